@@ -1,0 +1,47 @@
+"""Telling each event to those who subscribed to its class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.logger import Logger
+
+from ntvmedia.events.happenings import Event
+
+_E = TypeVar("_E", bound=Event)
+
+
+class EventBus:
+    """Subscriptions by class of event. Used from the reactor thread only."""
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}
+
+    def subscribe(self, kind: type[_E], callback: Callable[[_E], None]) -> Callable[[], None]:
+        """Have `callback` called with each event of exactly this class.
+
+        It is called at once, from the place where the event happens: it must not block. One that
+        raises is logged, and is called again next time.
+
+        Returns:
+            Call it to end the subscription. Idempotent.
+        """
+        callbacks = self._subscribers.setdefault(kind, [])
+        callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in callbacks:
+                callbacks.remove(callback)
+
+        return unsubscribe
+
+    def emit(self, event: Event) -> None:
+        """Tell the subscribers of the event's class, in the order of their subscription."""
+        for callback in tuple(self._subscribers.get(type(event), ())):
+            try:
+                callback(event)
+            except Exception:
+                self._log.failure("a subscriber failed on {event}", event=event)

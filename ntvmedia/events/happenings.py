@@ -1,0 +1,91 @@
+"""The events of the live core. Each start has exactly one end, and no end is without a start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ntvmedia.media import StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to a stream.
+
+    Attributes:
+        key: The stream.
+    """
+
+    key: StreamKey
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWanted(Event):
+    """Somebody asked to play a stream that is not there, and waits for it.
+
+    Emitted for the first who waits, not for each.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class StreamIdle(Event):
+    """A stream has had no viewer for the setting `hub.idle_delay`. Emitted once, till one comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishStarted(Event):
+    """A publisher was accepted.
+
+    Attributes:
+        protocol: Such as "rtmp".
+        peer: Its address.
+        session: Unique in this process; the same in `PublishEnded`.
+    """
+
+    protocol: str
+    peer: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishEnded(Event):
+    """That publisher has gone; its stream may wait for it.
+
+    Attributes:
+        session: As in `PublishStarted`.
+        reason: One lower-case clause.
+        bytes_in: Media bytes that it sent.
+    """
+
+    session: int
+    reason: str
+    bytes_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayStarted(Event):
+    """A viewer was given a stream.
+
+    Attributes:
+        protocol: Such as "rtmp" or "flv".
+        peer: Its address.
+        session: Unique in this process; the same in `PlayEnded`.
+    """
+
+    protocol: str
+    peer: str
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayEnded(Event):
+    """That viewer has left or was cut off.
+
+    Attributes:
+        session: As in `PlayStarted`.
+        reason: One lower-case clause.
+        bytes_out: Bytes that it was sent.
+    """
+
+    session: int
+    reason: str
+    bytes_out: int

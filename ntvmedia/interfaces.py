@@ -1,0 +1,179 @@
+"""The interfaces between ntvmedia's parts, and those a plugin provides.
+
+Only what is looked up at run time, or has several implementations, is a zope interface. Shapes
+used within one package are `typing.Protocol` classes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from ntvmedia.media import StreamKey
+
+
+class IHub(Interface):
+    """The live streams of this process, by key: `ntvmedia.hub.streams.Hub`."""
+
+    streams = Attribute("Those that exist now: a mapping of `StreamKey` to `Stream`. Read only.")
+
+    def publish(key: StreamKey, publisher: object, *, audio_only: bool = False) -> object:
+        """Begin a stream, or go on with one whose publisher was lost.
+
+        Args:
+            key: The checked name.
+            publisher: An `ntvmedia.hub.publication.Publisher`: what is told when it has to go.
+            audio_only: Keep nothing but the audio tracks.
+
+        Returns:
+            An `ntvmedia.hub.publication.Publication`: where its tracks and packets go.
+
+        Raises:
+            ntvmedia.hub.refusals.NameTaken: The key has a publisher, which stays.
+            ntvmedia.hub.refusals.HubFull: There are as many streams as the settings allow.
+        """
+
+    def wait_for(key: StreamKey) -> Deferred[object]:
+        """Find a stream to play, or wait for it.
+
+        Returns:
+            Fires with the `Stream` as soon as its tracks are known, at once where they are.
+            Fails with `NotFound` after the setting `hub.play_wait`, or with `HubFull` when too
+            many wait. May be cancelled.
+        """
+
+    def register_format(name: str, factory: Callable[[Mapping[str, str]], object]) -> None:
+        """Make an output format known.
+
+        Args:
+            name: As in `RenditionKey.format`.
+            factory: Called with the options of a rendition; returns a new
+                `ntvmedia.hub.rendition.Serialiser`.
+        """
+
+
+class IAccess(Interface):
+    """Who may publish and play."""
+
+    def decide(request: object) -> Deferred[object]:
+        """Decide one request.
+
+        Every endpoint asks before it serves anything, and serves nothing until the answer is
+        there. It may take seconds; cancel it when the peer leaves.
+
+        Args:
+            request: An `ntvmedia.access.decision.Request`.
+
+        Returns:
+            Fires with an `ntvmedia.access.decision.Verdict`, and fails only for a bug.
+        """
+
+
+class IHost(Interface):
+    """What the server gives to its plugins, composed in `ntvmedia.tap`."""
+
+    reactor = Attribute(
+        """Source of sockets and time; its clock is monotonic. The global one is never used."""
+    )
+    hub = Attribute("The live streams: `IHub`.")
+    access = Attribute("Who may publish and play: `IAccess`.")
+    events = Attribute("What happens in the server: `ntvmedia.events.EventBus`.")
+    settings = Attribute("All sections: `ntvmedia.config.Settings`.")
+    draining = Attribute("True from the moment that the server was told to stop.")
+    random = Attribute("Called with a number, returns that many unpredictable bytes.")
+
+    def web_resource() -> object:
+        """Return the `twisted.web.resource.Resource` that serves what is not media.
+
+        Called once the reactor runs: the resource may need Klein, which installs a reactor.
+        """
+
+    def media_routes() -> list[object]:
+        """List the `IMediaRoute` plugins that were found."""
+
+
+class IMediaEndpoint(Interface):
+    """A way in or out for media that listens: RTMP, HTTP, RTSP or a plugin's own.
+
+    A provider that also provides `twisted.plugin.IPlugin` and is bound to a name in a module of
+    `twisted.plugins` is found when the server starts.
+    """
+
+    name = Attribute(
+        """The key of this endpoint's section in the configuration.
+
+        Text: lower case, `[a-z][a-z0-9]*`, and no other endpoint's.
+        """
+    )
+
+    def parse_settings(raw: Mapping[str, object]) -> object:
+        """Check this endpoint's section of the configuration.
+
+        Pure, so that the settings can be checked without starting anything.
+
+        Args:
+            raw: The section as read: strings, numbers, lists and mappings.
+
+        Returns:
+            A frozen value for `make_service`.
+
+        Raises:
+            ntvmedia.errors.ConfigError: A setting is wrong.
+        """
+
+    def make_service(host: IHost, settings: object) -> IService:
+        """Build the service that listens. Binding is left to its start.
+
+        Args:
+            host: The server that this plugin serves in.
+            settings: What `parse_settings` returned.
+
+        Returns:
+            A service not yet started. Its `stopService` first stops accepting, then ends its
+            streams, and fires when the last connection is gone.
+        """
+
+
+class IExchange(Interface):
+    """One HTTP request on a media address, and the way to answer it."""
+
+    method = Attribute("Text, upper case: GET or HEAD.")
+    address = Attribute("`ntvmedia.media.names.Address`, without the extension.")
+    extension = Attribute("Text, lower case, without the dot.")
+    headers = Attribute("Mapping of lower-case names to values, both text.")
+    http_version = Attribute('Text: "1.0" or "1.1".')
+    peer = Attribute('The client\'s address as text, "192.0.2.1:50000" or "[2001:db8::1]:50000".')
+    outlet = Attribute("The connection's `ntvmedia.hub.outlet.Outlet`, for a streaming answer.")
+
+    def respond(status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Answer completely. The connection goes on with its next request."""
+
+    def begin(status: int, headers: Mapping[str, str], *, chunked: bool) -> None:
+        """Send the head of a streaming answer. The outlet is the caller's until `finish`.
+
+        Args:
+            chunked: The caller frames what it sends in HTTP chunks. Otherwise the end of the
+                answer is the end of the connection.
+        """
+
+    def finish() -> None:
+        """End a streaming answer. After a chunked one the connection goes on; else it closes."""
+
+    def on_closed(callback: Callable[[], None]) -> None:
+        """Have a function called once if the client leaves before the answer is complete."""
+
+
+class IMediaRoute(Interface):
+    """An output over HTTP, found like an endpoint."""
+
+    extensions = Attribute('The endings of its addresses: `("flv",)`. Lower case, no other\'s.')
+
+    def make_handler(host: IHost) -> Callable[[IExchange], None]:
+        """Return what answers the GET and HEAD requests for those endings.
+
+        Called once, at start. The handler is called in the reactor thread, must not block, and
+        answers now or later. What it raises is a bug: the client gets status 500.
+        """
