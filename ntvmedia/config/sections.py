@@ -1,0 +1,235 @@
+"""The sections of the configuration, one frozen dataclass each.
+
+An endpoint's plugin parses the section of its own name; `ntvmedia.tap` parses those that belong
+to no endpoint (`CORE_SECTIONS`). Where a number comes from, see the suggestions of
+`docs/configuration.md`: most are what several other servers ship.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from ntvmedia.config.reading import Count, Networks, Seconds, Size, Texts, setting
+
+# A day: what is longer is a mistake in the unit.
+_DAY: Final = 86400.0
+
+# More connections than one process can hold in Python on any machine of today.
+_MANY: Final = 1_000_000
+
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
+_GIB: Final = 1 << 30
+
+_LISTEN: Final = (
+    "Where to listen: a port as in `tcp:{port}`, which serves IPv4 and IPv6 alike, or any endpoint "
+    "description of Twisted, or a list of them. Empty text turns it off."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What the whole server shares."""
+
+    address: str = setting(
+        "",
+        "The public host name or IP address that the server writes into the addresses it shows. "
+        "Empty: the machine's host name.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How the log is written."""
+
+    format: Literal["text", "json"] = setting(
+        "text", "One line of text for each event, or one JSON object."
+    )
+    level: Literal["debug", "info", "warn", "error", "critical"] = setting(
+        "info", "The least important level that is written."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TLSSettings:
+    """The certificates of `https` and `rtmps`, read again on SIGHUP."""
+
+    certificate: Texts = setting(
+        (),
+        "PEM file with the certificate and those of its issuers. Several: a client gets the one "
+        "whose names include the name it asks for, else the first.",
+    )
+    key: Texts = setting((), "PEM file with the private key, one for each certificate, in order.")
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPSettings:
+    """The HTTP front: media, pages and the console."""
+
+    listen: Texts = setting(("tcp:8080",), _LISTEN.format(port=8080))
+    head_timeout: Seconds = setting(
+        15.0,
+        "A request's head must be complete this long after its first byte.",
+        minimum=0.1,
+        maximum=_DAY,
+    )
+    idle_timeout: Seconds = setting(
+        60.0,
+        "A connection without a request is closed after this time.",
+        minimum=0.1,
+        maximum=_DAY,
+    )
+    max_connections: Count = setting(
+        20000, "Connections at a time; a further one is refused.", minimum=1, maximum=_MANY
+    )
+    allowed_origins: Texts = setting(
+        ("*",),
+        "The web sites whose pages may fetch media, as in `https://example.org`; `*` is any.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPSSettings:
+    """HTTP over TLS; limits are those of `http`, certificates those of `tls`."""
+
+    listen: Texts = setting((), _LISTEN.format(port=8443))
+
+
+@dataclass(frozen=True, slots=True)
+class RTMPSettings:
+    """RTMP: publishing and playing."""
+
+    listen: Texts = setting(("tcp:1935",), _LISTEN.format(port=1935))
+    handshake_timeout: Seconds = setting(
+        15.0, "The handshake must be complete after this time.", minimum=0.1, maximum=_DAY
+    )
+    idle_timeout: Seconds = setting(
+        30.0,
+        "A connection that neither publishes nor plays is closed after this time.",
+        minimum=0.1,
+        maximum=_DAY,
+    )
+    ping_interval: Seconds = setting(
+        30.0,
+        "A peer from which nothing came for this time is asked whether it is there.",
+        minimum=0.1,
+        maximum=_DAY,
+    )
+    ping_timeout: Seconds = setting(
+        30.0, "A peer that does not answer within this time is cut.", minimum=0.1, maximum=_DAY
+    )
+    max_connections: Count = setting(
+        20000, "Connections at a time; a further one is refused.", minimum=1, maximum=_MANY
+    )
+    max_connections_per_address: Count = setting(
+        0, "Connections at a time from one IP address; 0 is no limit.", minimum=0, maximum=_MANY
+    )
+    chunk_size: Size = setting(
+        60000, "The chunk size of what is sent.", minimum=128, maximum=16 * _MIB - 1
+    )
+    max_message_size: Size = setting(
+        10 * _MIB, "The largest message taken.", minimum=64 * _KIB, maximum=16 * _MIB - 1
+    )
+    proxy_protocol: Literal["off", "on"] = setting(
+        "off",
+        "Whether a PROXY protocol header (version 1 or 2), as load balancers send, says who the "
+        "peer is. It is believed only from `trusted_proxies`.",
+    )
+    trusted_proxies: Networks = setting((), "Where the load balancers connect from.")
+
+
+@dataclass(frozen=True, slots=True)
+class RTMPSSettings:
+    """RTMP over TLS; limits are those of `rtmp`, certificates those of `tls`."""
+
+    listen: Texts = setting((), _LISTEN.format(port=1936))
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """The live streams."""
+
+    latency: Literal["auto", "low"] = setting(
+        "auto",
+        "`low` sends every video frame at once; `auto` does so while there are few viewers and "
+        "gathers more for each write as they grow, up to `max_latency`.",
+    )
+    max_latency: Seconds = setting(
+        0.35, "The longest that `auto` holds media back.", minimum=0.0, maximum=5.0
+    )
+    publish_policy: Literal["refuse", "takeover"] = setting(
+        "refuse",
+        "A second publisher of a stream is refused, or takes over and the first is cut. One that "
+        "was silent for `takeover_silence` always loses.",
+    )
+    publisher_silence: Seconds = setting(
+        10.0, "A publisher that sends no media for this time is cut.", minimum=0.5, maximum=_DAY
+    )
+    first_packet_timeout: Seconds = setting(
+        20.0, "A publisher must send its first media within this time.", minimum=0.5, maximum=_DAY
+    )
+    takeover_silence: Seconds = setting(
+        5.0,
+        "A publisher silent for this time gives way to another of the same stream.",
+        minimum=0.0,
+        maximum=_DAY,
+    )
+    publisher_grace: Seconds = setting(
+        15.0,
+        "Viewers of a stream whose publisher dropped wait this long for its return.",
+        minimum=0.0,
+        maximum=_DAY,
+    )
+    play_wait: Seconds = setting(
+        15.0,
+        "Who plays a stream that is not published waits this long for it.",
+        minimum=0.0,
+        maximum=_DAY,
+    )
+    idle_delay: Seconds = setting(
+        20.0,
+        "A stream counts as unwatched this long after its last viewer left.",
+        minimum=0.0,
+        maximum=_DAY,
+    )
+    analyze: Seconds = setting(
+        1.0, "A stream's tracks are those found within this time.", minimum=0.0, maximum=60.0
+    )
+    gop_cache_frames: Count = setting(
+        2500,
+        "The most frames since the last keyframe that are kept for a new viewer.",
+        minimum=0,
+        maximum=_MANY,
+    )
+    gop_cache_bytes: Size = setting(
+        32 * _MIB, "The most bytes that they may take.", minimum=0, maximum=_GIB
+    )
+    queue_bytes: Size = setting(
+        8 * _MIB,
+        "A viewer with more than this waiting to be sent skips to the next keyframe.",
+        minimum=64 * _KIB,
+        maximum=_GIB,
+    )
+    queue_seconds: Seconds = setting(
+        10.0, "The same, as the age of what waits.", minimum=0.5, maximum=3600.0
+    )
+    stall_timeout: Seconds = setting(
+        20.0, "A viewer that takes nothing for this time is cut.", minimum=0.5, maximum=_DAY
+    )
+    max_streams: Count = setting(10000, "Streams at a time.", minimum=1, maximum=_MANY)
+    max_waiting: Count = setting(
+        1000, "Viewers that wait for streams not published.", minimum=0, maximum=_MANY
+    )
+    max_waiting_names: Count = setting(
+        200, "The streams that they wait for.", minimum=0, maximum=_MANY
+    )
+
+
+CORE_SECTIONS: Final[dict[str, type[Any]]] = {
+    "server": ServerSettings,
+    "log": LogSettings,
+    "tls": TLSSettings,
+    "hub": HubSettings,
+}
+"""The sections that belong to no endpoint, by name."""
