@@ -1,8 +1,7 @@
-"""Settings: one frozen dataclass per section, read from TOML."""
+"""Settings: one frozen dataclass per section, read from TOML; and what is built from one alone."""
 
 from ntvmedia.config.reading import Network, Text, describe_section, parse_section, setting
 from ntvmedia.config.sections import (
-    CORE_SECTIONS,
     HTTPSettings,
     HTTPSSettings,
     HubSettings,
@@ -12,9 +11,10 @@ from ntvmedia.config.sections import (
     ServerSettings,
     TLSSettings,
 )
+from ntvmedia.config.settings import SECTIONS, Settings, override, parse_settings
 
 __all__ = [
-    "CORE_SECTIONS",
+    "SECTIONS",
     "HTTPSSettings",
     "HTTPSettings",
     "HubSettings",
@@ -23,9 +23,12 @@ __all__ = [
     "RTMPSSettings",
     "RTMPSettings",
     "ServerSettings",
+    "Settings",
     "TLSSettings",
     "Text",
     "describe_section",
+    "override",
     "parse_section",
+    "parse_settings",
     "setting",
 ]

@@ -1,14 +1,13 @@
 """The sections of the configuration, one frozen dataclass each.
 
-An endpoint's plugin parses the section of its own name; `ntvmedia.tap` parses those that belong
-to no endpoint (`CORE_SECTIONS`). Where a number comes from, see the suggestions of
-`docs/configuration.md`: most are what several other servers ship.
+An endpoint's plugin is given the section of its own name. The numbers are near what several other
+servers ship; `docs/configuration.md` is made from this module.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from ntvmedia.config.reading import Count, Networks, Seconds, Size, Texts, setting
 
@@ -224,12 +223,3 @@ class HubSettings:
     max_waiting_names: Count = setting(
         200, "The streams that they wait for.", minimum=0, maximum=_MANY
     )
-
-
-CORE_SECTIONS: Final[dict[str, type[Any]]] = {
-    "server": ServerSettings,
-    "log": LogSettings,
-    "tls": TLSSettings,
-    "hub": HubSettings,
-}
-"""The sections that belong to no endpoint, by name."""
