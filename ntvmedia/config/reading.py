@@ -31,6 +31,7 @@ _SIZE: Final = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 
 # Longer values are cut where an error quotes them: an error stays one readable line.
 _QUOTED_CHARACTERS: Final = 60
+_REASON_CHARACTERS: Final = 200
 
 
 class Text(str):
@@ -41,6 +42,10 @@ class Text(str):
     """
 
     __slots__ = ()
+
+
+class WrongValue(ValueError):
+    """A value is not of its kind; the message, one clause, says more than what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,12 @@ def _read_text(value: object) -> str:
     return str(value)
 
 
-def _read_texts(value: object) -> tuple[str, ...]:
+def read_texts(value: object) -> tuple[str, ...]:
+    """Read a text or a list of texts; for a `Kind` that is more special than `Texts`.
+
+    Raises:
+        ValueError: It is something else, or one of several texts is empty.
+    """
     if isinstance(value, Text) and value.startswith("["):
         value = tomllib.loads(f"value = {value}")["value"]
     if isinstance(value, str):
@@ -109,7 +119,7 @@ def _read_texts(value: object) -> tuple[str, ...]:
 
 
 def _read_networks(value: object) -> tuple[Network, ...]:
-    return tuple(ip_network(text) for text in _read_texts(value))
+    return tuple(ip_network(text) for text in read_texts(value))
 
 
 Seconds = Annotated[float, Kind("seconds", _read_number)]
@@ -121,7 +131,7 @@ Size = Annotated[int, Kind('bytes, or text such as "8MiB"', _read_size)]
 Count = Annotated[int, Kind("a whole number", _read_count)]
 """How many."""
 
-Texts = Annotated[tuple[str, ...], Kind("text, or a list of texts", _read_texts)]
+Texts = Annotated[tuple[str, ...], Kind("text, or a list of texts", read_texts)]
 """Some texts; a single one needs no list, and the empty text is none."""
 
 Networks = Annotated[
@@ -211,6 +221,11 @@ def parse_section(section: type[_Section], name: str, raw: Mapping[str, object])
         rule = fields[key].metadata["rule"]
         try:
             values[key] = _checked(_kind(hints[key]).read(value), rule)
+        except WrongValue as error:
+            message = (
+                f"expected {_expected(hints[key], rule)}; {_cut(str(error), _REASON_CHARACTERS)}"
+            )
+            raise ConfigError(message, (name, key)) from None
         except (ValueError, OverflowError):
             message = f"expected {_expected(hints[key], rule)}, not {_quoted(value)}"
             raise ConfigError(message, (name, key)) from None
@@ -266,5 +281,9 @@ def _checked(value: Any, rule: Rule) -> Any:
 
 
 def _quoted(value: object) -> str:
-    text = ascii(str(value) if isinstance(value, Text) else value)
-    return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}..."
+    return _cut(ascii(str(value) if isinstance(value, Text) else value), _QUOTED_CHARACTERS)
+
+
+def _cut(text: str, characters: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= characters else f"{line[:characters]}..."

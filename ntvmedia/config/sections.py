@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ntvmedia.config.descriptions import Listen
 from ntvmedia.config.reading import Count, Networks, Seconds, Size, Texts, setting
 
 # A day: what is longer is a mistake in the unit.
@@ -66,7 +67,7 @@ class TLSSettings:
 class HTTPSettings:
     """The HTTP front: media, pages and the console."""
 
-    listen: Texts = setting(("tcp:8080",), _LISTEN.format(port=8080))
+    listen: Listen = setting(("tcp:8080",), _LISTEN.format(port=8080))
     head_timeout: Seconds = setting(
         15.0,
         "A request's head must be complete this long after its first byte.",
@@ -92,14 +93,14 @@ class HTTPSettings:
 class HTTPSSettings:
     """HTTP over TLS; limits are those of `http`, certificates those of `tls`."""
 
-    listen: Texts = setting((), _LISTEN.format(port=8443))
+    listen: Listen = setting((), _LISTEN.format(port=8443))
 
 
 @dataclass(frozen=True, slots=True)
 class RTMPSettings:
     """RTMP: publishing and playing."""
 
-    listen: Texts = setting(("tcp:1935",), _LISTEN.format(port=1935))
+    listen: Listen = setting(("tcp:1935",), _LISTEN.format(port=1935))
     handshake_timeout: Seconds = setting(
         15.0, "The handshake must be complete after this time.", minimum=0.1, maximum=_DAY
     )
@@ -142,7 +143,7 @@ class RTMPSettings:
 class RTMPSSettings:
     """RTMP over TLS; limits are those of `rtmp`, certificates those of `tls`."""
 
-    listen: Texts = setting((), _LISTEN.format(port=1936))
+    listen: Listen = setting((), _LISTEN.format(port=1936))
 
 
 @dataclass(frozen=True, slots=True)
