@@ -1,12 +1,14 @@
 """The interfaces between ntvmedia's parts, and those a plugin provides.
 
 Only what is looked up at run time, or has several implementations, is a zope interface. Shapes
-used within one package are `typing.Protocol` classes there.
+used within one package are `typing.Protocol` classes there. `Any` stands for a class of a package
+that this module may not import; the text names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
@@ -20,7 +22,7 @@ class IHub(Interface):
 
     streams = Attribute("Those that exist now: a mapping of `StreamKey` to `Stream`. Read only.")
 
-    def publish(key: StreamKey, publisher: object, *, audio_only: bool = False) -> object:
+    def publish(key: StreamKey, publisher: Any, *, audio_only: bool = False) -> Any:
         """Begin a stream, or go on with one whose publisher was lost.
 
         Args:
@@ -36,7 +38,7 @@ class IHub(Interface):
             ntvmedia.hub.refusals.HubFull: There are as many streams as the settings allow.
         """
 
-    def wait_for(key: StreamKey) -> Deferred[object]:
+    def wait_for(key: StreamKey) -> Deferred[Any]:
         """Find a stream to play, or wait for it.
 
         Returns:
@@ -45,7 +47,7 @@ class IHub(Interface):
             many wait. May be cancelled.
         """
 
-    def register_format(name: str, factory: Callable[[Mapping[str, str]], object]) -> None:
+    def register_format(name: str, factory: Callable[[Mapping[str, str]], Any]) -> None:
         """Make an output format known.
 
         Args:
@@ -58,7 +60,7 @@ class IHub(Interface):
 class IAccess(Interface):
     """Who may publish and play."""
 
-    def decide(request: object) -> Deferred[object]:
+    def decide(request: Any) -> Deferred[Any]:
         """Decide one request.
 
         Every endpoint asks before it serves anything, and serves nothing until the answer is
@@ -85,13 +87,13 @@ class IHost(Interface):
     draining = Attribute("True from the moment that the server was told to stop.")
     random = Attribute("Called with a number, returns that many unpredictable bytes.")
 
-    def web_resource() -> object:
+    def web_resource() -> Any:
         """Return the `twisted.web.resource.Resource` that serves what is not media.
 
         Called once the reactor runs: the resource may need Klein, which installs a reactor.
         """
 
-    def media_routes() -> list[object]:
+    def media_routes() -> list[Any]:
         """List the `IMediaRoute` plugins that were found."""
 
 

@@ -1,0 +1,1 @@
+"""Live streams, their renditions and the ways out to the viewers."""

@@ -1,0 +1,439 @@
+"""The way out to one connection, and the loop that sends one block to all of them.
+
+The only module that calls `socket.send`. A plain TCP connection with nothing queued is written
+to at once, without the transport; what the kernel does not take is handed to the transport in
+small pieces, since `transport.write` copies, and the rest waits here, shared with every other
+connection that waits for the same block.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.tcp import Connection
+from twisted.logger import Logger
+from zope.interface import implementer
+
+# What a transport is given at once: as much as Twisted itself sends in one call.
+PIECE_BYTES: Final = 65536
+
+# Linux takes 1024 buffers in one sendmsg (IOV_MAX).
+MAX_BUFFERS: Final = 1000
+
+_log = Logger()
+
+
+class Block(NamedTuple):
+    """What one flush of a rendition sends to all of its viewers.
+
+    Attributes:
+        data: The bytes on the wire.
+        is_keyframe: A viewer can begin, or go on, with this block.
+        generation: How often the rendition's headers had changed when it was made.
+    """
+
+    data: bytes
+    is_keyframe: bool
+    generation: int
+
+
+class OutletPolicy:
+    """What the outlets of one server share: the clock, their limits, and who of them waits.
+
+    Args:
+        clock: Monotonic seconds.
+        queue_bytes: Most bytes of blocks that wait for one connection.
+        queue_seconds: Longest time that a block waits.
+        stall_timeout: Seconds without progress after which a connection is cut.
+
+    Attributes:
+        waiting: The outlets whose peer has not yet taken what was sent.
+    """
+
+    __slots__ = ("clock", "queue_bytes", "queue_seconds", "stall_timeout", "waiting")
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        queue_bytes: int,
+        queue_seconds: float,
+        stall_timeout: float,
+    ) -> None:
+        self.clock = clock
+        self.queue_bytes = queue_bytes
+        self.queue_seconds = queue_seconds
+        self.stall_timeout = stall_timeout
+        self.waiting: set[Outlet] = set()
+
+    def cut_stalled(self) -> int:
+        """Abort the connections that have made no progress for too long.
+
+        To be called about once a second. Returns how many there were.
+        """
+        oldest = self.clock() - self.stall_timeout
+        stalled = [outlet for outlet in self.waiting if outlet.progressed_at <= oldest]
+        for outlet in stalled:
+            outlet.stalled = True
+            outlet.abort()
+        return len(stalled)
+
+
+class _Queued(NamedTuple):
+    data: bytes | memoryview
+    block: Block | None  # a block that was not begun may be dropped; anything else may not
+    at: float
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """Everything that is sent on one connection goes through its outlet, in order.
+
+    Args:
+        transport: Connected. A plain TCP one is written to directly.
+        policy: Its limits are for blocks. What `write` queues is the caller's to bound, by
+            `queued_bytes`.
+
+    Attributes:
+        ready: It takes a block by `send` right now. Only for plain TCP.
+        send: The socket's `send`; to be called only while `ready`.
+        sent_bytes: Given to the kernel or to the transport so far.
+        queued_bytes: Waiting here.
+        dropped_blocks: Left out because the peer was too slow.
+        closed: Nothing is sent any more.
+        stalled: It was cut since its peer took nothing for too long.
+        progressed_at: When the peer last took something, by the clock, while it is not ready.
+        catch_up: Returns the headers that changed after a generation; set by the viewer.
+        on_drained: Called, if set, whenever all that waited has gone.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_blocked",
+        "_closing",
+        "_direct",
+        "_generation",
+        "_policy",
+        "_queue",
+        "_skipping",
+        "_transport",
+        "catch_up",
+        "closed",
+        "dropped_blocks",
+        "on_drained",
+        "progressed_at",
+        "queued_bytes",
+        "ready",
+        "send",
+        "sent_bytes",
+        "stalled",
+    )
+
+    def __init__(self, transport: Any, policy: OutletPolicy) -> None:
+        self._transport = transport
+        self._policy = policy
+        # A wrapper (TLS, PROXY protocol) lends its inner transport's attributes: ask the class.
+        self._direct = isinstance(transport, Connection) and not transport.TLS
+        self.send: Callable[[bytes | memoryview], int] = (
+            transport.socket.send if self._direct else _never_ready
+        )
+        self.ready = self._direct
+        self._queue: deque[_Queued] | None = None
+        self._blocked = False
+        self._skipping = False
+        self._closing = False
+        self._generation = 0
+        self.closed = False
+        self.stalled = False
+        self.sent_bytes = 0
+        self.queued_bytes = 0
+        self.dropped_blocks = 0
+        self.progressed_at = 0.0
+        self.catch_up: Callable[[int], bytes] | None = None
+        self.on_drained: Callable[[], None] | None = None
+        if not self._direct:
+            transport.registerProducer(self, True)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the peer has not yet taken what was sent."""
+        return self._blocked
+
+    @property
+    def skipping(self) -> bool:
+        """Whether blocks are left out until the next that begins with a keyframe."""
+        return self._skipping
+
+    def write(self, data: bytes) -> None:
+        """Send bytes that may not be left out: answers, control messages, headers."""
+        if self.closed or self._closing or not data:
+            return
+        if self.ready:
+            self._try(data, None)
+        elif self._direct or self._blocked:
+            self._enqueue(data, None)
+        else:
+            self._transport.write(data)
+            self.sent_bytes += len(data)
+
+    def begin(self, header: bytes, blocks: Sequence[Block], generation: int) -> None:
+        """Send what a new viewer needs first; the rendition's next blocks follow.
+
+        Args:
+            header: May not be left out.
+            blocks: From a keyframe on. If there is none, or they are more than may wait, nothing
+                follows until a block that begins with a keyframe.
+            generation: Of the header.
+        """
+        self._generation = generation
+        self._skipping = not blocks
+        if not self.ready or len(blocks) >= MAX_BUFFERS:
+            self.write(header)
+            for block in blocks:
+                self._one_block(block)
+        elif header or blocks:
+            self._gather(header, blocks)
+        if self._skipping:
+            self.ready = False
+
+    def skip_to_keyframe(self) -> None:
+        """Leave blocks out until one begins with a keyframe."""
+        self._skipping = True
+        self.ready = False
+
+    def queue_block(self, block: Block) -> None:
+        """Take one block while not `ready`: queue it, or leave it out, or go on after a gap."""
+        if self.closed or self._closing:
+            return
+        if self._skipping:
+            if not block.is_keyframe or self._over_limit(len(block.data)):
+                self.dropped_blocks += 1
+                return
+            self._skipping = False
+            if block.generation != self._generation and self.catch_up is not None:
+                self._put(self.catch_up(self._generation), None)
+        elif self._blocked and self._over_limit(len(block.data)):
+            self._drop_blocks()
+            self.dropped_blocks += 1
+            self._skipping = True
+            return
+        self._generation = block.generation
+        self._put(block.data, block)
+
+    def _one_block(self, block: Block) -> None:
+        if not self.ready:
+            self.queue_block(block)
+        else:
+            self._generation = block.generation
+            self._try(block.data, block)
+
+    def _gather(self, header: bytes, blocks: Sequence[Block]) -> None:
+        """Send header and blocks in one system call, without joining them first."""
+        try:
+            sent = self._transport.socket.sendmsg([header, *(block.data for block in blocks)])
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return
+        self.sent_bytes += sent
+        if sent < len(header):
+            self._blocked_by(memoryview(header)[sent:])
+            sent = 0
+        else:
+            sent -= len(header)
+        for block in blocks:
+            size = len(block.data)
+            if sent >= size:
+                sent -= size
+            elif sent:
+                self.hold(block, sent)
+                sent = 0
+            else:
+                self._one_block(block)
+
+    def hold(self, block: Block, sent: int) -> None:
+        """Keep the rest of a block of which `send` took only a part, perhaps nothing."""
+        self._generation = block.generation
+        self._blocked_by(memoryview(block.data)[sent:])
+
+    def close(self) -> None:
+        """Send what waits, then disconnect. Blocks are not taken any more."""
+        if self.closed or self._closing:
+            return
+        self._closing = True
+        self.ready = False
+        if not self._blocked:
+            self._disconnect()
+
+    def abort(self) -> None:
+        """Disconnect at once; what waits is given up."""
+        if not self.closed:
+            self.lost()
+            self._transport.abortConnection()
+
+    def lost(self) -> None:
+        """The connection is gone: let go of everything. Idempotent."""
+        self.closed = True
+        self._policy.waiting.discard(self)
+        self.ready = False
+        self.send = _never_ready
+        self._queue = None
+        self.queued_bytes = 0
+        self.catch_up = None
+        self.on_drained = None
+
+    def resumeProducing(self) -> None:
+        """Go on: the transport has sent all that it was given."""
+        if not self._blocked or self.closed:
+            return
+        self._unblock()
+        while self._queue:
+            data, _block, _at = self._queue.popleft()
+            self.queued_bytes -= len(data)
+            if not self._direct:
+                self._transport.write(bytes(data))
+                self.sent_bytes += len(data)
+                if self.blocked:
+                    return
+                continue
+            try:
+                sent = self.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self.abort()
+                return
+            self.sent_bytes += sent
+            if sent < len(data):
+                self._blocked_by(memoryview(data)[sent:])
+                return
+        self._queue = None
+        if self._direct:
+            self._transport.unregisterProducer()
+        if self._closing:
+            self._disconnect()
+            return
+        self.ready = self._direct and not self._skipping
+        if self.on_drained is not None:
+            self.on_drained()
+
+    def pauseProducing(self) -> None:
+        """Wait: the transport has more than it can send."""
+        self.ready = False
+        self._block()
+
+    def stopProducing(self) -> None:
+        """Stop for good: the connection is lost."""
+        self.lost()
+
+    def _try(self, data: bytes, block: Block | None) -> None:
+        try:
+            sent = self.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return
+        self.sent_bytes += sent
+        if sent < len(data):
+            self._blocked_by(memoryview(data)[sent:] if sent else data, block if not sent else None)
+
+    def _put(self, data: bytes, block: Block | None) -> None:
+        if self._blocked:
+            self._enqueue(data, block)
+        elif self._direct:
+            self.ready = True
+            self._try(data, block)
+        elif data:
+            self._transport.write(data)
+            self.sent_bytes += len(data)
+
+    def _enqueue(self, data: bytes, block: Block | None) -> None:
+        if not data:
+            return
+        if not self._blocked:  # waiting for a keyframe with nothing on its way
+            self._try(data, block)
+            return
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(_Queued(data, block, self._policy.clock()))
+        self.queued_bytes += len(data)
+
+    def _blocked_by(self, rest: bytes | memoryview, block: Block | None = None) -> None:
+        """Give the transport the next piece, which makes it wait for the peer."""
+        self.ready = False
+        if len(rest) > PIECE_BYTES:
+            if self._queue is None:
+                self._queue = deque()
+            # Once a part of it is on the wire the rest must follow.
+            self._queue.appendleft(_Queued(rest[PIECE_BYTES:], None, self._policy.clock()))
+            self.queued_bytes += len(rest) - PIECE_BYTES
+            rest = rest[:PIECE_BYTES]
+        self._transport.write(bytes(rest))
+        self.sent_bytes += len(rest)
+        if not self._blocked:
+            if self._transport.producer is None:
+                # A pull producer is asked at once, too early: `_blocked` is not yet set.
+                self._transport.registerProducer(self, False)
+            self._block()
+
+    def _block(self) -> None:
+        self._blocked = True
+        self.progressed_at = self._policy.clock()
+        self._policy.waiting.add(self)
+
+    def _unblock(self) -> None:
+        self._blocked = False
+        self._policy.waiting.discard(self)
+
+    def _over_limit(self, more: int) -> bool:
+        if self.queued_bytes + more > self._policy.queue_bytes:
+            return True
+        queue = self._queue
+        if not queue:
+            return False
+        return self._policy.clock() - queue[0].at > self._policy.queue_seconds
+
+    def _drop_blocks(self) -> None:
+        kept = deque(item for item in self._queue or () if item.block is None)
+        self.dropped_blocks += len(self._queue or ()) - len(kept)
+        self._queue = kept
+        self.queued_bytes = sum(len(item.data) for item in kept)
+
+    def _disconnect(self) -> None:
+        self._transport.loseConnection()
+
+
+def fan_out(outlets: Iterable[Outlet], block: Block) -> None:
+    """Send one block to all outlets.
+
+    The hot loop of the server: no Deferred, no coroutine, no log line, no copy for a viewer that
+    keeps up. An outlet that fails is closed; the others do not notice.
+    """
+    data = block.data
+    size = len(data)
+    for outlet in outlets:
+        try:
+            if outlet.ready:
+                try:
+                    sent = outlet.send(data)
+                except BlockingIOError:
+                    sent = 0
+                outlet.sent_bytes += sent
+                if sent != size:
+                    outlet.hold(block, sent)
+            else:
+                outlet.queue_block(block)
+        except OSError:
+            outlet.abort()
+        except Exception:
+            _log.failure("an outlet failed")
+            outlet.abort()
+
+
+def _never_ready(_data: bytes | memoryview) -> int:
+    raise OSError("the connection is closed")

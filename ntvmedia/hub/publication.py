@@ -1,0 +1,112 @@
+"""One who publishes: where the tracks and packets of a connection go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from ntvmedia.media import Packet, Track
+
+if TYPE_CHECKING:
+    from ntvmedia.hub.stream import Stream
+
+
+class Publisher(Protocol):
+    """The connection that publishes."""
+
+    protocol: str
+    peer: str
+
+    def dismissed(self, reason: str) -> None:
+        """Close: another has taken over, or you were silent for too long.
+
+        Called once, and never after `Publication.close`. What it still sends is ignored.
+
+        Args:
+            reason: One lower-case clause for the peer and the log.
+        """
+
+
+class Publication:
+    """A publisher's hold on a stream. Made by `Hub.publish`.
+
+    Attributes:
+        publisher: Who was given it.
+        session: As in `ntvmedia.events.PublishStarted`.
+        started_at: Wall clock, seconds since 1970.
+        packet_received: Take one packet of an announced track; its times may be anything. An
+            attribute and not a method, since it is called for every packet.
+    """
+
+    __slots__ = (
+        "_bytes_before",
+        "_bytes_in",
+        "_stream",
+        "packet_received",
+        "publisher",
+        "session",
+        "started_at",
+    )
+
+    def __init__(
+        self, stream: Stream, publisher: Publisher, *, session: int, started_at: float
+    ) -> None:
+        self._stream: Stream | None = stream
+        self._bytes_before = stream.bytes_in
+        self._bytes_in = 0
+        self.packet_received: Callable[[Packet], None] = stream.packet_received
+        self.publisher = publisher
+        self.session = session
+        self.started_at = started_at
+
+    @property
+    def active(self) -> bool:
+        """Whether the stream is still this publisher's."""
+        return self._stream is not None
+
+    @property
+    def bytes_in(self) -> int:
+        """Media bytes so far."""
+        stream = self._stream
+        return self._bytes_in if stream is None else stream.bytes_in - self._bytes_before
+
+    def track_received(self, track: Track) -> None:
+        """Take a track, or a new configuration of it, before its next packet."""
+        if self._stream is not None:
+            self._stream.track_received(track)
+
+    def metadata_received(self, fields: Mapping[str, object]) -> None:
+        """Take what the publisher says of the stream: hints, never trusted."""
+        if self._stream is not None:
+            self._stream.metadata_received(fields)
+
+    def batch_ended(self) -> None:
+        """Everything that came in one read has been given: send it on. To be called each time."""
+        if self._stream is not None:
+            self._stream.batch_ended()
+
+    def close(self, reason: str, *, lost: bool) -> None:
+        """Give the stream back. Idempotent.
+
+        Args:
+            reason: One lower-case clause.
+            lost: The connection broke: the stream waits for its publisher to come back, and its
+                viewers stay. Otherwise it ends now.
+        """
+        stream = self._stream
+        if stream is None:
+            return
+        self._bytes_in = self.bytes_in
+        self._stream = None
+        self.packet_received = _ignore
+        stream.publication_closed(self, reason, lost=lost)
+
+    def dismiss(self, reason: str, *, lost: bool = True) -> None:
+        """Take the stream away from its publisher, and tell it. Arguments as of `close`."""
+        if self._stream is not None:
+            self.close(reason, lost=lost)
+            self.publisher.dismissed(reason)
+
+
+def _ignore(_packet: Packet) -> None:
+    """Take what a publisher still sends after it lost its stream."""

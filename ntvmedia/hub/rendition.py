@@ -1,0 +1,297 @@
+"""One output format of one stream: serialised once, sent to all of its viewers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from ntvmedia.hub.outlet import Block, Outlet, fan_out
+from ntvmedia.hub.pacing import Pacing
+from ntvmedia.media import MediaKind, Packet, Track, to_milliseconds
+
+# Without video every packet is a keyframe: this much sound is kept for those who join.
+AUDIO_GROUP_SECONDS: Final = 1.0
+
+# When a stream has a video track from which nothing comes, sound begins without it.
+LONGEST_WAIT_FOR_KEYFRAME_SECONDS: Final = 10.0
+
+
+class Serialiser(Protocol):
+    """Turns the packets of one stream into the bytes of one output format. Pure."""
+
+    def tracks_changed(
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
+    ) -> bytes:
+        """Take the tracks to send; called first of all, and whenever one appears or changes.
+
+        Args:
+            tracks: Those selected for this output.
+            metadata: What the publisher says of the stream.
+            timestamp: Stream time in milliseconds.
+
+        Returns:
+            What tells running viewers; ignored at the first call.
+        """
+
+    def header(self, timestamp: int) -> bytes:
+        """Return all that a new viewer needs before its first block, stamped in milliseconds."""
+
+    def packet(self, packet: Packet, parts: list[bytes]) -> None:
+        """Append the pieces of one packet's bytes."""
+
+    def trailer(self) -> bytes:
+        """Return what ends the output."""
+
+    def frame(self, block: bytes) -> bytes:
+        """Wrap a finished block or header for its transport."""
+
+
+class RenditionKey(NamedTuple):
+    """What makes two viewers of a stream share their bytes.
+
+    Attributes:
+        format: A name known to `Hub.register_format`.
+        options: Pairs in sorted order. "audio" = "1" leaves the video out, "track" = N selects
+            track number N where a kind has it; the others are the format's own.
+    """
+
+    format: str
+    options: tuple[tuple[str, str], ...] = ()
+
+
+def select_tracks(tracks: Sequence[Track], options: Mapping[str, str]) -> list[Track]:
+    """Choose what one output carries: one video, one audio, and all data tracks.
+
+    Of each kind the track with the wanted number, else the one with the lowest.
+    """
+    chosen: list[Track] = []
+    number = options.get("track", "")
+    for kind in (MediaKind.VIDEO, MediaKind.AUDIO):
+        if kind is MediaKind.VIDEO and options.get("audio") == "1":
+            continue
+        of_kind = sorted((x for x in tracks if x.kind is kind), key=lambda x: x.number)
+        wanted = [x for x in of_kind if str(x.number) == number]
+        chosen += (wanted or of_kind)[:1]
+    return chosen + [x for x in tracks if x.kind is MediaKind.DATA]
+
+
+class Rendition:
+    """The blocks of one format, and who gets them.
+
+    Args:
+        pacing: When blocks are sent.
+        key: Its options say which tracks are chosen.
+        serialiser: New.
+        cache_bytes: Most bytes of blocks that are kept for a viewer who joins.
+        cache_blocks: Most blocks that are kept.
+
+    Attributes:
+        outlets: Of the viewers that take blocks; a dict for its order and its cheap removal.
+        users: How many viewers have it, those that pause included.
+        bytes_made: Bytes of all blocks so far.
+        blocks_made: How many those were.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        pacing: Pacing,
+        key: RenditionKey,
+        serialiser: Serialiser,
+        *,
+        cache_bytes: int,
+        cache_blocks: int,
+    ) -> None:
+        self.key = key
+        self.outlets: dict[Outlet, None] = {}
+        self.users = 0
+        self.bytes_made = 0
+        self.blocks_made = 0
+        self._reactor = reactor
+        self._pacing = pacing
+        self._serialiser = serialiser
+        self._options = dict(key.options)
+        self._cache_bytes = cache_bytes
+        self._cache_blocks = cache_blocks
+        self._wanted: set[int] = set()
+        self._has_video = False
+        self._changes: dict[int, tuple[int, bytes]] = {}
+        self._generation = 0
+        self._blocks: list[Block] = []
+        self._block_bytes = 0
+        self._header: bytes = b""
+        self._group_start = 0
+        self._started = False
+        self._parts: list[bytes] = []
+        self._parts_packets = 0
+        self._parts_keyframe = False
+        self._parts_video = False
+        self._parts_time = 0
+        self._blocks_time = 0
+        self._waiting_since: float | None = None
+        self._due = 0.0
+        self._timer: IDelayedCall | None = None
+
+    def start(
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]
+    ) -> None:
+        """Serialise what the stream has kept. Called once, before anything else."""
+        first = backlog[0] if backlog else None
+        if first is not None:
+            self._parts_time = to_milliseconds(first.dts, first.track.clock_rate)
+            self._blocks_time = self._parts_time
+        self._select(tracks, metadata)
+        for packet in backlog:
+            self.packet(packet)
+        self.flush()
+
+    def tracks_changed(
+        self, tracks: Sequence[Track], changed: Track, metadata: Mapping[str, object]
+    ) -> None:
+        """Tell the viewers that a track appeared or has a new configuration."""
+        was_known = changed.id in self._wanted
+        self.flush()
+        blob = self._select(tracks, metadata)
+        if changed.id not in self._wanted:
+            return
+        self._generation += 1
+        self._header = b""
+        if was_known:
+            # Who joins now gets the new headers: they do not fit the blocks that there are.
+            self._blocks = []
+        if blob:
+            self._changes[changed.id] = (self._generation, self._serialiser.frame(blob))
+            self._parts.append(blob)
+
+    def packet(self, packet: Packet) -> None:
+        """Serialise one packet, if it is of a track that this output carries."""
+        track = packet.track
+        if track.id not in self._wanted:
+            return
+        if track.kind is MediaKind.VIDEO:
+            starts = packet.is_keyframe
+            self._parts_video = True
+        elif self._has_video or track.kind is MediaKind.DATA:
+            starts = False
+        else:
+            starts = (
+                not self._started
+                or packet.dts - self._group_start > AUDIO_GROUP_SECONDS * track.clock_rate
+            )
+        if starts:
+            self._begin_group(packet)
+        elif not self._started and not self._waited_in_vain(packet):
+            return
+        self._serialiser.packet(packet, self._parts)
+        self._parts_packets += 1
+        interval = self._pacing.interval
+        if interval and self._timer is None:
+            now = self._reactor.seconds()
+            self._timer = self._reactor.callLater(max(0.0, self._due - now), self._flush_by_timer)
+
+    def batch_ended(self) -> None:
+        """All that came in one read was passed on: send it, where nothing is merged."""
+        if self._parts and (
+            not self._pacing.interval or (self._pacing.per_frame and self._parts_video)
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """Make a block of what waits, and send it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        parts = self._parts
+        if not parts:
+            return
+        block = Block(
+            self._serialiser.frame(b"".join(parts)), self._parts_keyframe, self._generation
+        )
+        self._parts = []
+        self._parts_packets = 0
+        self._parts_video = self._parts_keyframe = False
+        self._due = self._reactor.seconds() + self._pacing.interval
+        self.bytes_made += len(block.data)
+        self.blocks_made += 1
+        self._keep(block)
+        fan_out(tuple(self.outlets), block)
+
+    def add(self, outlet: Outlet) -> None:
+        """Let one more viewer have the header, the blocks since the keyframe, and the next."""
+        if not self._header:
+            self._header = self._serialiser.frame(self._serialiser.header(self._blocks_time))
+        outlet.catch_up = self._catch_up
+        outlet.begin(self._header, self._blocks, self._generation)
+        self.outlets[outlet] = None
+
+    def resume(self, outlet: Outlet) -> None:
+        """Let a viewer that was removed go on with the next block that begins with a keyframe."""
+        outlet.catch_up = self._catch_up
+        outlet.skip_to_keyframe()
+        self.outlets[outlet] = None
+
+    def remove(self, outlet: Outlet) -> None:
+        """Send it nothing more. Idempotent."""
+        self.outlets.pop(outlet, None)
+        outlet.catch_up = None
+
+    def end(self) -> None:
+        """Send what is left and the trailer; there will be no more packets."""
+        self.flush()
+        trailer = self._serialiser.trailer()
+        for outlet in tuple(self.outlets):
+            outlet.write(trailer)
+            self.remove(outlet)
+
+    def stop(self) -> None:
+        """Make nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._parts = []
+
+    def _select(self, tracks: Sequence[Track], metadata: Mapping[str, object]) -> bytes:
+        chosen = select_tracks(tracks, self._options)
+        self._wanted = {track.id for track in chosen}
+        self._has_video = any(track.kind is MediaKind.VIDEO for track in chosen)
+        return self._serialiser.tracks_changed(chosen, metadata, self._parts_time)
+
+    def _begin_group(self, packet: Packet) -> None:
+        if self._started and self._has_video and self._parts_packets:
+            self.flush()
+        # Only headers can be before it in its block; or, without video, some sound.
+        self._parts_keyframe = True
+        self._parts_time = to_milliseconds(packet.dts, packet.track.clock_rate)
+        self._group_start = packet.dts
+        self._started = True
+
+    def _waited_in_vain(self, packet: Packet) -> bool:
+        seconds = packet.dts / packet.track.clock_rate
+        if self._waiting_since is None:
+            self._waiting_since = seconds
+        if seconds - self._waiting_since < LONGEST_WAIT_FOR_KEYFRAME_SECONDS:
+            return False
+        self._begin_group(packet)
+        return True
+
+    def _keep(self, block: Block) -> None:
+        if block.is_keyframe:
+            self._blocks = [block]
+            self._block_bytes = len(block.data)
+            self._blocks_time = self._parts_time
+            self._header = b""
+        elif self._blocks:
+            self._block_bytes += len(block.data)
+            if self._block_bytes > self._cache_bytes or len(self._blocks) >= self._cache_blocks:
+                self._blocks = []  # who joins now waits for the next keyframe
+            else:
+                self._blocks.append(block)
+
+    def _catch_up(self, generation: int) -> bytes:
+        return b"".join(blob for at, blob in self._changes.values() if at > generation)
+
+    def _flush_by_timer(self) -> None:
+        self._timer = None
+        self.flush()

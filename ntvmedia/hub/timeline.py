@@ -1,0 +1,193 @@
+"""One continuous timeline out of whatever times a publisher sends.
+
+Everything behind may rely on this: times begin near 0, decode times strictly increase in each
+track, and a jump of the publisher's clock is not seen. Small disorder is straightened; a jump
+moves all tracks by the same amount, so that sound and picture stay together. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ntvmedia.media import Packet, Track
+
+# A step of this length or less is taken as it is, in a track: variable frame rates, silence.
+LONGEST_STEP_SECONDS: Final = 1.0
+
+# A longer step is still time that passed, if about as much passed on the wall clock.
+TOLERATED_LEAD_SECONDS: Final = 2.0
+
+# A step back by less is disorder; by more, the publisher's clock began anew.
+LONGEST_STEP_BACK_SECONDS: Final = 1.0
+
+# Times are carried in milliseconds by FLV and RTMP: a shorter step would vanish there.
+SHORTEST_STEP_SECONDS: Final = 0.001
+
+
+# A publisher that begins within this time is taken as it is.
+LATEST_START_SECONDS: Final = 10.0
+
+# Any other begins here: above 0, so that a track that lies a little before the first fits in.
+START_SECONDS: Final = 0.5
+
+
+class TrackState:
+    """What the timeline knows of one track, and what the stream counts of it.
+
+    Attributes:
+        track: As last announced.
+        shift: Ticks to add to the publisher's times.
+        last: The last decode time given out, in ticks.
+        longest_step: In ticks: a step of 1 to this many is taken without a further look.
+        packets: Given out.
+        bytes: Of their payloads.
+        keyframe_at: Decode time of the last keyframe.
+        keyframe_interval: Ticks between the last two.
+    """
+
+    __slots__ = (
+        "bytes",
+        "earlier_shift",
+        "keyframe_at",
+        "keyframe_interval",
+        "last",
+        "longest_step",
+        "packets",
+        "shift",
+        "started",
+        "track",
+    )
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.shift = 0
+        self.earlier_shift = 0
+        self.last = 0
+        self.longest_step = 0  # nothing is taken without a look before the first packet
+        self.started = False
+        self.packets = 0
+        self.bytes = 0
+        self.keyframe_at: int | None = None
+        self.keyframe_interval = 0
+
+
+class Timeline:
+    """The timeline of one stream, over all publishers that it ever has.
+
+    Attributes:
+        states: By `Track.id`. The caller may take a packet's time on the short way itself: see
+            `repair`.
+        active_at: Monotonic seconds when the last packets came; kept by the caller.
+        jumps: How often the publisher's clock jumped.
+        straightened: How many packets were out of order in their track.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[int, TrackState] = {}
+        self.active_at = 0.0
+        self.jumps = 0
+        self.straightened = 0
+        self._shift_ms = 0
+        self._anchored = False
+        self._resume = False
+
+    @property
+    def position(self) -> float:
+        """The latest decode time given out, of any track, in seconds."""
+        return max(
+            (x.last / x.track.clock_rate for x in self.states.values() if x.started), default=0.0
+        )
+
+    def track_received(self, track: Track) -> None:
+        """Take a track that appeared, or one with another configuration."""
+        state = self.states.get(track.id)
+        if state is None:
+            state = self.states[track.id] = TrackState(track)
+        elif state.track.clock_rate != track.clock_rate:
+            state.last = -(-state.last * track.clock_rate // state.track.clock_rate)
+            state.keyframe_at = None
+        rate_changed = state.track.clock_rate != track.clock_rate
+        state.track = track
+        self._set_shift(state)
+        if rate_changed:
+            state.earlier_shift = state.shift
+        state.longest_step = 0
+
+    def publisher_changed(self) -> None:
+        """Let the next packet, of whatever time, go on where the stream is."""
+        self._resume = True
+        for state in self.states.values():
+            state.longest_step = 0
+
+    def repair(self, packet: Packet, now: float) -> Packet:
+        """Return the packet with its time on the stream's timeline.
+
+        A packet with `0 < dts + shift - last <= longest_step` needs only its times moved by
+        `shift`, and `last` set: a caller in a hurry may do just that.
+
+        Args:
+            packet: Its track was announced by `track_received`.
+            now: Monotonic seconds.
+        """
+        track = packet.track
+        state = self.states[track.id]
+        if not self._anchored or self._resume:
+            self._anchor(packet, now)
+        dts = self._on_timeline(packet, state, now)
+        if state.started:
+            if dts <= state.last:
+                self.straightened += 1
+                dts = state.last + max(1, int(SHORTEST_STEP_SECONDS * track.clock_rate))
+        else:
+            dts = max(dts, 0)
+            state.started = True
+        state.longest_step = int(LONGEST_STEP_SECONDS * track.clock_rate)
+        state.last = dts
+        by = dts - packet.dts
+        if not by:
+            return packet
+        return Packet(track, dts, packet.pts + by, packet.is_keyframe, packet.payload)
+
+    def _on_timeline(self, packet: Packet, state: TrackState, now: float) -> int:
+        """Return the packet's time by the shift that holds, after a jump by another."""
+        rate = packet.track.clock_rate
+        dts = packet.dts + state.shift
+        position = self.position
+        ahead = dts / rate - position
+        back = (state.last / rate if state.started else position) - dts / rate
+        if ahead <= max(0.0, now - self.active_at) + TOLERATED_LEAD_SECONDS and (
+            back < LONGEST_STEP_BACK_SECONDS
+        ):
+            return dts
+        earlier = packet.dts + state.earlier_shift
+        if 0 < earlier - state.last <= LONGEST_STEP_SECONDS * rate:
+            return earlier  # this track still sends by the clock from before the jump
+        self.jumps += 1
+        self._shift_to(packet, position + self._passed(now))
+        return packet.dts + state.shift
+
+    def _passed(self, now: float) -> float:
+        """Seconds since the last packet: what a new clock is taken to have missed."""
+        return max(SHORTEST_STEP_SECONDS, now - self.active_at)
+
+    def _anchor(self, packet: Packet, now: float) -> None:
+        """Begin near 0, or go on after another publisher by the time that passed between."""
+        if self._anchored:
+            self._shift_to(packet, self.position + self._passed(now))
+        elif not 0 <= packet.dts < LATEST_START_SECONDS * packet.track.clock_rate:
+            self._shift_to(packet, START_SECONDS)
+        self._anchored = True
+        self._resume = False
+
+    def _shift_to(self, packet: Packet, seconds: float) -> None:
+        """Move all tracks so that this packet lies at `seconds`."""
+        rate = packet.track.clock_rate
+        # Whole milliseconds: what FLV and RTMP carry comes out as evenly as it came in.
+        self._shift_ms = round(seconds * 1000) - packet.dts * 1000 // rate
+        for state in self.states.values():
+            state.earlier_shift = state.shift
+            state.longest_step = 0
+            self._set_shift(state)
+
+    def _set_shift(self, state: TrackState) -> None:
+        state.shift = self._shift_ms * state.track.clock_rate // 1000
