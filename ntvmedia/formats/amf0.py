@@ -21,6 +21,9 @@ MAX_DEPTH: Final = 32
 # Two tables of keyframes, of 13 hours at one a second, are the largest metadata that make sense.
 MAX_VALUES: Final = 100_000
 
+# More than any message has, so that only what is referred to again and again can reach it.
+MAX_TEXT: Final = 16 << 20
+
 _NUMBER: Final = 0x00
 _BOOLEAN: Final = 0x01
 _STRING: Final = 0x02
@@ -39,6 +42,7 @@ _TYPED_OBJECT: Final = 0x10
 _AVMPLUS: Final = 0x11
 
 _DOUBLE: Final = Struct(">d")
+_SHORT: Final = Struct(">h")
 _DATE_BODY: Final = Struct(">dh")
 _MAX_SHORT: Final = 0xFFFF
 
@@ -68,7 +72,7 @@ class Date(NamedTuple):
 
 
 Value: TypeAlias = (
-    "float | bool | str | None | Undefined | Date | bytes | list[Value] | dict[str, Value]"
+    "float | bool | str | Undefined | Date | bytes | list[Value] | dict[str, Value] | None"
 )
 """What a value is read as. Numbers are always floats. `bytes` come from AMF3 only."""
 
@@ -109,8 +113,8 @@ def decode(data: bytes, offset: int = 0, *, avmplus: AVMPlus | None = None) -> l
 
     Raises:
         PeerError: The data are no AMF0.
-        LimitExceeded: They are nested deeper than `MAX_DEPTH`, or are more than `MAX_VALUES`,
-            references counted for all that they stand for.
+        LimitExceeded: They are nested deeper than `MAX_DEPTH`, or are more than `MAX_VALUES` or
+            `MAX_TEXT`, references counted for all that they stand for.
     """
     reader = _Reader(data, offset, avmplus)
     values: list[Value] = []
@@ -149,26 +153,33 @@ def encode(*values: object) -> bytes:
 
 
 def check_extent(values: Iterable[Value]) -> None:
-    """Check how large values are for one who walks through them, references and all.
+    """Check how large values are for one who walks through them or writes them without references.
 
     Raises:
         LimitExceeded: They are deeper than `MAX_DEPTH`, for instance because one contains itself,
-            or more than `MAX_VALUES`.
+            or more than `MAX_VALUES`, or have more than `MAX_TEXT` characters and bytes.
     """
     waiting: list[tuple[Iterable[Value], int]] = [(values, 0)]
-    count = 0
+    count = text = 0
     while waiting:
         several, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise too_deep()
         for value in several:
             count += 1
-            if count > MAX_VALUES:
-                raise too_many()
-            if isinstance(value, dict):
+            if isinstance(value, (str, bytes)):
+                text += len(value)
+            elif isinstance(value, dict):
+                text += sum(map(len, value))
                 waiting.append((value.values(), depth + 1))
             elif isinstance(value, list):
                 waiting.append((value, depth + 1))
+            if count > MAX_VALUES:
+                raise too_many()
+            if text > MAX_TEXT:
+                raise LimitExceeded(
+                    f"values of more than {MAX_TEXT} bytes", reference="AMF 0 2", limit=MAX_TEXT
+                )
 
 
 def too_deep(offset: int = -1) -> LimitExceeded:
@@ -289,8 +300,8 @@ class _Reader:
             )
         values: list[Value] = []
         self._complex.append(values)
-        for _index in range(count):
-            values.append(self.value(depth + 1))
+        # Filled while it may already be referred to from within.
+        values.extend(self.value(depth + 1) for _index in range(count))
         return values
 
     def _reference(self) -> Value:
@@ -323,7 +334,9 @@ def _append(parts: list[bytes], value: object, depth: int) -> None:
         else:
             parts.append(b"\x0c" + len(text).to_bytes(4, "big") + text)
     elif isinstance(value, Date):
-        parts.append(b"\x0b" + _DATE_BODY.pack(*value))
+        if not -0x8000 <= value.timezone < 0x8000:
+            raise UsageError(f"time zone {value.timezone} is out of range")
+        parts.append(b"\x0b" + _packed_double(value.milliseconds) + _SHORT.pack(value.timezone))
     elif isinstance(value, Mapping):
         if isinstance(value, TypedObject):
             parts.append(b"\x10" + _key(value.class_name))
