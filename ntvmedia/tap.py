@@ -1,0 +1,284 @@
+"""`twistd ntvmedia`: the command line, and the one place where everything is put together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.application.service import IService
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from twisted.plugin import getPlugins
+from twisted.python import usage
+from zope.interface import implementer
+
+from ntvmedia import __version__
+from ntvmedia.access import BUILT_IN, Access
+from ntvmedia.config import Settings, override, parse_settings
+from ntvmedia.config.addresses import base_addresses
+from ntvmedia.config.certificates import Certificates
+from ntvmedia.config.logs import Log
+from ntvmedia.errors import ConfigError
+from ntvmedia.events import EventBus
+from ntvmedia.hub.streams import Hub, HubService
+from ntvmedia.interfaces import IHost, IMediaEndpoint, IMediaRoute
+from ntvmedia.services import ParallelService, SignalService, StagedService
+
+# A configuration file of a thousand settings is some 50 kB.
+_MAX_CONFIG_BYTES: Final = 1 << 20
+
+
+class Options(usage.Options):
+    """The command line: where the settings are, and single overrides of them.
+
+    After `parseOptions`, `self["settings"]` and `self["certificates"]` (or None) are good.
+    """
+
+    synopsis = "[options]"
+    longdesc = "Serve live media by RTMP and HTTP-FLV."
+    optParameters = [
+        ["config", "c", None, "Read settings from this TOML file.", Path],
+        ["data", "d", Path("data"), "The folder for what the server keeps.", Path],
+        ["grace", "g", 10.0, "Seconds that viewers and publishers have when it stops.", float],
+    ]
+    optFlags = [["check", None, "Check the settings and exit."]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._assignments: list[str] = []
+
+    def opt_set(self, assignment: str) -> None:
+        """Set one setting, as in --set rtmp.listen=tcp:1936; repeat it for more."""
+        self._assignments.append(assignment)
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        sys.stdout.write(f"NTV Media Server {__version__}\n")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Check everything that can be checked before anything is opened.
+
+        Raises:
+            SystemExit: Below twistd, with one line that names what is wrong (twistd itself would
+                print all its options before the line), or with 0 after `--check`.
+            UsageError: The same without twistd.
+        """
+        try:
+            self._check()
+        except ConfigError as error:
+            if self.parent is None:
+                raise usage.UsageError(str(error)) from error
+            raise SystemExit(f"ntvmedia: {error}") from None
+        if self["check"]:
+            sys.stdout.write("the settings are good\n")
+            raise SystemExit(0)
+        self._take_over_log()
+
+    def _check(self) -> None:
+        # A comparison that is false for NaN too.
+        if not 0 < self["grace"] <= 3600:
+            raise ConfigError("expected seconds, above 0 to 3,600", ("--grace",))
+        self["endpoints"] = endpoints = _find_endpoints()
+        self["settings"] = settings = parse_settings(
+            override(self._read(), self._assignments),
+            {name: endpoint.parse_settings for name, endpoint in endpoints.items()},
+            self["data"].absolute(),
+        )
+        self["certificates"] = Certificates(settings.tls) if settings.tls.certificate else None
+        self["log"] = Log(settings.log)
+        _check_folder(settings.data)
+
+    def _read(self) -> Mapping[str, object]:
+        path: Path | None = self["config"]
+        if path is None:
+            return {}
+        where = (f"--config {path}",)
+        try:
+            with path.open("rb") as file:
+                data = file.read(_MAX_CONFIG_BYTES + 1)
+            if len(data) > _MAX_CONFIG_BYTES:
+                raise ConfigError(f"larger than {_MAX_CONFIG_BYTES:,} bytes", where)
+            return tomllib.loads(data.decode("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}", where) from None
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(" ".join(str(error).split()), where) from None
+
+    def _take_over_log(self) -> None:
+        """Have twistd log as the settings say, unless it was told another way to log."""
+        twistd = self.parent
+        if twistd is None or twistd.get("logger") or twistd.get("syslog"):
+            return
+        path = twistd.get("logfile") or ("" if twistd.get("nodaemon") else "twistd.log")
+        if path != "-":
+            self["log"] = Log(self["settings"].log, path)
+            twistd["logger"] = self["log"].observer
+
+
+def _find_endpoints() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for endpoint in getPlugins(IMediaEndpoint):
+        if found.setdefault(endpoint.name, endpoint) is not endpoint:
+            raise ConfigError("two plugins have this name", (endpoint.name,))
+    return found
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a data folder that cannot be used, without making it yet."""
+    where = (f"--data {path}",)
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{existing} is no folder", where)
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{existing} is not writable", where)
+
+
+@implementer(IHost)
+@dataclass(slots=True)
+class Host:
+    """The server, as its plugins see it."""
+
+    reactor: Any
+    hub: Hub
+    access: Access
+    events: EventBus
+    settings: Settings
+    certificates: Certificates | None
+    draining: bool = False
+    random: Callable[[int], bytes] = secrets.token_bytes
+    _resource: Any = None
+
+    def web_resource(self) -> Any:
+        if self._resource is None:
+            # Here, not at the top: importing Klein installs a reactor, and twistd has yet to
+            # choose one when it imports this module.
+            from ntvmedia.admin import make_resource
+
+            self._resource = make_resource(self)
+        return self._resource
+
+    def media_routes(self) -> list[Any]:
+        return list(getPlugins(IMediaRoute))
+
+
+class Server(StagedService):
+    """The root of the tree.
+
+    What an operator has to mend, such as a port in use, ends the start with one line in the log
+    and status 1.
+    """
+
+    _log = Logger()
+
+    def __init__(self, host: Host, grace: float, pid_file: str = "") -> None:
+        super().__init__(host.reactor, grace)
+        self._host = host
+        self._pid_file = Path(pid_file).absolute() if pid_file else None
+
+    def privilegedStartService(self) -> None:
+        data = self._host.settings.data
+        try:
+            try:
+                data.mkdir(mode=0o750, parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot be made: {error.strerror}", (f"--data {data}",)
+                ) from None
+            super().privilegedStartService()
+        except ConfigError as error:
+            self._log.critical("not started: {error}", error=error)
+            # twistd removes it only when a start fails with an ordinary exception.
+            if self._pid_file is not None:
+                with contextlib.suppress(OSError):
+                    self._pid_file.unlink()
+            raise SystemExit(1) from None
+
+    def startService(self) -> None:
+        super().startService()
+        routes = self._host.media_routes()
+        for base in base_addresses(self._host.settings, socket.gethostname()):
+            if base.scheme.startswith("rtmp"):
+                self._log.info("publish to {url}", url=f"{base.text}/liveshow/STREAM")
+                self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM")
+                continue
+            for extension in (extension for route in routes for extension in route.extensions):
+                self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM.{extension}")
+
+    def stopService(self) -> Deferred[None]:
+        self._host.draining = True
+        return super().stopService()
+
+
+class Endpoints(ParallelService):
+    """The services of the endpoint plugins, each named as its section."""
+
+    def privilegedStartService(self) -> None:
+        """Bind all ports.
+
+        Raises:
+            ConfigError: One cannot be bound.
+        """
+        for service in self.services:
+            try:
+                service.privilegedStartService()
+            except CannotListenError as error:
+                address = f"{error.interface or 'any address'}, port {error.port}"
+                reason = getattr(error.socketError, "strerror", None) or error.socketError
+                message = f"cannot listen on {address}: {reason}"
+                raise ConfigError(message, (str(service.name), "listen")) from None
+            except (OSError, OverflowError) as error:
+                message = f"cannot listen: {error}"
+                raise ConfigError(message, (str(service.name), "listen")) from None
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """Have the reactor's timers follow a clock that nobody sets (G-RS-05).
+
+    Before anything is scheduled: a timer that is already set would keep the time of the wall
+    clock. A clock that a test brings along stays.
+    """
+    if isinstance(reactor, ReactorBase) and not reactor.getDelayedCalls():
+        reactor.seconds = time.monotonic
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """Build the tree. Nothing is opened until it starts."""
+    if reactor is None:
+        # Here, not at the top: twistd installs the reactor after it has imported the plugins.
+        from twisted.internet import reactor
+    use_monotonic_clock(reactor)
+    settings: Settings = options["settings"]
+    events = EventBus()
+    hub = Hub(reactor, settings.hub, events, time.time)
+    host = Host(reactor, hub, Access(BUILT_IN), events, settings, options["certificates"])
+    pid_file = options.parent.get("pidfile") if options.parent else None
+    root = Server(host, options["grace"], pid_file or "")
+
+    def reload() -> None:
+        options["log"].reopen()
+        if host.certificates is not None:
+            host.certificates.reload()
+
+    if isinstance(reactor, ReactorBase):
+        SignalService(reactor, reload, lambda: host.draining).setServiceParent(root)
+    HubService(reactor, hub).setServiceParent(root)
+    endpoints = Endpoints()
+    endpoints.setName("endpoints")
+    for name, endpoint in options["endpoints"].items():
+        service = endpoint.make_service(host, settings.endpoints[name])
+        service.setName(name)
+        service.setServiceParent(endpoints)
+    endpoints.setServiceParent(root)
+    return root
