@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ntvmedia.codecs import aac, ac3, flac, g711, h264, mpegaudio, opus
+from ntvmedia.codecs import aac, ac3, av1, flac, g711, h264, hevc, mpegaudio, opus, vp9
 from ntvmedia.errors import LimitExceeded, PeerError
 from ntvmedia.formats.flv_codes import SOUND_RATES, SPEEX_RATE, SoundFormat
 from ntvmedia.media.packets import Codec, Track
@@ -16,10 +16,8 @@ from ntvmedia.media.packets import Codec, Track
 # user data, of a few kilobytes.
 MAX_CONFIG_BYTES: Final = 64 * 1024
 
-_AVCC: Final = "ISO/IEC 14496-15 section 5.3.3.1"
-_HVCC: Final = "ISO/IEC 14496-15 section 8.3.3.1"
+_SETS: Final = "ISO/IEC 14496-15 sections 5.3.3.1 and 8.3.3.1"
 _VVCC: Final = "ISO/IEC 14496-15 section 11.2.4.2"
-_AV1C: Final = "AV1 in ISOBMFF section 2.3"
 _SOUND: Final = "FLV 10.1 E.4.2.1"
 
 
@@ -37,10 +35,14 @@ def video_track(codec: Codec, number: int, config: bytes) -> tuple[Track, int]:
     _limited(config)
     length_size = 4
     if codec is Codec.H264:
-        length_size = _avcc_length_size(config)
+        avcc = h264.parse_configuration(config)
+        _complete(avcc.sps, avcc.pps)
+        length_size = avcc.length_size
         config = _with_length_size(config, 4)
     elif codec is Codec.HEVC:
-        length_size = _hvcc_length_size(config)
+        hvcc = hevc.parse_configuration(config)
+        _complete(hvcc.sps, hvcc.pps)
+        length_size = hvcc.length_size
         config = _with_length_size(config, 21)
     elif codec is Codec.VVC:
         if len(config) < 2:
@@ -48,8 +50,10 @@ def video_track(codec: Codec, number: int, config: bytes) -> tuple[Track, int]:
         # The two bits LengthSizeMinusOne stand before ptl_present_flag.
         length_size = (config[0] >> 1 & 3) + 1
         config = bytes((config[0] | 6,)) + config[1:]
-    elif codec is Codec.AV1 and (len(config) < 4 or config[0] != 0x81):
-        raise PeerError("av1C is cut off or of another version", reference=_AV1C, offset=0)
+    elif codec is Codec.AV1:
+        av1.parse_configuration(config)
+    elif codec is Codec.VP9:
+        vp9.parse_configuration(config)
     return Track(codec, number, config=config), length_size
 
 
@@ -186,7 +190,7 @@ def _live_streaminfo(block: bytes) -> bytes:
 def _limited(config: bytes) -> None:
     if len(config) > MAX_CONFIG_BYTES:
         raise LimitExceeded(
-            f"a sequence header of {len(config)} bytes", reference=_AVCC, limit=MAX_CONFIG_BYTES
+            f"a sequence header of {len(config)} bytes", reference=_SETS, limit=MAX_CONFIG_BYTES
         )
 
 
@@ -197,17 +201,7 @@ def _with_length_size(config: bytes, position: int) -> bytes:
     return config[:position] + bytes((config[position] | 3,)) + config[position + 1 :]
 
 
-def _avcc_length_size(config: bytes) -> int:
-    parsed = h264.parse_configuration(config)
-    if not parsed.sps or not parsed.pps:
+def _complete(sps: tuple[bytes, ...], pps: tuple[bytes, ...]) -> None:
+    if not sps or not pps:
         # Some encoders send this until they have made a frame: the next one counts.
-        raise PeerError("avcC has no parameter set", reference=_AVCC, offset=5)
-    return parsed.length_size
-
-
-def _hvcc_length_size(config: bytes) -> int:
-    if len(config) < 23:
-        raise PeerError("hvcC is cut off", reference=_HVCC, offset=len(config))
-    if not config[22]:
-        raise PeerError("hvcC has no parameter set", reference=_HVCC, offset=22)
-    return (config[21] & 3) + 1
+        raise PeerError("a sequence header has no parameter set", reference=_SETS)

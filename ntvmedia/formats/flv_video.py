@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ntvmedia.codecs import nal
+from ntvmedia.codecs import av1, nal
 from ntvmedia.errors import LimitExceeded, PeerError
 from ntvmedia.formats.flv_codes import (
     CODECS_BY_VIDEO_FOURCC,
@@ -34,9 +34,6 @@ _IGNORED: Final = (VideoPacketType.SEQUENCE_END, VideoPacketType.MPEG2TS_SEQUENC
 
 # An AMF0 string, the name of the only metadata that is defined (E-RTMP v2 "Metadata Frame").
 _COLOR_INFO: Final = b"\x02\x00\x09colorInfo"
-
-# An OBU of type "temporal delimiter" with a size of 0: packets are kept without it, as in MP4.
-_TEMPORAL_DELIMITER: Final = b"\x12\x00"
 
 
 class VideoReader:
@@ -179,8 +176,8 @@ class VideoReader:
             track = self._announce(state, Track(codec, state.number), events)
         if codec in NAL_CODECS:
             payload = nal.normalise(payload, state.length_size)
-        elif codec is Codec.AV1 and payload.startswith(_TEMPORAL_DELIMITER):
-            payload = payload[2:]
+        elif codec is Codec.AV1:
+            payload = av1.normalise(payload)
         if payload:
             events.append(Packet(track, dts, dts + offset * 90, is_keyframe, payload))
 

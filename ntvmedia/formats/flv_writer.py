@@ -12,13 +12,14 @@ from ntvmedia.formats.flv_codes import (
     AUDIO_FOURCCS,
     CONFIGURED_CODECS,
     LEGACY_HEVC_ID,
+    NAL_CODECS,
     SOUND_RATES,
     SPEEX_RATE,
     VIDEO_CODEC_IDS,
     VIDEO_FOURCCS,
     SoundFormat,
 )
-from ntvmedia.media.packets import Codec, MediaKind, Packet, Track
+from ntvmedia.media.packets import Codec, Packet, Track
 
 # First bytes: the frame types "key" and "inter" of each form.
 _KEY: Final = 0x10
@@ -34,6 +35,8 @@ _AAC: Final = Codec.AAC
 # Bits of the second to fifth byte: AVC packet type 1, and the composition time.
 _AVC_KEY_NALU: Final = 0x1701000000
 _AVC_INTER_NALU: Final = 0x2701000000
+_AVC_KEY_NOW: Final = b"\x17\x01\x00\x00\x00"
+_AVC_INTER_NOW: Final = b"\x27\x01\x00\x00\x00"
 _LEGACY_HEVC_KEY_NALU: Final = 0x1C01000000
 _LEGACY_HEVC_INTER_NALU: Final = 0x2C01000000
 
@@ -44,7 +47,6 @@ _AAC_RAW: Final = b"\xaf\x01"
 # Composition times are SI24.
 _MAX_OFFSET: Final = 0x7FFFFF
 
-_WITH_OFFSET: Final = frozenset({Codec.HEVC, Codec.VVC})
 _LEGACY_AUDIO: Final = frozenset(
     {
         Codec.AAC,
@@ -57,9 +59,30 @@ _LEGACY_AUDIO: Final = frozenset(
         Codec.NELLYMOSER,
     }
 )
+_ENHANCED_VIDEO: Final = {
+    codec: fourcc for codec, fourcc in VIDEO_FOURCCS.items() if codec not in VIDEO_CODEC_IDS
+}
+_ENHANCED_AUDIO: Final = {
+    codec: fourcc for codec, fourcc in AUDIO_FOURCCS.items() if codec not in _LEGACY_AUDIO
+}
 
-_ENHANCED_VIDEO: Final = frozenset(VIDEO_FOURCCS) - frozenset(VIDEO_CODEC_IDS)
-_ENHANCED_AUDIO: Final = frozenset(AUDIO_FOURCCS) - _LEGACY_AUDIO
+# What stands before a frame, by codec: of audio; of video without and with composition time, of
+# inter frames and keyframes.
+_AUDIO_FRAMES: Final = {
+    codec: bytes((_EX_AUDIO | 1,)) + fourcc for codec, fourcc in _ENHANCED_AUDIO.items()
+}
+_VIDEO_FRAMES: Final = {
+    codec: (
+        bytes((_EX_INTER | (3 if codec in NAL_CODECS else 1),)) + fourcc,
+        bytes((_EX_KEY | (3 if codec in NAL_CODECS else 1),)) + fourcc,
+    )
+    for codec, fourcc in _ENHANCED_VIDEO.items()
+}
+_OFFSET_FRAMES: Final = {
+    codec: (bytes((_EX_INTER | 1,)) + fourcc, bytes((_EX_KEY | 1,)) + fourcc)
+    for codec, fourcc in _ENHANCED_VIDEO.items()
+    if codec in NAL_CODECS
+}
 
 
 def can_carry(track: Track) -> bool:
@@ -111,29 +134,35 @@ def body_prefix(packet: Packet, *, legacy_hevc: bool = False) -> bytes:
     track, dts, pts, is_keyframe, _payload = packet
     codec = track.codec
     if codec is _H264:
-        # Video has 90 ticks a millisecond.
+        if pts == dts:
+            return _AVC_KEY_NOW if is_keyframe else _AVC_INTER_NOW
+        # As `_offset`, without the call.
         offset = (pts + 45) // 90 - (dts + 45) // 90
         if not -_MAX_OFFSET <= offset <= _MAX_OFFSET:
-            offset = _MAX_OFFSET if offset > 0 else -_MAX_OFFSET
+            offset = _offset(dts, pts)
         head = _AVC_KEY_NALU if is_keyframe else _AVC_INTER_NALU
         return (head + (offset & 0xFFFFFF)).to_bytes(5, "big")
     if codec is _AAC:
         return _AAC_RAW
-    if track.kind is MediaKind.VIDEO:
-        return _video_prefix(packet, legacy_hevc)
-    if codec in _ENHANCED_AUDIO:
-        return bytes((_EX_AUDIO | 1,)) + AUDIO_FOURCCS[codec]
-    if codec in _LEGACY_AUDIO:
-        return bytes((sound_flags(track),))
-    return b""
+    frames = _VIDEO_FRAMES.get(codec)
+    if frames is None:
+        return _AUDIO_FRAMES.get(codec) or _older_prefix(track, is_keyframe)
+    if legacy_hevc and codec is _HEVC:
+        base = _LEGACY_HEVC_KEY_NALU if is_keyframe else _LEGACY_HEVC_INTER_NALU
+        return (base + _offset(dts, pts)).to_bytes(5, "big")
+    if pts == dts or codec not in _OFFSET_FRAMES:
+        return frames[is_keyframe]
+    return _OFFSET_FRAMES[codec][is_keyframe] + _offset(dts, pts).to_bytes(3, "big")
 
 
-def color_info(track: Track) -> bytes:
+def color_info(track: Track, *, legacy_hevc: bool = False) -> bytes:
     """Write the metadata frame with a track's colour information; `b""` without one.
 
     There is none for the legacy forms: their players would take it for a broken frame.
     """
     if not track.color_info or track.codec not in _ENHANCED_VIDEO:
+        return b""
+    if legacy_hevc and track.codec is _HEVC:
         return b""
     # Readers ignore the frame type of metadata; FFmpeg writes "command" too.
     return b"\xd4" + VIDEO_FOURCCS[track.codec] + track.color_info
@@ -198,25 +227,24 @@ def sound_flags(track: Track) -> int:
     return SoundFormat.NELLYMOSER << 4 | rate << 2 | 2 | stereo
 
 
-def _video_prefix(packet: Packet, legacy_hevc: bool) -> bytes:
-    """As `body_prefix`, for all video but H.264."""
-    track, dts, pts, is_keyframe, _payload = packet
+def _older_prefix(track: Track, is_keyframe: bool) -> bytes:
+    """As `body_prefix`, for Flash's own codecs and all that have nothing but one byte."""
     codec = track.codec
-    if codec in VIDEO_CODEC_IDS:
-        head = (_KEY if is_keyframe else _INTER) | VIDEO_CODEC_IDS[codec]
-        # VP6's one byte of cropping is its configuration.
-        return bytes((head,)) + (track.config or b"\x00")[: codec is Codec.VP6F]
-    head = _EX_KEY if is_keyframe else _EX_INTER
-    if codec not in _WITH_OFFSET:
-        return bytes((head | 1,)) + VIDEO_FOURCCS[codec]
+    if codec in _LEGACY_AUDIO:
+        return bytes((sound_flags(track),))
+    number = VIDEO_CODEC_IDS.get(codec)
+    if number is None:
+        return b""
+    head = bytes(((_KEY if is_keyframe else _INTER) | number,))
+    # VP6's one byte of cropping is its configuration.
+    return head + (track.config[:1] or b"\x00") if codec is Codec.VP6F else head
+
+
+def _offset(dts: int, pts: int) -> int:
+    """Make a composition time: milliseconds as SI24, without its sign."""
+    # Video has 90 ticks a millisecond.
     offset = (pts + 45) // 90 - (dts + 45) // 90
-    offset = min(max(offset, -_MAX_OFFSET), _MAX_OFFSET)
-    if codec is _HEVC and legacy_hevc:
-        base = _LEGACY_HEVC_KEY_NALU if is_keyframe else _LEGACY_HEVC_INTER_NALU
-        return (base + (offset & 0xFFFFFF)).to_bytes(5, "big")
-    if not offset:
-        return bytes((head | 3,)) + VIDEO_FOURCCS[codec]
-    return bytes((head | 1,)) + VIDEO_FOURCCS[codec] + (offset & 0xFFFFFF).to_bytes(3, "big")
+    return min(max(offset, -_MAX_OFFSET), _MAX_OFFSET) & 0xFFFFFF
 
 
 def _nearest_rate(rate: int) -> int:
