@@ -6,6 +6,7 @@ Given to twistd as its `--logger`; so everything that Twisted itself logs is in 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -125,6 +126,11 @@ class Log:
         if self._file is not None:
             self._file.reopen()
 
+    def close(self) -> None:
+        """Close the file; the log is over."""
+        if self._file is not None:
+            self._file.close()
+
 
 def _time(event: LogEvent) -> str:
     moment = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
@@ -144,12 +150,17 @@ def _one_line(text: str, characters: int) -> str:
 
 
 def _plain(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int) or _is_finite(value):
         return value
     try:
         return _one_line(str(value), _MAX_FIELD_CHARACTERS)
     except Exception:
         return f"<{type(value).__name__} that cannot be shown>"
+
+
+def _is_finite(value: object) -> bool:
+    # JSON has no number for the others; Python would write what no other reader takes.
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _traceback(event: LogEvent) -> str:
