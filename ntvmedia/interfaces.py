@@ -84,6 +84,7 @@ class IHost(Interface):
     access = Attribute("Who may publish and play: `IAccess`.")
     events = Attribute("What happens in the server: `ntvmedia.events.EventBus`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")
+    certificates = Attribute("The context factory for TLS, or None where none is set up.")
     draining = Attribute("True from the moment that the server was told to stop.")
     random = Attribute("Called with a number, returns that many unpredictable bytes.")
 

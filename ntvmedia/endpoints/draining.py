@@ -1,0 +1,131 @@
+"""Listening services that outlive their port by the length of their connections."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol as Shape
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+
+
+class Closable(Shape):
+    """A connection that can be asked to finish."""
+
+    host: str
+
+    def close(self, reason: str) -> None:
+        """End politely: say goodbye where the protocol can, then disconnect."""
+
+
+class Connections:
+    """The live connections of one endpoint, of all of its ports.
+
+    Args:
+        most: How many there may be.
+        most_per_host: How many from one IP address; 0 for no limit.
+
+    Attributes:
+        refused: How many were one too many.
+        closing: They have been asked to finish; a new one has to be refused.
+    """
+
+    def __init__(self, most: int, most_per_host: int = 0) -> None:
+        self._most = most
+        self._most_per_host = most_per_host
+        self._live: set[Closable] = set()
+        self._hosts: Counter[str] = Counter()
+        self._waiting: list[Deferred[None]] = []
+        self.refused = 0
+        self.closing = False
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Closable]:
+        return iter(tuple(self._live))
+
+    def has_room(self, host: str) -> bool:
+        """Whether one more from that address is allowed; counted as refused if not."""
+        if (
+            not self.closing
+            and len(self._live) < self._most
+            and (not self._most_per_host or self._hosts[host] < self._most_per_host)
+        ):
+            return True
+        self.refused += 1
+        return False
+
+    def add(self, connection: Closable) -> None:
+        """Count it as live until `remove`."""
+        self._live.add(connection)
+        if self._most_per_host:
+            self._hosts[connection.host] += 1
+
+    def remove(self, connection: Closable) -> None:
+        """Forget it. Idempotent."""
+        if connection not in self._live:
+            return
+        self._live.discard(connection)
+        if self._most_per_host:
+            self._hosts[connection.host] -= 1
+            if not self._hosts[connection.host]:
+                del self._hosts[connection.host]
+        if not self._live:
+            waiting, self._waiting = self._waiting, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def close(self, reason: str) -> Deferred[None]:
+        """Ask all to finish.
+
+        Returns:
+            Fires when none is left. May be cancelled.
+        """
+        self.closing = True
+        done: Deferred[None] = Deferred(self._forget)
+        self._waiting.append(done)
+        for connection in tuple(self._live):
+            connection.close(reason)
+        if not self._live and not done.called:
+            self._waiting.remove(done)
+            done.callback(None)
+        return done
+
+    def _forget(self, deferred: Deferred[None]) -> None:
+        if deferred in self._waiting:
+            self._waiting.remove(deferred)
+
+
+class DrainingService(Service):
+    """Stop listening first, then finish the connections.
+
+    A port's own service only closes the port; its connections would live on until the process
+    exits, and be cut in the middle of a packet.
+    """
+
+    def __init__(self, listener: IService, connections: Connections) -> None:
+        self._listener = listener
+        self._connections = connections
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        self._listener.privilegedStartService()
+
+    def startService(self) -> None:
+        super().startService()
+        self._listener.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Close the port, then the connections.
+
+        Returns:
+            Fires when the port is closed and the last peer is gone. May be cancelled.
+        """
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await maybeDeferred(self._listener.stopService)
+        await self._connections.close("server is stopping")

@@ -1,0 +1,1 @@
+"""RTMP: publishing and playing."""

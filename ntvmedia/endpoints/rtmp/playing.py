@@ -1,0 +1,109 @@
+"""One message stream that a connection plays, and what it may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ntvmedia.endpoints.selection import track_options
+from ntvmedia.errors import Refused
+from ntvmedia.hub.rendition import RenditionKey, select_tracks
+from ntvmedia.hub.stream import Stream
+from ntvmedia.hub.viewer import ViewerInfo
+from ntvmedia.media import MediaKind, Track
+from ntvmedia.wire.rtmp.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    from ntvmedia.endpoints.rtmp.connection import RTMPConnection
+
+FORMAT = "rtmp"
+
+
+class CannotDecode(Refused):
+    """The player said which codecs it knows, and the stream's is not among them."""
+
+
+def wanted_rendition(
+    stream: Stream, query: Mapping[str, str], stream_id: int, capabilities: Capabilities
+) -> RenditionKey:
+    """Choose what a player gets, by its address and by what it can decode.
+
+    Args:
+        stream: Its tracks are known.
+        query: Of the address: `audio=1`, `track=N`.
+        stream_id: The message stream.
+        capabilities: What the player announced. One that announced nothing gets what there is:
+            FFmpeg decodes HEVC and AV1, but says so only when told to.
+
+    Raises:
+        CannotDecode: It announced codecs, and not the one of its track.
+    """
+    options = track_options(query)
+    if stream_id != 1:
+        options["stream_id"] = str(stream_id)
+    if capabilities.is_enhanced:
+        for track in select_tracks(stream.tracks, options):
+            if not capabilities.takes(track.codec):
+                options[track.kind] = _other(stream.tracks, track, capabilities)
+    return RenditionKey(FORMAT, tuple(sorted(options.items())))
+
+
+def _other(tracks: Sequence[Track], track: Track, capabilities: Capabilities) -> str:
+    """Return the number of the first track of the same kind that the player decodes."""
+    numbers = [x.number for x in tracks if x.kind is track.kind and capabilities.takes(x.codec)]
+    if not numbers:
+        raise CannotDecode(f"the player does not decode {track.codec}")
+    return str(min(numbers))
+
+
+class Player:
+    """A viewer over RTMP.
+
+    Attributes:
+        stream_id: The message stream.
+    """
+
+    __slots__ = ("_connection", "_info", "_key", "_stream", "_viewer", "stream_id")
+
+    def __init__(
+        self,
+        connection: RTMPConnection,
+        stream_id: int,
+        stream: Stream,
+        key: RenditionKey,
+        user_agent: str,
+        page_url: str,
+    ) -> None:
+        self.stream_id = stream_id
+        self._connection = connection
+        self._stream = stream
+        self._key = key
+        self._info = ViewerInfo(connection.protocol, connection.peer, user_agent, page_url)
+        self._viewer = stream.play(key, connection.outlet, self._info, self._ended)
+
+    def pause(self, paused: bool) -> None:
+        """Send nothing for a while, or go on at the next keyframe."""
+        self._viewer.pause(paused)
+
+    def receive(self, kind: MediaKind, wanted: bool) -> None:
+        """Leave one kind of media out, or send it again."""
+        options = dict(self._key.options)
+        if wanted:
+            options.pop(kind, None)
+        else:
+            options[kind] = "none"
+        key = RenditionKey(FORMAT, tuple(sorted(options.items())))
+        if key == self._key:
+            return
+        self._key = key
+        self._viewer.leave()
+        self._viewer = self._stream.play(
+            key, self._connection.outlet, self._info, self._ended, from_now=True
+        )
+
+    def leave(self) -> None:
+        """Stop watching. Idempotent."""
+        self._viewer.leave()
+
+    def _ended(self, reason: str) -> None:
+        self._connection.player_ended(self.stream_id, reason)
