@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.application import strports
@@ -20,6 +20,7 @@ def listening_service(
     descriptions: Iterable[str],
     factory: IProtocolFactory,
     certificates: Any = None,
+    wrap: Callable[[Any], Any] = lambda factory: factory,
 ) -> MultiService:
     """Build the service that listens on all descriptions.
 
@@ -30,6 +31,7 @@ def listening_service(
         factory: Gets the connections.
         certificates: A context factory, to have TLS on every description that is not itself one
             of TLS; or None.
+        wrap: Puts something in front of it all, outside of TLS: the PROXY protocol.
 
     Returns:
         A service whose start raises what the first failing bind raises.
@@ -40,7 +42,8 @@ def listening_service(
         if certificates is not None and not description.startswith(("ssl:", "tls:")):
             inner = TLSMemoryBIOFactory(certificates, False, factory)
             inner.noisy = False
-        strports.service(_complete(description), inner, reactor=reactor).setServiceParent(service)
+        port = strports.service(_complete(description), wrap(inner), reactor=reactor)
+        port.setServiceParent(service)
     return service
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MAX_WAITING_BYTES = 1 << 20
 
 # A peer that was refused or told to go has this long to take it and hang up.
-GOODBYE_SECONDS = 2.0
+GOODBYE_SECONDS = 5.0
 
 # A client that knows how to move to another server has this long to do it.
 RECONNECT_SECONDS = 5.0
@@ -317,12 +317,14 @@ class RTMPConnection(Protocol):
 
     def _hang_up(self) -> None:
         """Disconnect as soon as what was said has been taken, or after a while."""
-        if self.outlet.closed:
+        if self._leaving or self.outlet.closed:
             return
+        self._leaving = True
         self._let_go("connection closed", lost=False)
         self.outlet.close()
-        if self._closing is None:
-            self._closing = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self.outlet.abort)
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self.outlet.abort)
 
     def _is_leaving(self) -> bool:
         return self._leaving

@@ -18,6 +18,7 @@ from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.draining import Connections, DrainingService
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.peers import host_of
+from ntvmedia.endpoints.proxied import ProxiedFactory
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
 from ntvmedia.endpoints.rtmp.playing import FORMAT
 from ntvmedia.errors import ConfigError
@@ -112,7 +113,13 @@ def make_rtmp_service(
         ),
     )
     factory = RTMPFactory(host, settings, name)
-    listener = listening_service(host.reactor, listen, factory, certificates)
+
+    def wrap(inner: Factory) -> Factory:
+        if settings.proxy_protocol == "off":
+            return inner
+        return ProxiedFactory(host.reactor, inner, settings.trusted_proxies)
+
+    listener = listening_service(host.reactor, listen, factory, certificates, wrap)
     service = MultiService()
     ClockworkService(host, factory).setServiceParent(service)
     DrainingService(listener, factory.connections).setServiceParent(service)
