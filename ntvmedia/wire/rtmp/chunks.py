@@ -8,12 +8,24 @@ and cut out a column at a time (`ChunkReader._read_payload`).
 
 from __future__ import annotations
 
-from enum import IntEnum
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from ntvmedia.errors import LimitExceeded, PeerError, UsageError
 from ntvmedia.media.timebase import unwrap
+from ntvmedia.wire.rtmp.chunkstreams import NO_EXTENDED, ChunkStream
+from ntvmedia.wire.rtmp.messages import Message, MessageType
+
+__all__ = [
+    "DEFAULT_CHUNK_SIZE",
+    "MAX_BUFFERED",
+    "MAX_CHUNK_SIZE",
+    "MAX_CHUNK_STREAMS",
+    "MAX_MESSAGE_SIZE",
+    "ChunkReader",
+    "Message",
+    "MessageType",
+]
 
 DEFAULT_CHUNK_SIZE: Final = 128
 MAX_CHUNK_SIZE: Final = 0x7FFFFFFF
@@ -28,9 +40,7 @@ MAX_CHUNK_STREAMS: Final = 128
 # All unfinished messages of a connection together: one large frame and its neighbours.
 MAX_BUFFERED: Final = 16 << 20
 
-_NO_EXTENDED: Final = -1
 _EXTENDED: Final = 0xFFFFFF
-_WRAP: Final = 1 << 32
 _HALF: Final = 1 << 31
 
 # How many continuation headers are looked at in one step, at first and at least.
@@ -45,98 +55,14 @@ _TWO_WORDS: Final = Struct(">II").unpack_from
 _ONE_WORD: Final = Struct(">I").unpack_from
 _new_tuple: Final = tuple.__new__
 
-
-class MessageType(IntEnum):
-    """The message types (RTMP 1.0 sections 5.4, 7.1)."""
-
-    SET_CHUNK_SIZE = 1
-    ABORT = 2
-    ACKNOWLEDGEMENT = 3
-    USER_CONTROL = 4
-    WINDOW_ACK_SIZE = 5
-    SET_PEER_BANDWIDTH = 6
-    AUDIO = 8
-    VIDEO = 9
-    DATA_AMF3 = 15
-    SHARED_OBJECT_AMF3 = 16
-    COMMAND_AMF3 = 17
-    DATA_AMF0 = 18
-    SHARED_OBJECT_AMF0 = 19
-    COMMAND_AMF0 = 20
-    AGGREGATE = 22
-
-
 _SET_CHUNK_SIZE: Final = int(MessageType.SET_CHUNK_SIZE)
 _ABORT: Final = int(MessageType.ABORT)
 
 # What tells where the timeline is: audio, video and aggregates of them. Commands are stamped 0.
 _TIMED: Final = frozenset({8, 9, 22})
 
-
-class Message(NamedTuple):
-    """One message.
-
-    Attributes:
-        type_id: 3 to 255; a `MessageType` where it is known.
-        timestamp: In milliseconds, unbounded: the 32 bits of the wire are extended to the value
-            nearest to the message before it in its chunk stream, and so may be negative. The
-            first audio or video message of a connection is taken as it is.
-        message_stream_id: 0 for the connection itself.
-        payload: As sent, may be empty.
-        chunk_stream_id: 2 to 65599.
-    """
-
-    type_id: int
-    timestamp: int
-    message_stream_id: int
-    payload: bytes
-    chunk_stream_id: int
-
-
-class _ChunkStream:
-    """What the chunks of one chunk stream id may leave out, and its unfinished message.
-
-    Attributes:
-        basic: The basic header of a type 3 chunk.
-        marker: All that stands before each further chunk of a message: `basic`, and the extended
-            timestamp where there is one.
-        timestamp: Of the last message that began, in milliseconds, unbounded.
-        delta: Added to it where a type 3 chunk begins a message.
-        anchored: `timestamp` lies on the timeline of the connection's audio and video.
-        extended: The extended timestamp of the last header of type 0, 1, 2, or `_NO_EXTENDED`.
-        described: Length << 8 | type of the last message that began.
-        partial: What has arrived of the unfinished message.
-        missing: How many bytes it still needs; 0 between messages.
-    """
-
-    __slots__ = (
-        "anchored",
-        "basic",
-        "delta",
-        "described",
-        "extended",
-        "id",
-        "marker",
-        "message_stream_id",
-        "missing",
-        "partial",
-        "swapped",
-        "timestamp",
-    )
-
-    def __init__(self, chunk_stream_id: int, basic: bytes) -> None:
-        self.id = chunk_stream_id
-        self.basic = basic
-        self.marker = basic
-        self.timestamp = 0
-        self.delta = 0
-        self.anchored = False
-        self.extended = _NO_EXTENDED
-        self.described = 0
-        self.message_stream_id = 0
-        self.swapped = 0  # the same as a big-endian word, to see cheaply that it did not change
-        self.missing = 0
-        self.partial = bytearray()
+# Stands for the chunk that a reader which failed is in, for good.
+_SPENT: Final = ChunkStream(0, b"\0")
 
 
 class ChunkReader:
@@ -170,6 +96,7 @@ class ChunkReader:
         "_pending",
         "_position",
         "_reach",
+        "_room",
         "_stream",
         "_streams",
         "chunk_size",
@@ -190,10 +117,11 @@ class ChunkReader:
         self._buffer = b""
         self._position = 0
         self._pending = bytearray()  # what came while `_buffer` was not used up
-        self._streams: dict[int, _ChunkStream] = {}
-        self._stream: _ChunkStream | None = None  # whose chunk `_position` is in, and
+        self._streams: dict[int, ChunkStream] = {}
+        self._stream: ChunkStream | None = None  # whose chunk `_position` is in, and
         self._chunk_left = 0  # how many bytes of it are left
         self._held = 0
+        self._room = max_buffered
         self._reach = _FIRST_REACH
         self._failed = False
 
@@ -223,6 +151,73 @@ class ChunkReader:
                 too many chunk streams.
             UsageError: This raised before: the reader is spent.
         """
+        buffer = self._buffer
+        position = self._position
+        if self._stream is None and len(buffer) - position >= 16:
+            # Nearly every message: a header of type 0 or 1 on a chunk stream in its usual state.
+            # `_read_header` and `_read_payload` would do the same, and do all the rest.
+            first = buffer[position]
+            stream = self._streams.get(first & 63)
+            if first < 0x80 and stream is not None and stream.is_plain:
+                word, described, swapped = _THREE_WORDS(buffer, position)
+                field = word & 0xFFFFFF
+                type_id = described & 0xFF
+                length = described >> 8
+                if type_id > _ABORT and length <= self._max_message_size:
+                    position += 12 if first < 0x40 else 8
+                    if field == _EXTENDED:
+                        (field,) = _ONE_WORD(buffer, position)
+                        position += 4
+                        stream.extend(field)
+                    elif stream.extended >= 0:
+                        stream.extend(NO_EXTENDED)
+                    if first < 0x40:
+                        if swapped != stream.swapped:
+                            stream.belong_to(swapped)
+                        if -_HALF <= field - stream.timestamp < _HALF:
+                            stream.timestamp = field
+                        else:
+                            stream.move(field, True)
+                    elif field < _HALF:
+                        stream.timestamp += field
+                    else:
+                        stream.move(field, False)
+                    stream.delta = field
+                    stream.described = described
+                    chunk_size = self.chunk_size
+                    payload: bytes | None = None
+                    if length <= chunk_size:
+                        end = position + length
+                        if end <= len(buffer) and length <= self._room:
+                            payload = buffer[position:end]
+                    else:
+                        chunks = (length - 1) // chunk_size
+                        end = position + length + chunks * len(stream.marker)
+                        if end <= len(buffer) and length <= self._room and chunks <= self._reach:
+                            payload = _without_markers(
+                                buffer[position:end], chunk_size, stream.marker, chunks
+                            )
+                    if payload is not None:
+                        self._position = end
+                        # `Message(...)` goes through a Python function and costs twice this.
+                        return _new_tuple(
+                            Message,
+                            (
+                                type_id,
+                                stream.timestamp,
+                                stream.message_stream_id,
+                                payload,
+                                stream.id,
+                            ),
+                        )
+                    stream.is_plain = False
+                    stream.missing = length
+                    self._stream = stream
+                    self._position = position
+                    self._chunk_left = length if length < chunk_size else chunk_size
+        return self._next_carefully()
+
+    def _next_carefully(self) -> Message | None:
         if self._failed:
             raise UsageError("the chunk reader failed before; make a new one")
         try:
@@ -242,20 +237,21 @@ class ChunkReader:
                 payload = self._read_payload(stream)
                 if payload is None:
                     continue
+                stream.finish()
                 type_id = stream.described & 0xFF
                 if type_id <= _ABORT and type_id:
                     self._control(type_id, payload)
                     continue
-                # `Message(...)` goes through a function made of text and costs twice this.
                 return _new_tuple(
                     Message,
                     (type_id, stream.timestamp, stream.message_stream_id, payload, stream.id),
                 )
         except PeerError:
             self._failed = True
+            self._stream = _SPENT
             raise
 
-    def _read_header(self) -> _ChunkStream | None:
+    def _read_header(self) -> ChunkStream | None:
         """Read one chunk header whole, or nothing of it: None where bytes are missing."""
         buffer = self._buffer
         size = len(buffer)
@@ -276,59 +272,54 @@ class ChunkReader:
         position = last + _HEADER_SIZES[form]
         if position > size:
             return None
-        missing = stream.missing
+        described = stream.described
+        swapped = stream.swapped
         if form == 3:
-            delta = stream.delta
+            field = stream.delta
             if stream.extended >= 0:
-                position = self._after_extended(stream, position)
+                position = stream.payload_begins(buffer, position)
                 if position < 0:
                     return None
         else:
-            swapped = stream.swapped
-            described = stream.described
             if form == 0:
-                word, described, swapped = _THREE_WORDS(buffer, last)
+                field, described, swapped = _THREE_WORDS(buffer, last)
             elif form == 1:
-                word, described = _TWO_WORDS(buffer, last)
+                field, described = _TWO_WORDS(buffer, last)
             else:
-                (word,) = _ONE_WORD(buffer, last)
-            delta = word & 0xFFFFFF
-            if delta == _EXTENDED:
+                (field,) = _ONE_WORD(buffer, last)
+            field &= 0xFFFFFF
+            extended = NO_EXTENDED
+            if field == _EXTENDED:
                 if position + 4 > size:
                     return None
-                (delta,) = _ONE_WORD(buffer, position)
+                (field,) = _ONE_WORD(buffer, position)
+                extended = field
                 position += 4
-                stream.extended = delta
-                stream.marker = stream.basic + delta.to_bytes(4, "big")
-            elif stream.extended >= 0:
-                stream.extended = _NO_EXTENDED
-                stream.marker = stream.basic
-            if missing:
-                # Types 1 and 2 that change nothing are let pass, as SRS does.
-                if form == 0 or described != stream.described:
-                    raise self._error(f"a type {form} chunk breaks into an unfinished message")
-            else:
-                if described >> 8 > self._max_message_size:
-                    raise self._too_large(described >> 8)
-                stream.described = described
-                stream.delta = delta
-                if swapped != stream.swapped:
-                    stream.swapped = swapped
-                    stream.message_stream_id = int.from_bytes(swapped.to_bytes(4, "big"), "little")
+            # Types 1 and 2 amid a message are let pass if they change nothing, as SRS does.
+            if stream.missing and (form == 0 or described != stream.described):
+                raise self._error(f"a type {form} chunk breaks into an unfinished message")
+            if extended != stream.extended:
+                stream.extend(extended)
+        missing = stream.missing
         if not missing:
-            if not stream.anchored:
-                self._anchor(stream, delta if form == 0 else stream.timestamp + delta)
-            elif form:
-                stream.timestamp += delta if delta < _HALF else delta - _WRAP
+            missing = described >> 8
+            if missing > self._max_message_size:
+                raise self._too_large(missing)
+            stream.described = described
+            if swapped != stream.swapped:
+                stream.belong_to(swapped)
+            if stream.is_anchored:
+                stream.move(field, form == 0)
             else:
-                stream.timestamp = unwrap(delta, stream.timestamp, 32)
-            stream.missing = missing = stream.described >> 8
-        chunk_size = self.chunk_size
-        self._chunk_left = missing if missing < chunk_size else chunk_size
+                self._anchor(stream, field if form == 0 else stream.timestamp + field)
+            stream.delta = field
+            stream.missing = missing
+            stream.is_plain = False
+        self._chunk_left = missing if missing < self.chunk_size else self.chunk_size
         self._position = position
         return stream
 
-    def _read_payload(self, stream: _ChunkStream) -> bytes | None:
+    def _read_payload(self, stream: ChunkStream) -> bytes | None:
         """Take what is there of a message's payload; None where that is not its end."""
         buffer = self._buffer
         position = self._position
@@ -347,7 +338,7 @@ class ChunkReader:
         else:
             body, end, left = self._read_run(stream, position + left)
         taken = len(body)
-        if self._held + taken > self._max_buffered:
+        if taken > self._room:
             raise self._too_much()
         self._position = end
         self._chunk_left = left
@@ -355,18 +346,17 @@ class ChunkReader:
         stream.missing = missing - taken
         if taken < missing:
             partial += body
-            self._held += taken
+            self._account(taken)
             self._stream = stream if left else None
             return None
         self._stream = None
         if not partial:
             return bytes(body)
-        self._held -= len(partial)
-        stream.partial = bytearray()
+        self._account(-stream.forget_message())
         partial += body
         return bytes(partial)
 
-    def _read_run(self, stream: _ChunkStream, begin: int) -> tuple[bytes | bytearray, int, int]:
+    def _read_run(self, stream: ChunkStream, begin: int) -> tuple[bytes | bytearray, int, int]:
         """Take the rest of one chunk and those of the same message that follow it directly.
 
         Headers that are just the stream's marker lie at equal distances. So each byte of it is
@@ -414,7 +404,7 @@ class ChunkReader:
             del body[begin - position :: stride - column]
         return body, end, last + wanted - end
 
-    def _new_stream(self, chunk_stream_id: int, form: int, basic: bytes) -> _ChunkStream:
+    def _new_stream(self, chunk_stream_id: int, form: int, basic: bytes) -> ChunkStream:
         # Type 1 opens a chunk stream too: librtmp sends its first ping so, meaning message stream
         # 0 and a time since 0. Types 2 and 3 would have no length.
         if form > 1:
@@ -426,28 +416,19 @@ class ChunkReader:
                 limit=self._max_chunk_streams,
                 offset=self._offset(),
             )
-        basic = bytes((basic[0] | 0xC0,)) + basic[1:]
-        stream = self._streams[chunk_stream_id] = _ChunkStream(chunk_stream_id, basic)
+        stream = self._streams[chunk_stream_id] = ChunkStream(chunk_stream_id, basic)
         return stream
 
-    def _after_extended(self, stream: _ChunkStream, position: int) -> int:
-        """Return where a type 3 chunk's payload begins, or -1 where bytes are missing to say."""
-        values = {stream.extended, stream.timestamp % _WRAP}
-        if not stream.missing:
-            values.add((stream.timestamp + stream.delta) % _WRAP)
-        field = self._buffer[position : position + 4]
-        if len(field) == 4:
-            return position + 4 if int.from_bytes(field, "big") in values else position
-        # Payload of fewer bytes, with nothing behind it, must not wait for more.
-        like = any(value.to_bytes(4, "big").startswith(field) for value in values)
-        return -1 if like else position
+    def _anchor(self, stream: ChunkStream, timestamp: int) -> None:
+        """Set the time of a message on a chunk stream that had no place on the timeline so far.
 
-    def _anchor(self, stream: _ChunkStream, timestamp: int) -> None:
-        """Set the time of a message on a chunk stream that had no place on the timeline so far."""
-        others = [other.timestamp for other in self._streams.values() if other.anchored]
-        timestamp %= _WRAP
+        Commands are stamped 0, so a time near theirs says nothing. The first audio or video is
+        taken as it is; what comes later on other chunk streams goes near to it.
+        """
+        others = [other.timestamp for other in self._streams.values() if other.is_anchored]
+        timestamp %= 1 << 32
         stream.timestamp = unwrap(timestamp, max(others), 32) if others else timestamp
-        stream.anchored = bool(others) or stream.described & 0xFF in _TIMED
+        stream.is_anchored = bool(others) or stream.described & 0xFF in _TIMED
 
     def _control(self, type_id: int, payload: bytes) -> None:
         if len(payload) < 4:
@@ -460,9 +441,11 @@ class ChunkReader:
             return
         stream = self._streams.get(value)
         if stream is not None:
-            self._held -= len(stream.partial)
-            stream.partial = bytearray()
-            stream.missing = 0
+            self._account(-stream.forget_message())
+
+    def _account(self, count: int) -> None:
+        self._held += count
+        self._room = self._max_buffered - self._held
 
     def _offset(self) -> int:
         return self.received - len(self._pending) - len(self._buffer) + self._position
@@ -486,3 +469,19 @@ class ChunkReader:
             reference="RTMP 1.0 5.3.1",
             limit=limit,
         )
+
+
+def _without_markers(run: bytes, chunk_size: int, marker: bytes, chunks: int) -> bytes | None:
+    """Cut the headers of its further chunks out of a message; None if they are not all `marker`.
+
+    Each byte of the marker is checked in all of them by one slice, and cut out by another.
+    """
+    stride = chunk_size + len(marker)
+    for column, byte in enumerate(marker, chunk_size):
+        if run[column::stride].count(byte) != chunks:
+            return None
+    body = bytearray(run)
+    for _byte in marker:
+        del body[chunk_size::stride]
+        stride -= 1
+    return bytes(body)
