@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.formats.flv_codes import AUDIO_FOURCCS, VIDEO_FOURCCS
-from ntvmedia.media import Codec, MediaKind, Track
+from ntvmedia.media import Codec
 
 
 class CapsEx(IntFlag):
@@ -112,26 +112,6 @@ def announcement(info: FourCCInfo) -> dict[str, Value]:
         "audioFourCcInfoMap": dict[str, Value](audio),
         "capsEx": float(OUR_CAPS_EX),
     }
-
-
-def select_tracks(tracks: Iterable[Track], capabilities: Capabilities) -> Sequence[Track]:
-    """Choose what a player gets: A player without multitrack gets one track of each kind.
-
-    That is the one with the lowest number among those that it takes. Data tracks are always sent.
-
-    Returns:
-        In the order given. No video and no audio track means that there is nothing to play:
-        answer `NetStream.Play.Failed`.
-    """
-    usable = [track for track in tracks if capabilities.takes(track.codec)]
-    if capabilities.has_multitrack:
-        return usable
-    first: dict[MediaKind, Track] = {}
-    for track in usable:
-        best = first.get(track.kind)
-        if best is None or track.number < best.number:
-            first[track.kind] = track
-    return [t for t in usable if t.kind is MediaKind.DATA or first[t.kind] is t]
 
 
 def _names(value: Value) -> list[str] | None:

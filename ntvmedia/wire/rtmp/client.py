@@ -17,7 +17,7 @@ from ntvmedia.wire.rtmp.capabilities import (
     announcement,
     parse_capabilities,
 )
-from ntvmedia.wire.rtmp.chunks import Message, MessageType
+from ntvmedia.wire.rtmp.chunks import MAX_MESSAGE_SIZE, Message, MessageType
 from ntvmedia.wire.rtmp.events import (
     Accepted,
     ClientEvent,
@@ -28,7 +28,14 @@ from ntvmedia.wire.rtmp.events import (
 from ntvmedia.wire.rtmp.handshake import ClientHandshake
 from ntvmedia.wire.rtmp.media_reader import MediaReader
 from ntvmedia.wire.rtmp.serialiser import RTMPSerialiser
-from ntvmedia.wire.rtmp.session import CHUNK_SIZE, WINDOW_ACK_SIZE, Session
+from ntvmedia.wire.rtmp.session import (
+    CHUNK_SIZE,
+    HANDSHAKE_SECONDS,
+    PING_SECONDS,
+    PING_TIMEOUT_SECONDS,
+    WINDOW_ACK_SIZE,
+    Session,
+)
 
 # As FFmpeg says it, since servers refuse names that they do not know.
 PUBLISHER_VERSION: Final = "FMLE/3.0 (compatible; ntvmedia)"
@@ -36,6 +43,9 @@ PLAYER_VERSION: Final = "LNX 9,0,124,2"
 
 # Milliseconds that we tell a server to keep sending ahead; live servers send what there is.
 BUFFER_LENGTH: Final = 3000
+
+ACCEPT_SECONDS: Final = 45.0
+"""Servers let a player wait for its stream: ours and ZLMediaKit for 15 s after the connect."""
 
 # Numbers of our calls, by which their answers are known.
 _CONNECT: Final = 1.0
@@ -107,6 +117,11 @@ class ClientSession(Session):
         legacy_hevc: Send HEVC under the unregistered codec id 12.
         chunk_size: Of what is sent, in bytes.
         window_ack_size: In bytes.
+        max_message_size: Of what is received, in bytes.
+        handshake_seconds: As in `Session`.
+        accept_seconds: From the start to `Accepted`.
+        ping_seconds: As in `Session`.
+        ping_timeout_seconds: As in `Session`.
 
     Attributes:
         capabilities: What the server announced; none before it answered `connect`.
@@ -127,6 +142,11 @@ class ClientSession(Session):
         legacy_hevc: bool = False,
         chunk_size: int = CHUNK_SIZE,
         window_ack_size: int = WINDOW_ACK_SIZE,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        handshake_seconds: float = HANDSHAKE_SECONDS,
+        accept_seconds: float = ACCEPT_SECONDS,
+        ping_seconds: float = PING_SECONDS,
+        ping_timeout_seconds: float = PING_TIMEOUT_SECONDS,
     ) -> None:
         handshake = ClientHandshake(random, strict)
         super().__init__(
@@ -135,9 +155,14 @@ class ClientSession(Session):
             chunk_size=chunk_size,
             window_ack_size=window_ack_size,
             ack_modulus=1 << 32,
+            max_message_size=max_message_size,
+            handshake_seconds=handshake_seconds,
+            ping_seconds=ping_seconds,
+            ping_timeout_seconds=ping_timeout_seconds,
         )
         self.capabilities = Capabilities()
         self._publishing = publishing
+        self._accept_seconds = accept_seconds
         self._app = app
         self._name = name
         self._tc_url = tc_url
@@ -253,8 +278,17 @@ class ClientSession(Session):
             raise UsageError("this session does not publish, or not yet")
         return self._serialiser
 
+    def _check_deadlines(self, now: float) -> None:
+        super()._check_deadlines(now)
+        is_waiting = self._state not in (_State.RUNNING, _State.OVER)
+        if is_waiting and now - self._started_at >= self._accept_seconds:
+            raise PeerError(
+                f"still {self._state.value} after {self._accept_seconds:g} s",
+                reference="RTMP 1.0 7.2.2",
+            )
+
     def _is_connected(self) -> bool:
-        return self._state in (_State.RUNNING, _State.OVER)
+        return self._state not in (_State.HANDSHAKE, _State.CONNECTING)
 
     def _call(self, name: str, transaction: float, *arguments: Value, stream_id: int = 0) -> None:
         self._out.append(
@@ -322,7 +356,8 @@ class ClientSession(Session):
             information = call.properties(call.argument(0))
             self.capabilities = parse_capabilities({**call.properties(call.object), **information})
             self._state = _State.CREATING
-            self._out.append(commands.connect_preamble(self._window_ack_size, self._chunk_size))
+            self._out.append(writer.window_ack_size(self._window_ack_size))
+            self._out.append(writer.set_chunk_size(self._chunk_size))
             if self._publishing:
                 self._call("releaseStream", _RELEASE_STREAM, None, self._name)
                 self._call("FCPublish", _FC_PUBLISH, None, self._name)

@@ -28,6 +28,9 @@ SERVER_CAPABILITIES: Final = 31.0
 # Enough for a sentence; longer ones come from text of the peer's that is quoted in it.
 MAX_DESCRIPTION: Final = 512
 
+UNPUBLISHED: Final = "NetStream.Unpublish.Success"
+"""Says that publishing ended as it should."""
+
 _number: Final = Struct(">d").pack
 _NUMBER_MARKER: Final = b"\x00"
 

@@ -9,12 +9,19 @@ from ntvmedia.errors import LimitExceeded, PeerError, UsageError
 from ntvmedia.wire.rtmp import commands
 from ntvmedia.wire.rtmp.calls import read_call
 from ntvmedia.wire.rtmp.capabilities import Capabilities
-from ntvmedia.wire.rtmp.chunks import Message, MessageType
+from ntvmedia.wire.rtmp.chunks import MAX_MESSAGE_SIZE, Message, MessageType
 from ntvmedia.wire.rtmp.events import PlayRequested, PublishRequested, ServerEvent
 from ntvmedia.wire.rtmp.handshake import ServerHandshake
 from ntvmedia.wire.rtmp.media_reader import MediaReader
 from ntvmedia.wire.rtmp.server_commands import ServerCommands
-from ntvmedia.wire.rtmp.session import CHUNK_SIZE, WINDOW_ACK_SIZE, Session
+from ntvmedia.wire.rtmp.session import (
+    CHUNK_SIZE,
+    HANDSHAKE_SECONDS,
+    PING_SECONDS,
+    PING_TIMEOUT_SECONDS,
+    WINDOW_ACK_SIZE,
+    Session,
+)
 from ntvmedia.wire.rtmp.streams import NO_STREAM, StreamState
 
 MAX_WAITING: Final = 4 << 20
@@ -24,21 +31,15 @@ does not wait for it. An owner that stops reading meanwhile never gets near."""
 IDLE_SECONDS: Final = 30.0
 """How long a connection may neither publish nor play."""
 
-FIRST_MEDIA_SECONDS: Final = 20.0
-"""Within which a publisher's first audio or video must come."""
-
-MEDIA_SILENCE_SECONDS: Final = 10.0
-"""How long a publisher may send no audio or video."""
-
 _VIDEO: Final = int(MessageType.VIDEO)
 _AUDIO: Final = int(MessageType.AUDIO)
 _COMMAND_TYPES: Final = (MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3)
-_DATA_TYPES: Final = (MessageType.DATA_AMF0, MessageType.DATA_AMF3)
 _MEDIA_TYPES: Final = (
     MessageType.AUDIO,
     MessageType.VIDEO,
     MessageType.AGGREGATE,
-    *_DATA_TYPES,
+    MessageType.DATA_AMF0,
+    MessageType.DATA_AMF3,
 )
 
 _Request = TypeVar("_Request", PublishRequested, PlayRequested)
@@ -63,9 +64,12 @@ class ServerSession(Session):
         chunk_size: Of what is sent, in bytes; that of the media bytes too.
         window_ack_size: In bytes.
         ack_modulus: As in `Session`.
-        idle_seconds: As `IDLE_SECONDS`.
-        first_media_seconds: As `FIRST_MEDIA_SECONDS`.
-        media_silence_seconds: As `MEDIA_SILENCE_SECONDS`.
+        max_message_size: Of what is received, in bytes.
+        handshake_seconds: As in `Session`.
+        idle_seconds: How long the connection may neither publish nor play. A publisher from
+            which no media comes is the hub's to notice, as with every other protocol.
+        ping_seconds: As in `Session`.
+        ping_timeout_seconds: As in `Session`.
     """
 
     def __init__(
@@ -76,9 +80,11 @@ class ServerSession(Session):
         chunk_size: int = CHUNK_SIZE,
         window_ack_size: int = WINDOW_ACK_SIZE,
         ack_modulus: int = 1 << 32,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        handshake_seconds: float = HANDSHAKE_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
-        first_media_seconds: float = FIRST_MEDIA_SECONDS,
-        media_silence_seconds: float = MEDIA_SILENCE_SECONDS,
+        ping_seconds: float = PING_SECONDS,
+        ping_timeout_seconds: float = PING_TIMEOUT_SECONDS,
     ) -> None:
         super().__init__(
             ServerHandshake(random),
@@ -86,16 +92,15 @@ class ServerSession(Session):
             chunk_size=chunk_size,
             window_ack_size=window_ack_size,
             ack_modulus=ack_modulus,
+            max_message_size=max_message_size,
+            handshake_seconds=handshake_seconds,
+            ping_seconds=ping_seconds,
+            ping_timeout_seconds=ping_timeout_seconds,
         )
         self._commands = ServerCommands(self._out, chunk_size, window_ack_size)
         self._idle_seconds = idle_seconds
-        self._first_media_seconds = first_media_seconds
-        self._media_silence_seconds = media_silence_seconds
         self._media = MediaReader()
         self._idle_since: float | None = now
-        self._media_came = False
-        self._silent_since: float | None = None
-        self._media_deadline = first_media_seconds
 
     @property
     def dropped(self) -> int:
@@ -139,10 +144,8 @@ class ServerSession(Session):
                 type_id, timestamp, stream_id, payload, _chunk_stream_id = message
                 # Nearly all messages of a publisher take one of the first two ways.
                 if type_id == _VIDEO and stream_id == streams.published:
-                    self._media_came = True
                     yield from self._media.tags.video(timestamp, payload)
                 elif type_id == _AUDIO and stream_id == streams.published:
-                    self._media_came = True
                     yield from self._media.tags.audio(timestamp, payload)
                 else:
                     yield from self._received_message(message)
@@ -165,9 +168,6 @@ class ServerSession(Session):
         request = self._answer(PublishRequested)
         self._commands.streams.publish(request.stream_id)
         self._media = MediaReader()
-        self._media_came = False
-        self._silent_since = None
-        self._media_deadline = self._first_media_seconds
         self._out.append(commands.publish_started(request.stream_id, self._chunk_size))
 
     def accept_play(self, *, seekable: bool = False) -> None:
@@ -203,6 +203,10 @@ class ServerSession(Session):
     def stop_publish(self, code: str, description: str) -> None:
         """Tell a publisher that it has to stop; what it sends from now on is dropped.
 
+        Args:
+            code: "NetStream.Unpublish.Success" where nothing is wrong; any other is an error.
+            description: For the people behind the encoder.
+
         Raises:
             UsageError: Nothing is published.
         """
@@ -210,7 +214,8 @@ class ServerSession(Session):
         if stream_id == NO_STREAM:
             raise UsageError("nothing is published in this connection")
         self._commands.streams.end(stream_id)
-        self._commands.status(stream_id, code, description, "error")
+        level = "status" if code == commands.UNPUBLISHED else "error"
+        self._commands.status(stream_id, code, description, level)
 
     def stop_play(self, code: str, description: str, stream_id: int = 1) -> None:
         """Tell a player that there is no more; send no media after this.
@@ -264,23 +269,11 @@ class ServerSession(Session):
                 self._idle_since = now
             if now - self._idle_since >= self._idle_seconds:
                 raise PeerError(
-                    f"neither published nor played for {self._idle_seconds:.0f} s",
+                    f"neither published nor played for {self._idle_seconds:g} s",
                     reference="RTMP 1.0 7.2.2",
                 )
         else:
             self._idle_since = None
-        if self._commands.streams.published == NO_STREAM:
-            return
-        if self._media_came:
-            self._media_came = False
-            self._silent_since = None
-            self._media_deadline = self._media_silence_seconds
-        if self._silent_since is None:
-            self._silent_since = now
-        elif now - self._silent_since >= self._media_deadline:
-            raise PeerError(
-                f"published no media for {self._media_deadline:.0f} s", reference="RTMP 1.0 7.1"
-            )
 
     def _is_connected(self) -> bool:
         return self._commands.connected is not None
@@ -309,7 +302,6 @@ class ServerSession(Session):
             if streams.published != NO_STREAM and (
                 stream_id == streams.published or stream_id not in streams.states
             ):
-                self._media_came = self._media_came or type_id not in _DATA_TYPES
                 return self._media.media(type_id, message.timestamp, message.payload)
         elif self._control(type_id, message.payload):
             return ()

@@ -171,7 +171,7 @@ class ServerCommands:
     def _close_stream(self, call: Call) -> Sequence[ServerEvent]:
         events = self.streams.end(call.stream_id)
         if events and isinstance(events[0], Unpublished):
-            self.status(call.stream_id, "NetStream.Unpublish.Success", "Publishing stopped.")
+            self.status(call.stream_id, commands.UNPUBLISHED, "Publishing stopped.")
         return events
 
     def _fc_publish(self, call: Call) -> Sequence[ServerEvent]:
@@ -182,11 +182,11 @@ class ServerCommands:
 
     def _fc_unpublish(self, call: Call) -> Sequence[ServerEvent]:
         self._answer(call, None)
-        self._fc_answer("onFCUnpublish", "NetStream.Unpublish.Success", call)
+        self._fc_answer("onFCUnpublish", commands.UNPUBLISHED, call)
         stream_id = self.streams.published
         events = self.streams.end(stream_id)
         if events:
-            self.status(stream_id, "NetStream.Unpublish.Success", "Publishing stopped.")
+            self.status(stream_id, commands.UNPUBLISHED, "Publishing stopped.")
         return events
 
     def _fc_subscribe(self, call: Call) -> Sequence[ServerEvent]:

@@ -32,10 +32,13 @@ HANDSHAKE_SECONDS: Final = 15.0
 """From the first byte to the answered `connect`, however many bytes trickle in meanwhile."""
 
 PING_SECONDS: Final = 30.0
-"""Silence after which the peer is pinged, and once more after which it is gone."""
+"""Silence after which the peer is pinged."""
 
-CHECK_SECONDS: Final = 5.0
-"""How often the deadlines are looked at, and so how late they may be noticed."""
+PING_TIMEOUT_SECONDS: Final = 30.0
+"""Further silence after which it is gone, though the kernel may still take what we send."""
+
+CHECK_SECONDS: Final = 1.0
+"""How often the deadlines are to be looked at, and so how late they may be noticed."""
 
 _ANY_CONTROL: Final = frozenset(
     {
@@ -75,6 +78,10 @@ class Session:
         window_ack_size: In bytes.
         ack_modulus: At which received bytes are counted from 0 again: 2**32, or
             `FMLE_ACK_MODULUS`.
+        max_message_size: Of what is received, in bytes.
+        handshake_seconds: As `HANDSHAKE_SECONDS`.
+        ping_seconds: As `PING_SECONDS`.
+        ping_timeout_seconds: As `PING_TIMEOUT_SECONDS`.
     """
 
     def __init__(
@@ -85,18 +92,25 @@ class Session:
         chunk_size: int,
         window_ack_size: int,
         ack_modulus: int,
+        max_message_size: int,
+        handshake_seconds: float,
+        ping_seconds: float,
+        ping_timeout_seconds: float,
     ) -> None:
         self._chunk_size = chunk_size
         self._window_ack_size = window_ack_size
         self._ack_modulus = ack_modulus
         self._handshake: Handshake | None = handshake
         self._early = bytearray()
-        self._reader = ChunkReader()
+        self._reader = ChunkReader(max_message_size)
         self._out: list[bytes] = []
         self._failed = False
         self._received = 0
         self._acknowledged = 0
         self._ack_step = max(window_ack_size // 2, MIN_ACK_STEP)
+        self._handshake_seconds = handshake_seconds
+        self._ping_seconds = ping_seconds
+        self._ping_timeout_seconds = ping_timeout_seconds
         self._started_at = now
         self._checked_at = now
         self._heard_at = now
@@ -169,9 +183,9 @@ class Session:
         self._checked_at = now
 
     def _check_deadlines(self, now: float) -> None:
-        if not self._is_connected() and now - self._started_at >= HANDSHAKE_SECONDS:
+        if not self._is_connected() and now - self._started_at >= self._handshake_seconds:
             raise PeerError(
-                f"not connected after {HANDSHAKE_SECONDS:.0f} s", reference="RTMP 1.0 5.2"
+                f"not connected after {self._handshake_seconds:g} s", reference="RTMP 1.0 5.2"
             )
         if self._received != self._heard_bytes or self._is_held():
             # Some time since the last look: to be on the safe side, right after it.
@@ -181,10 +195,13 @@ class Session:
         if self._handshake is not None:
             return
         if self._pinged_at is None:
-            if now - self._heard_at >= PING_SECONDS:
+            if now - self._heard_at >= self._ping_seconds:
                 self.ping(now)
-        elif now - self._pinged_at >= PING_SECONDS:
-            raise PeerError("no answer to a ping", reference="RTMP 1.0 7.1.7")
+        elif now - self._pinged_at >= self._ping_timeout_seconds:
+            raise PeerError(
+                f"no answer to a ping for {self._ping_timeout_seconds:g} s",
+                reference="RTMP 1.0 7.1.7",
+            )
 
     def _is_connected(self) -> bool:
         """Whether `connect` was answered."""
