@@ -18,7 +18,7 @@ from twisted.application.service import IService
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.plugin import getPlugins
 from twisted.python import usage
 from zope.interface import implementer
@@ -42,7 +42,8 @@ _MAX_CONFIG_BYTES: Final = 1 << 20
 class Options(usage.Options):
     """The command line: where the settings are, and single overrides of them.
 
-    After `parseOptions`, `self["settings"]` and `self["certificates"]` (or None) are good.
+    After `parseOptions`, `self["settings"]` is good, and `self["certificates"]` and `self["log"]`
+    are made; either may be None.
     """
 
     synopsis = "[options]"
@@ -84,7 +85,7 @@ class Options(usage.Options):
         if self["check"]:
             sys.stdout.write("the settings are good\n")
             raise SystemExit(0)
-        self._take_over_log()
+        self["log"] = self._log_of_twistd()
 
     def _check(self) -> None:
         # A comparison that is false for NaN too.
@@ -97,7 +98,6 @@ class Options(usage.Options):
             self["data"].absolute(),
         )
         self["certificates"] = Certificates(settings.tls) if settings.tls.certificate else None
-        self["log"] = Log(settings.log)
         _check_folder(settings.data)
 
     def _read(self) -> Mapping[str, object]:
@@ -116,15 +116,13 @@ class Options(usage.Options):
         except (ValueError, RecursionError) as error:
             raise ConfigError(" ".join(str(error).split()), where) from None
 
-    def _take_over_log(self) -> None:
-        """Have twistd log as the settings say, unless it was told another way to log."""
+    def _log_of_twistd(self) -> Log | None:
+        """Return what replaces twistd's log, or `None` where it was told another way to log."""
         twistd = self.parent
         if twistd is None or twistd.get("logger") or twistd.get("syslog"):
-            return
+            return None
         path = twistd.get("logfile") or ("" if twistd.get("nodaemon") else "twistd.log")
-        if path != "-":
-            self["log"] = Log(self["settings"].log, path)
-            twistd["logger"] = self["log"].observer
+        return None if path == "-" else Log(self["settings"].log, path)
 
 
 def _find_endpoints() -> dict[str, Any]:
@@ -178,14 +176,29 @@ class Server(StagedService):
 
     What an operator has to mend, such as a port in use, ends the start with one line in the log
     and status 1.
+
+    Args:
+        host: Stopping is told to it.
+        grace: As in `StagedService`.
+        log: What twistd shall write the log with, or `None` for its own way.
+        pid_file: The file that twistd has written its number into; empty for none.
     """
 
     _log = Logger()
 
-    def __init__(self, host: Host, grace: float, pid_file: str = "") -> None:
+    def __init__(
+        self, host: Host, grace: float, log: Log | None = None, pid_file: str = ""
+    ) -> None:
         super().__init__(host.reactor, grace)
         self._host = host
+        self._log_writer = log
         self._pid_file = Path(pid_file).absolute() if pid_file else None
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application; from there twistd takes the observer that writes the log."""
+        super().setServiceParent(parent)
+        if self._log_writer is not None:
+            parent.setComponent(ILogObserver, self._log_writer.observer())
 
     def privilegedStartService(self) -> None:
         data = self._host.settings.data
@@ -234,7 +247,8 @@ class Endpoints(ParallelService):
             try:
                 service.privilegedStartService()
             except CannotListenError as error:
-                address = f"{error.interface or 'any address'}, port {error.port}"
+                interface = "" if error.interface in ("::", "0.0.0.0") else error.interface  # noqa: S104
+                address = f"{interface or 'any address'}, port {error.port}"
                 reason = getattr(error.socketError, "strerror", None) or error.socketError
                 message = f"cannot listen on {address}: {reason}"
                 raise ConfigError(message, (str(service.name), "listen")) from None
@@ -264,10 +278,12 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     hub = Hub(reactor, settings.hub, events, time.time)
     host = Host(reactor, hub, Access(BUILT_IN), events, settings, options["certificates"])
     pid_file = options.parent.get("pidfile") if options.parent else None
-    root = Server(host, options["grace"], pid_file or "")
+    log: Log | None = options["log"]
+    root = Server(host, options["grace"], log, pid_file or "")
 
     def reload() -> None:
-        options["log"].reopen()
+        if log is not None:
+            log.reopen()
         if host.certificates is not None:
             host.certificates.reload()
 

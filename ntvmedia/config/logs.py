@@ -1,6 +1,6 @@
 """The log: one line for each event, as text or JSON, whatever a peer made it say.
 
-Given to twistd as its `--logger`; so everything that Twisted itself logs is in it too.
+twistd writes its log with this; so everything that Twisted itself logs is in it too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,12 @@
+"""What ntvmedia gives to twistd and to its own plugin search.
+
+Keep this module light: every twistd on the machine imports it once to fill `dropin.cache`.
+"""
+
+from twisted.application.service import ServiceMaker
+
+from ntvmedia.endpoints.rtmp.factory import RTMPEndpoint, RTMPSEndpoint
+
+ntvmedia = ServiceMaker("NTV Media", "ntvmedia.tap", "A streaming media server.", "ntvmedia")
+rtmp = RTMPEndpoint()
+rtmps = RTMPSEndpoint()
