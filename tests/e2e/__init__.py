@@ -1,0 +1,1 @@
+"""Tests against a real `twistd` with real encoders and players."""

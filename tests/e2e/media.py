@@ -1,0 +1,157 @@
+"""Clips to publish, and how to tell whether what came out is what went in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tests.e2e.processes import Failed, run
+
+FRAME_RATE = 30
+GOP_FRAMES = 30
+
+
+class Frame(NamedTuple):
+    """One packet or decoded frame, as FFmpeg's framemd5 muxer tells.
+
+    Attributes:
+        dts: Decode time in ticks of the output's time base.
+        pts: Presentation time.
+        duration: In the same ticks.
+        size: In bytes.
+        digest: MD5 of the bytes, in hexadecimal.
+    """
+
+    dts: int
+    pts: int
+    duration: int
+    size: int
+    digest: str
+
+
+def make_clip(path: Path, seconds: float = 6.0, options: Sequence[str] = ()) -> Path:
+    """Make an FLV file of H.264 with B-frames, 320x240, 30 frames a second, and AAC.
+
+    Each frame shows its number, each second begins with a keyframe, and the sound changes all
+    the time: no two packets are alike.
+
+    Args:
+        path: Where to.
+        seconds: Its length.
+        options: More options of FFmpeg for the output.
+    """
+    video = f"testsrc2=size=320x240:rate={FRAME_RATE}:duration={seconds}"
+    audio = f"aevalsrc=0.3*sin(2*PI*t*(300+100*t)):s=44100:d={seconds}"
+    run(
+        [
+            *("ffmpeg", "-v", "error", "-y"),
+            *("-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio),
+            *("-c:v", "libx264", "-preset", "veryfast", "-b:v", "500k", "-pix_fmt", "yuv420p"),
+            *("-g", str(GOP_FRAMES), "-keyint_min", str(GOP_FRAMES), "-sc_threshold", "0"),
+            *("-bf", "2", "-c:a", "aac", "-b:a", "64k", "-ac", "2", "-shortest"),
+            *options,
+            *("-f", "flv", path),
+        ],
+        path.parent,
+    )
+    return path
+
+
+def packets(source: Path | str, kind: str = "v", seconds: float = 60.0) -> list[Frame]:
+    """List the packets of one track as they are in a file, without decoding.
+
+    Args:
+        source: A file, or an address that ends.
+        kind: "v" or "a", with a number where there are several: "v:1".
+        seconds: The most that it may take.
+
+    Raises:
+        Failed: FFmpeg cannot read it, or there is no such track.
+    """
+    return _frames(source, ["-map", f"0:{kind}", "-c", "copy"], seconds)
+
+
+def pictures(source: Path | str, seconds: float = 60.0) -> list[Frame]:
+    """Decode the video of a file; every error of the decoder is one of the test.
+
+    Raises:
+        Failed: Something cannot be decoded.
+    """
+    return _frames(source, ["-map", "0:v", "-fps_mode", "passthrough"], seconds, strict=True)
+
+
+def sounds(source: Path | str, seconds: float = 60.0) -> list[Frame]:
+    """Decode the audio of a file, as `pictures` does the video."""
+    return _frames(source, ["-map", "0:a"], seconds, strict=True)
+
+
+def _frames(
+    source: Path | str, options: Sequence[str], seconds: float, *, strict: bool = False
+) -> list[Frame]:
+    checks = ["-xerror", "-err_detect", "explode"] if strict else []
+    command = ["ffmpeg", "-v", "error", *checks, "-copyts", "-i", str(source), *options]
+    with TemporaryDirectory() as folder:
+        done = run([*command, "-f", "framemd5", "-"], Path(folder), seconds=seconds)
+        output, errors = done.output.decode("ascii"), done.errors.strip()
+    if strict and errors:
+        raise Failed(f"decoding {source}: {errors[:2000]}")
+    rows = [
+        [field.strip() for field in line.split(",")]
+        for line in output.splitlines()
+        if not line.startswith("#")
+    ]
+    return [
+        Frame(int(dts), int(pts), int(duration), int(size), digest)
+        for _stream, dts, pts, duration, size, digest in rows
+    ]
+
+
+def assert_same(received: Sequence[Frame], sent: Sequence[Frame]) -> None:
+    """Check that all frames came, in order, byte for byte."""
+    found, expected = [frame.digest for frame in received], [frame.digest for frame in sent]
+    if found != expected:
+        first = next(
+            (
+                place
+                for place, (one, other) in enumerate(zip(found, expected, strict=False))
+                if one != other
+            ),
+            min(len(found), len(expected)),
+        )
+        raise Failed(
+            f"{len(found)} frames came of {len(expected)} sent; the first difference is at {first}"
+        )
+
+
+def assert_part(received: Sequence[Frame], sent: Sequence[Frame], least: int = 1) -> int:
+    """Check that what came is a piece of what was sent, without a gap.
+
+    Args:
+        received: Of a viewer that joined or left in the middle.
+        sent: The whole clip, once.
+        least: How many frames must have come.
+
+    Returns:
+        Where in `sent` it begins.
+    """
+    if len(received) < least:
+        raise Failed(f"{len(received)} frames came, not at least {least}")
+    digests = [frame.digest for frame in sent]
+    if received[0].digest not in digests:
+        raise Failed("the first frame that came was never sent")
+    start = digests.index(received[0].digest)
+    assert_same(received, sent[start : start + len(received)])
+    return start
+
+
+def assert_monotone(frames: Sequence[Frame]) -> None:
+    """Check that decode times increase strictly, and no frame is shown before it is decoded."""
+    for before, after in pairwise(frames):
+        if after.dts <= before.dts:
+            raise Failed(f"decode time {after.dts} comes after {before.dts}")
+    for frame in frames:
+        if frame.pts < frame.dts:
+            raise Failed(f"a frame decoded at {frame.dts} is shown at {frame.pts}")

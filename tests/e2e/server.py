@@ -1,0 +1,177 @@
+"""A real server for end-to-end tests: `twistd -n ntvmedia` on free ports of this machine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ntvmedia
+from tests.e2e.processes import Failed, Program, wait_until
+
+ROOT = Path(ntvmedia.__file__).parent.parent
+
+# What no log of a good run has: a bug, or one that Twisted found.
+_TROUBLE = re.compile(r"Traceback|Unhandled|^\S+ critical ", re.MULTILINE)
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A running server.
+
+    Args:
+        folder: For its data, its log and the output of its clients.
+        settings: More settings as `SECTION.KEY=VALUE`.
+        options: More options of `twistd ntvmedia`.
+
+    Attributes:
+        rtmp_port: Where RTMP is served on 127.0.0.1.
+        http_port: Where HTTP is.
+        program: The process.
+
+    Raises:
+        Failed: It was not ready in time.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Sequence[str] = (), options: Sequence[str] = ()
+    ) -> None:
+        self.folder = folder
+        self.rtmp_port, self.http_port = free_port(), free_port()
+        self._may_have_trouble = False
+        self.program = Program(
+            [
+                Path(sys.executable).with_name("twistd"),
+                "--nodaemon",
+                "--pidfile=",
+                "ntvmedia",
+                f"--data={folder / 'data'}",
+                f"--set=rtmp.listen=tcp:{self.rtmp_port}:interface=127.0.0.1",
+                f"--set=http.listen=tcp:{self.http_port}:interface=127.0.0.1",
+                *(f"--set={setting}" for setting in settings),
+                *options,
+            ],
+            folder,
+            "server",
+            env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            wait_until(self._answers, "the server was ready")
+        except BaseException:
+            self.program.stop(signal.SIGKILL)
+            raise
+
+    def _answers(self) -> bool:
+        if not self.program.is_running:
+            raise Failed(f"the server ended at its start{self.program.tail()}")
+        try:
+            return self.get("/readyz")[0] == 200
+        except OSError:
+            return False
+
+    def rtmp(self, name: str) -> str:
+        """Return the RTMP address of "APP/STREAM", query included."""
+        return f"rtmp://127.0.0.1:{self.rtmp_port}/{name}"
+
+    def http(self, path: str) -> str:
+        """Return the address of a path that begins with a slash."""
+        return f"http://127.0.0.1:{self.http_port}{path}"
+
+    def flv(self, name: str) -> str:
+        """Return the HTTP-FLV address of "APP/STREAM"."""
+        return self.http(f"/{name}.flv")
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Fetch something small on a connection of its own.
+
+        Returns:
+            Status and body.
+
+        Raises:
+            OSError: Nobody answers.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
+        try:
+            connection.request("GET", path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+
+    def api(self, name: str) -> Any:
+        """Fetch `/mserver/api/v1/NAME`.
+
+        Raises:
+            Failed: The status is not 200.
+        """
+        status, body = self.get(f"/mserver/api/v1/{name}")
+        if status != 200:
+            raise Failed(f"/mserver/api/v1/{name}: status {status}, {body[:200]!r}")
+        return json.loads(body)
+
+    @property
+    def log(self) -> str:
+        """The log so far."""
+        return self.program.output.decode("utf-8", "replace") + self.program.errors
+
+    def wait_for_log(self, text: str, seconds: float = 30.0) -> None:
+        """Wait until the log has a text.
+
+        Raises:
+            Failed: It has not in time.
+        """
+        wait_until(lambda: text in self.log, f'the log said "{text}"', seconds)
+
+    @property
+    def rss_bytes(self) -> int:
+        """The memory that the process has in use now."""
+        status = Path(f"/proc/{self.program.pid}/status").read_text("utf-8")
+        kilobytes: str = re.findall(r"VmRSS:\s+(\d+) kB", status)[0]
+        return int(kilobytes) * 1024
+
+    @property
+    def open_files(self) -> int:
+        """How many file descriptors it has open."""
+        return len(list(Path(f"/proc/{self.program.pid}/fd").iterdir()))
+
+    def expect_trouble(self) -> None:
+        """Let the log have tracebacks: the test makes them on purpose, and looks at them."""
+        self._may_have_trouble = True
+
+    def stop(self) -> int:
+        """Tell it to stop as an operator would.
+
+        Returns:
+            The status: -15 after a stop in order.
+        """
+        return self.program.stop(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End it, and look at what it logged.
+
+        Raises:
+            Failed: There is a traceback in the log, or it did not stop in order.
+        """
+        ran = self.program.is_running
+        status = self.stop()
+        found = None if self._may_have_trouble else _TROUBLE.search(self.log)
+        if found:
+            where = max(found.start() - 2000, 0)
+            raise Failed(f"the server logged trouble:\n{self.log[where : found.end() + 6000]}")
+        if ran and status != -signal.SIGTERM:
+            raise Failed(f"the server ended with status {status}{self.program.tail()}")
