@@ -1,0 +1,69 @@
+"""What the kernel knows of a process: CPU time, memory, connections. And where it may run."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Final
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+# /proc/net/tcp: the state of a connection that both sides still hold open.
+_ESTABLISHED: Final = "01"
+
+
+def tree(pid: int) -> list[int]:
+    """List a process and all that it started, living ones only."""
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += map(int, children.read_text().split())
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of a process and its children, to 1/100 s."""
+    total = 0
+    for member in tree(pid):
+        # The name may hold spaces and brackets: count from the last bracket.
+        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its children."""
+    pages = (Path(f"/proc/{member}/statm").read_text().split()[1] for member in tree(pid))
+    return sum(map(int, pages)) * _PAGE
+
+
+def open_peers(port: int) -> set[int]:
+    """Return the client ports of the connections that the server at `port` has not closed."""
+    peers = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _ESTABLISHED and int(fields[1].rpartition(":")[2], 16) == port:
+            peers.add(int(fields[2].rpartition(":")[2], 16))
+    return peers
+
+
+def pin(core: int) -> None:
+    """Let this process and those that it forks run on one core only."""
+    os.sched_setaffinity(0, {core})
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Allow this many open files, as far as the system lets us.
+
+    Raises:
+        OSError: The hard limit is lower and this user may not raise it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    except ValueError as error:
+        raise OSError(f"at most {hard} open files allowed, {wanted} needed") from error

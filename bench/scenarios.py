@@ -1,0 +1,277 @@
+"""What is measured: for each row of the table of goals, which runs, and which of their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bench.measure import (
+    FanOut,
+    measure_fan_out,
+    measure_http,
+    measure_latencies,
+    measure_publishers,
+    nginx_file_like,
+)
+from bench.players import FLV, RTMP
+from bench.report import Figure, Metrics
+from bench.servers import NginxRTMP, NodeMediaServer, Ours, Server
+from bench.source import Source
+
+OURS: Final = "ours"
+NGINX: Final = "nginx"
+NODE: Final = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How much is measured.
+
+    Attributes:
+        players: Overrides a scenario's number of players.
+        publishers: In `publishers`.
+        seconds: The length of a window.
+        settings: `--set` for our server.
+        http_path: What `http` asks our server for.
+        server_core: The servers' CPU.
+    """
+
+    players: int | None
+    publishers: int
+    seconds: float
+    settings: tuple[str, ...]
+    http_path: str
+    http_connections: int
+    server_core: int
+
+    def counts(self, *usual: int) -> tuple[int, ...]:
+        """Return a scenario's numbers of players."""
+        return usual if self.players is None else (self.players,)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One server under one load: a row of a table."""
+
+    label: str
+    server: str
+    run: Callable[[], Metrics]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Runs to alternate between, and the figures to read from them."""
+
+    cells: tuple[Cell, ...]
+    figures: tuple[Figure, ...]
+
+
+class Bench:
+    """Makes the scenarios."""
+
+    def __init__(self, source: Source, options: Options) -> None:
+        self._source = source
+        self._options = options
+
+    def scenario(self, name: str) -> Scenario:
+        """Return the scenario of this name, one of `SCENARIOS`."""
+        return SCENARIOS[name](self)
+
+    def fanout(self) -> Scenario:
+        """RTMP players, default settings, against nginx-rtmp."""
+        cells, figures = [], []
+        for count in self._options.counts(500, 1000):
+            ours, nginx = f"ours, {count} RTMP players", f"nginx-rtmp, {count} RTMP players"
+            cells += [
+                self._fan_out(ours, OURS, FanOut(RTMP, count, 100, self._seconds)),
+                self._fan_out(nginx, NGINX, FanOut(RTMP, count, 100, self._seconds)),
+            ]
+            figures += [
+                Figure(f"CPU s per GB, {count} players", "cpu_per_gb", ours, nginx, 0.20, 0.13),
+                Figure(f"largest gap p99, {count} players, ms", "gap_p99", ours, None, 420),
+                _complete(f"least bytes, {count} players, % of the source", ours),
+            ]
+        return Scenario(tuple(cells), tuple(figures))
+
+    def flv(self) -> Scenario:
+        """HTTP-FLV players against RTMP players of our own."""
+        cells, figures = [], []
+        for count in self._options.counts(500, 1000):
+            rtmp, flv = f"ours, {count} RTMP players", f"ours, {count} HTTP-FLV players"
+            cells += [
+                self._fan_out(rtmp, OURS, FanOut(RTMP, count, 100, self._seconds)),
+                self._fan_out(flv, OURS, FanOut(FLV, count, 100, self._seconds)),
+            ]
+            figures += [
+                Figure(f"CPU s per GB, {count} players", "cpu_per_gb", flv, rtmp, 1.1, 1.0),
+                Figure(f"largest gap p99, {count} players, ms", "gap_p99", flv, None, 420),
+                _complete(f"least bytes, {count} players, % of the source", flv),
+            ]
+        return Scenario(tuple(cells), tuple(figures))
+
+    def low(self) -> Scenario:
+        """`hub.latency=low` against nginx-rtmp."""
+        cells, figures = [], []
+        for count in self._options.counts(500):
+            ours, nginx = f"ours (low), {count} RTMP players", f"nginx-rtmp, {count} RTMP players"
+            load = FanOut(RTMP, count, 100, self._seconds)
+            cells += [
+                self._fan_out(ours, OURS, load, "hub.latency=low"),
+                self._fan_out(nginx, NGINX, load),
+            ]
+            figures += [
+                Figure(f"CPU s per GB, {count} players", "cpu_per_gb", ours, nginx, 0.60, 0.42),
+                Figure(f"largest gap p99, {count} players, ms", "gap_p99", ours, None, 70),
+                _complete(f"least bytes, {count} players, % of the source", ours),
+            ]
+        return Scenario(tuple(cells), tuple(figures))
+
+    def join(self) -> Scenario:
+        """Players joining 400 a second, against Node-Media-Server."""
+        (count,) = self._options.counts(500)
+        load = FanOut(RTMP, count, 400, min(self._seconds, 3.0))
+        ours, node = f"ours, {count} joining 400/s", f"Node-Media-Server, {count} joining 400/s"
+        return Scenario(
+            (self._fan_out(ours, OURS, load), self._fan_out(node, NODE, load)),
+            (Figure("first keyframe p99", "keyframe_p99", ours, node, 1.0, 0.2),),
+        )
+
+    def latency(self) -> Scenario:
+        """The way of one frame with one viewer."""
+        servers = {OURS: "ours", NGINX: "nginx-rtmp", NODE: "Node-Media-Server"}
+        cells = []
+        for protocol, title in ((RTMP, "RTMP"), (FLV, "HTTP-FLV")):
+            for server, label in servers.items():
+                if (server, protocol) == (NGINX, FLV):
+                    continue
+                cells.append(self._latency(f"{label}, {title} out", server, protocol))
+        figures = []
+        for title in ("RTMP", "HTTP-FLV"):
+            cell = f"ours, {title} out"
+            figures += [
+                Figure(f"latency {title} out p50, ms", "latency_p50", cell, None, 1.0, 0.3),
+                Figure(f"latency {title} out p99, ms", "latency_p99", cell, None, 5.0, 1.0),
+            ]
+        return Scenario(tuple(cells), tuple(figures))
+
+    def memory(self) -> Scenario:
+        """Resident memory of a player."""
+        (count,) = self._options.counts(500)
+        cells, figures = [], []
+        for protocol, title in ((RTMP, "RTMP"), (FLV, "HTTP-FLV")):
+            label = f"ours, {count} {title} players"
+            cells.append(self._fan_out(label, OURS, FanOut(protocol, count, 100, self._seconds)))
+            figures.append(Figure(f"KiB per {title} player", "kib_each", label, None, 16, 8))
+        nginx = f"nginx-rtmp, {count} RTMP players"
+        cells.append(self._fan_out(nginx, NGINX, FanOut(RTMP, count, 100, self._seconds)))
+        return Scenario(tuple(cells), tuple(figures))
+
+    def publishers(self) -> Scenario:
+        """Many publishers and nobody watching, against nginx-rtmp."""
+        count, cells, figures = self._options.publishers, [], []
+        for chunk_bytes, must, aim in ((4096, 6.0, 4.0), (128, 5.0, 3.0)):
+            ours = f"ours, {count} publishers, chunks of {chunk_bytes}"
+            nginx = f"nginx-rtmp, {count} publishers, chunks of {chunk_bytes}"
+            cells += [
+                self._publishers(ours, OURS, chunk_bytes),
+                self._publishers(nginx, NGINX, chunk_bytes),
+            ]
+            title = f"CPU s per publisher-minute, chunks of {chunk_bytes}"
+            figures += [
+                Figure(title, "cpu_per_minute", ours, nginx, must, aim),
+                # A fifth of a second is "at once" for a viewer, and a tenth of the GOP.
+                Figure("first keyframe of a player then, p99 ms", "keyframe_p99", ours, None, 200),
+            ]
+        return Scenario(tuple(cells), tuple(figures))
+
+    def http(self) -> Scenario:
+        """Small answers on keep-alive, against nginx serving a file of the same content."""
+        options, core = self._options, self._options.server_core
+        ours, nginx = f"ours, GET {options.http_path}", "nginx, file of that size"
+
+        def load(server: Server, path: str) -> Metrics:
+            return measure_http(server, path, options.http_connections, self._seconds)
+
+        def load_nginx() -> Metrics:
+            return load(nginx_file_like(self._server(OURS), options.http_path, core), "/file")
+
+        cells = (
+            Cell(ours, OURS, lambda: load(self._server(OURS), options.http_path)),
+            Cell(nginx, NGINX, load_nginx),
+        )
+        figure = Figure("CPU s per 1000 small answers", "cpu_per_1000", ours, nginx, 2.5, 1.2)
+        return Scenario(cells, (figure,))
+
+    def stall(self) -> Scenario:
+        """One player in ten stops reading."""
+        (count,) = self._options.counts(200)
+        some, seconds = max(1, count // 10), self._seconds
+        if seconds >= _FULL_SECONDS:
+            seconds = _STALL_SECONDS
+        without = f"ours, {count} RTMP players"
+        stalled = f"ours, {count} RTMP players of whom {some} stall"
+        figures = (
+            Figure("stalled players cut within, s", "cut_max", stalled, None, 30),
+            Figure("stalled players not cut", "uncut", stalled, None, 0),
+            Figure("MiB for each meanwhile", "stalled_mib_each", stalled, None, 8),
+            Figure("MiB kept afterwards, all together", "kept_mib", stalled, None, 1),
+            Figure("largest gap p99 of the others", "gap_p99", stalled, without, 1.2),
+        )
+        cells = (
+            self._fan_out(without, OURS, FanOut(RTMP, count, 100, seconds)),
+            self._fan_out(stalled, OURS, FanOut(RTMP, count, 100, seconds, some)),
+        )
+        return Scenario(cells, figures)
+
+    @property
+    def _seconds(self) -> float:
+        return self._options.seconds
+
+    def _server(self, name: str, *settings: str) -> Server:
+        core = self._options.server_core
+        if name == OURS:
+            return Ours(core, (*self._options.settings, *settings))
+        return NginxRTMP(core) if name == NGINX else NodeMediaServer(core)
+
+    def _fan_out(self, label: str, server: str, load: FanOut, *settings: str) -> Cell:
+        def run() -> Metrics:
+            return measure_fan_out(self._server(server, *settings), self._source, load)
+
+        return Cell(label, server, run)
+
+    def _latency(self, label: str, server: str, protocol: str) -> Cell:
+        def run() -> Metrics:
+            return measure_latencies(self._server(server), self._source, protocol, self._seconds)
+
+        return Cell(label, server, run)
+
+    def _publishers(self, label: str, server: str, chunk_bytes: int) -> Cell:
+        def run() -> Metrics:
+            count, seconds = self._options.publishers, self._seconds
+            return measure_publishers(
+                self._server(server), self._source, count, chunk_bytes, seconds
+            )
+
+        return Cell(label, server, run)
+
+
+# A stalled player must be cut within 30 s; a little longer shows what is given back.
+_STALL_SECONDS: Final = 40.0
+_FULL_SECONDS: Final = 10.0
+
+SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
+    "fanout": Bench.fanout,
+    "flv": Bench.flv,
+    "low": Bench.low,
+    "join": Bench.join,
+    "latency": Bench.latency,
+    "memory": Bench.memory,
+    "publishers": Bench.publishers,
+    "http": Bench.http,
+    "stall": Bench.stall,
+}
+
+
+def _complete(title: str, cell: str) -> Figure:
+    return Figure(title, "bytes_min", cell, None, 98, at_least=True)
