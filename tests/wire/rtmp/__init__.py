@@ -1,0 +1,1 @@
+"""Tests of the RTMP codecs and sessions."""
