@@ -67,9 +67,9 @@ class PlayRequested:
         name: The stream's name, often with a query.
         tc_url: As in `Connected`.
         page_url: As in `Connected`.
-        start: In seconds from a recording's beginning; -2 for live or else recorded, -1 for live
-            only (RTMP 1.0 section 7.2.2.1).
-        duration: In seconds; -1 for all.
+        start: In milliseconds from a recording's beginning; -2 for live or else recorded, -1 for
+            live only. RTMP 1.0 section 7.2.2.1 has seconds, all clients send milliseconds.
+        duration: In milliseconds; -1 for all.
     """
 
     stream_id: int
@@ -77,8 +77,8 @@ class PlayRequested:
     name: str
     tc_url: str
     page_url: str
-    start: float = -2.0
-    duration: float = -1.0
+    start: int = -2
+    duration: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from ntvmedia.errors import LimitExceeded, PeerError, UsageError
+from ntvmedia.media import Packet, Track
 from ntvmedia.wire.rtmp import commands
 from ntvmedia.wire.rtmp.calls import read_call
 from ntvmedia.wire.rtmp.capabilities import Capabilities
@@ -100,6 +101,7 @@ class ServerSession(Session):
         self._commands = ServerCommands(self._out, chunk_size, window_ack_size)
         self._idle_seconds = idle_seconds
         self._media = MediaReader()
+        self._set_aside: Message | None = None
         self._idle_since: float | None = now
 
     @property
@@ -138,7 +140,8 @@ class ServerSession(Session):
             next_message = self._reader.next_message
             streams = self._commands.streams
             while self._commands.request is None:
-                message = next_message()
+                message = self._set_aside or next_message()
+                self._set_aside = None
                 if message is None:
                     return
                 type_id, timestamp, stream_id, payload, _chunk_stream_id = message
@@ -158,6 +161,63 @@ class ServerSession(Session):
         except PeerError:
             self._failed = True
             raise
+
+    def receive_media(
+        self,
+        data: bytes,
+        deliver: Callable[[Packet], None],
+        announce: Callable[[Track], None],
+    ) -> bool:
+        """Take the next bytes of a publisher, and hand its media on without making events of it.
+
+        The short way for nearly all that a publisher sends: use it instead of `receive_data`
+        while the last `events` were all taken. Both callbacks may call `stop_publish`.
+
+        Args:
+            data: As it came.
+            deliver: Called with each packet.
+            announce: Called with each new or changed track, before its packets.
+
+        Returns:
+            False if there is, or may be, something else: then take `events`, which go on from
+            there.
+
+        Raises:
+            PeerError, LimitExceeded, UsageError: As `events`.
+        """
+        self._check_usable()
+        self.receive_data(data)
+        streams = self._commands.streams
+        waits = self._commands.request is not None or self._set_aside is not None
+        if waits or streams.published == NO_STREAM:
+            return False
+        next_message = self._reader.next_message
+        video = self._media.tags.video
+        audio = self._media.tags.audio
+        try:
+            while True:
+                message = next_message()
+                if message is None:
+                    return True
+                type_id, timestamp, stream_id, payload, _chunk_stream_id = message
+                if stream_id != streams.published:
+                    break
+                if type_id == _VIDEO:
+                    media = video(timestamp, payload)
+                elif type_id == _AUDIO:
+                    media = audio(timestamp, payload)
+                else:
+                    break
+                for event in media:
+                    if isinstance(event, Packet):
+                        deliver(event)
+                    else:
+                        announce(event)
+        except PeerError:
+            self._failed = True
+            raise
+        self._set_aside = message
+        return False
 
     def accept_publish(self) -> None:
         """Let the client that waits publish.

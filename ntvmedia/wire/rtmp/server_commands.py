@@ -237,15 +237,18 @@ class ServerCommands:
     def _play(self, call: Call) -> Sequence[ServerEvent]:
         if call.argument(0) is False:
             return self._close_stream(call)
-        return self._play_name(call, call.text(0), call.number(1, -2.0), call.number(2, -1.0))
+        start = call.number(1, -2.0)
+        if start < 0:
+            # FFmpeg sends -2000 and librtmp -1000 for what GStreamer sends as -2 and -1.
+            return self._play_name(call, call.text(0), -1 if start in (-1, -1000) else -2, -1)
+        duration = call.milliseconds(2) if call.number(2, -1.0) >= 0 else -1
+        return self._play_name(call, call.text(0), call.milliseconds(1), duration)
 
     def _play2(self, call: Call) -> Sequence[ServerEvent]:
         wanted = call.properties(call.argument(0))
-        return self._play_name(call, text(wanted.get("streamName")), -2.0, -1.0)
+        return self._play_name(call, text(wanted.get("streamName")), -2, -1)
 
-    def _play_name(
-        self, call: Call, name: str, start: float, duration: float
-    ) -> Sequence[ServerEvent]:
+    def _play_name(self, call: Call, name: str, start: int, duration: int) -> Sequence[ServerEvent]:
         events = self.streams.end(call.stream_id)
         if not self.streams.enter(call.stream_id):
             raise self._too_many_streams()

@@ -147,6 +147,8 @@ class Session:
 
     def data_to_send(self) -> bytes:
         """Return all that has to go out now, in order; empty for nothing."""
+        if not self._out:
+            return b""
         data = b"".join(self._out)
         self._out.clear()
         return data
