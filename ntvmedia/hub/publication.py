@@ -36,12 +36,15 @@ class Publication:
         started_at: Wall clock, seconds since 1970.
         packet_received: Take one packet of an announced track; its times may be anything. An
             attribute and not a method, since it is called for every packet.
+        batch_ended: Everything that came in one read has been given: send it on. To be called
+            each time.
     """
 
     __slots__ = (
         "_bytes_before",
         "_bytes_in",
         "_stream",
+        "batch_ended",
         "packet_received",
         "publisher",
         "session",
@@ -55,6 +58,7 @@ class Publication:
         self._bytes_before = stream.bytes_in
         self._bytes_in = 0
         self.packet_received: Callable[[Packet], None] = stream.packet_received
+        self.batch_ended: Callable[[], None] = stream.batch_ended
         self.publisher = publisher
         self.session = session
         self.started_at = started_at
@@ -80,11 +84,6 @@ class Publication:
         if self._stream is not None:
             self._stream.metadata_received(fields)
 
-    def batch_ended(self) -> None:
-        """Everything that came in one read has been given: send it on. To be called each time."""
-        if self._stream is not None:
-            self._stream.batch_ended()
-
     def close(self, reason: str, *, lost: bool) -> None:
         """Give the stream back. Idempotent.
 
@@ -99,6 +98,7 @@ class Publication:
         self._bytes_in = self.bytes_in
         self._stream = None
         self.packet_received = _ignore
+        self.batch_ended = _ignore_batch
         stream.publication_closed(self, reason, lost=lost)
 
     def dismiss(self, reason: str, *, lost: bool = True) -> None:
@@ -110,3 +110,7 @@ class Publication:
 
 def _ignore(_packet: Packet) -> None:
     """Take what a publisher still sends after it lost its stream."""
+
+
+def _ignore_batch() -> None:
+    """The same for the end of a read."""

@@ -53,8 +53,8 @@ class RenditionKey(NamedTuple):
 
     Attributes:
         format: A name known to `Hub.register_format`.
-        options: Pairs in sorted order. "audio" = "1" leaves the video out, "track" = N selects
-            track number N where a kind has it; the others are the format's own.
+        options: Pairs in sorted order: "video" and "audio" as in `select_tracks`, and the
+            format's own.
     """
 
     format: str
@@ -64,15 +64,18 @@ class RenditionKey(NamedTuple):
 def select_tracks(tracks: Sequence[Track], options: Mapping[str, str]) -> list[Track]:
     """Choose what one output carries: one video, one audio, and all data tracks.
 
-    Of each kind the track with the wanted number, else the one with the lowest.
+    Args:
+        tracks: All that there are.
+        options: "video" and "audio" name a track number, or "none" to leave that kind out.
+            Without one, or where there is no such track, it is the one with the lowest number.
     """
     chosen: list[Track] = []
-    number = options.get("track", "")
     for kind in (MediaKind.VIDEO, MediaKind.AUDIO):
-        if kind is MediaKind.VIDEO and options.get("audio") == "1":
+        wish = options.get(kind, "")
+        if wish == "none":
             continue
         of_kind = sorted((x for x in tracks if x.kind is kind), key=lambda x: x.number)
-        wanted = [x for x in of_kind if str(x.number) == number]
+        wanted = [x for x in of_kind if str(x.number) == wish]
         chosen += (wanted or of_kind)[:1]
     return chosen + [x for x in tracks if x.kind is MediaKind.DATA]
 
@@ -218,12 +221,16 @@ class Rendition:
         self._keep(block)
         fan_out(tuple(self.outlets), block)
 
-    def add(self, outlet: Outlet) -> None:
-        """Let one more viewer have the header, the blocks since the keyframe, and the next."""
+    def add(self, outlet: Outlet, *, from_now: bool = False) -> None:
+        """Let one more viewer have the header, the blocks since the keyframe, and the next.
+
+        Args:
+            from_now: Leave out what there is, and begin with the next keyframe.
+        """
         if not self._header:
             self._header = self._serialiser.frame(self._serialiser.header(self._blocks_time))
         outlet.catch_up = self._catch_up
-        outlet.begin(self._header, self._blocks, self._generation)
+        outlet.begin(self._header, () if from_now else self._blocks, self._generation)
         self.outlets[outlet] = None
 
     def resume(self, outlet: Outlet) -> None:

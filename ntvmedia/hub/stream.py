@@ -106,6 +106,9 @@ class Stream:
         self._backlog: list[Packet] = []
         self._backlog_bytes = 0
         self._backlog_start = 0
+        self._most_bytes = context.settings.gop_cache_bytes
+        self._most_frames = context.settings.gop_cache_frames
+        self._seconds = context.reactor.seconds
         self._keeping = True
         self._video: TrackState | None = None
         self._running: tuple[Rendition, ...] = ()
@@ -210,10 +213,8 @@ class Stream:
 
     def batch_ended(self) -> None:
         """All that came in one read has been passed on: send it, where nothing is merged."""
-        self._active_at = self._context.reactor.seconds()
-        if self._backlog_bytes > self._context.settings.gop_cache_bytes or (
-            len(self._backlog) > self._context.settings.gop_cache_frames
-        ):
+        self._active_at = self._seconds()
+        if self._backlog_bytes > self._most_bytes or len(self._backlog) > self._most_frames:
             # Who joins now waits for the next keyframe.
             self._keeping = False
             self._backlog = []
@@ -272,6 +273,8 @@ class Stream:
         outlet: Outlet,
         info: ViewerInfo,
         on_end: Callable[[str], None],
+        *,
+        from_now: bool = False,
     ) -> Viewer:
         """Send one rendition of the stream to one connection.
 
@@ -281,6 +284,7 @@ class Stream:
             info: Who it is.
             on_end: Called once with a reason when the stream ends or the viewer is sent away;
                 the outlet is the caller's again. Not called after `Viewer.leave`.
+            from_now: Begin with the next keyframe, for one who saw what came before.
 
         Raises:
             NotFound: The stream is over, or there is no such format.
@@ -315,7 +319,7 @@ class Stream:
         self._idle_since = None
         context.pacing.viewers_changed(1)
         context.events.emit(PlayStarted(self.key, info.protocol, info.peer, viewer.session))
-        rendition.add(outlet)
+        rendition.add(outlet, from_now=from_now)
         return viewer
 
     def viewer_left(self, viewer: Viewer, rendition: Rendition, reason: str) -> None:

@@ -78,8 +78,24 @@ class RTMPConnection(Protocol):
         self.factory.connections.add(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._leaving:
+        if self._leaving:
+            return
+        publication = self._publication
+        if publication is None or self._deciding is not None:
             self._session.receive_data(data)
+            self._run()
+            return
+        try:
+            all_media = self._session.receive_media(
+                data, publication.packet_received, publication.track_received
+            )
+        except PeerError as error:
+            self._failed(error)
+            return
+        if all_media:
+            publication.batch_ended()
+            self._flush()
+        else:
             self._run()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
