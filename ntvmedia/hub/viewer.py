@@ -38,6 +38,7 @@ class Viewer:
         session: As in `ntvmedia.events.PlayStarted`.
         started_at: Wall clock, seconds since 1970.
         outlet: Its way out.
+        kicked: It was sent away by `kick`.
         bitrate: Bits a second that it was sent, over the last second or so.
     """
 
@@ -50,6 +51,7 @@ class Viewer:
         "_stream",
         "bitrate",
         "info",
+        "kicked",
         "outlet",
         "session",
         "started_at",
@@ -73,6 +75,7 @@ class Viewer:
         self._rate_bytes = 0
         self._rate_at = 0.0
         self.bitrate = 0.0
+        self.kicked = False
         self.outlet = outlet
         self.info = info
         self.session = session
@@ -118,3 +121,8 @@ class Viewer:
         self.leave(reason)
         if on_end is not None:
             on_end(reason)
+
+    def kick(self, reason: str) -> None:
+        """Send it away, while the stream goes on for the others."""
+        self.kicked = True
+        self.end(reason)
