@@ -5,8 +5,13 @@ Keep this module light: every twistd on the machine imports it once to fill `dro
 
 from twisted.application.service import ServiceMaker
 
+from ntvmedia.endpoints.http.endpoint import HTTPEndpoint, HTTPSEndpoint
+from ntvmedia.endpoints.http.flv import FLVRoute
 from ntvmedia.endpoints.rtmp.factory import RTMPEndpoint, RTMPSEndpoint
 
 ntvmedia = ServiceMaker("NTV Media", "ntvmedia.tap", "A streaming media server.", "ntvmedia")
 rtmp = RTMPEndpoint()
 rtmps = RTMPSEndpoint()
+http = HTTPEndpoint()
+https = HTTPSEndpoint()
+flv = FLVRoute()
