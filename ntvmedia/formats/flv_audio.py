@@ -113,6 +113,9 @@ class AudioReader:
     def _header(self, state: TrackState, codec: Codec, header: bytes, events: list[Event]) -> None:
         if header == state.header and state.track is not None and state.track.codec is codec:
             return
+        # Only to Opus an empty one means something; with others the true one is still to come.
+        if not header and codec is not Codec.OPUS:
+            return
         if codec is Codec.AAC:
             track = flv_tracks.aac_track(state.number, header)
         elif codec is Codec.OPUS:
@@ -120,7 +123,7 @@ class AudioReader:
         elif codec is Codec.FLAC:
             track = flv_tracks.flac_track(state.number, header)
         else:
-            return  # FFmpeg sends an empty one for AC-3 and MP3, whose frames tell all.
+            return  # The frames of AC-3 and MP3 tell all.
         state.header = header
         self._announce(state, track, events)
 

@@ -148,6 +148,9 @@ class VideoReader:
             self._announce(state, state.track, events)
 
     def _header(self, state: TrackState, codec: Codec, header: bytes, events: list[Event]) -> None:
+        # FFmpeg 9 begins AV1 with an empty one, before its encoder has made the true one.
+        if not header:
+            return
         # Most encoders repeat it, some with each keyframe: nothing changes then.
         if header == state.header and state.track is not None and state.track.codec is codec:
             return
