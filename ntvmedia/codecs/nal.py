@@ -28,7 +28,7 @@ def is_well_formed(payload: bytes) -> bool:
     Made for every frame that comes in: a frame of good form needs no splitting and joining.
     """
     position, end = 0, len(payload)
-    # The last place for a length that has a unit behind it, and one more.
+    # Fewer than five bytes are no unit with its length.
     last = end - 4
     while position < last:
         # Faster by a third than int.from_bytes of a slice: 0.9 against 1.4 microseconds a frame.
