@@ -48,7 +48,7 @@ def text_line(event: LogEvent) -> str | None:
     if message is None:
         return None
     level = event.get("log_level", LogLevel.info).name
-    line = f"{_time(event)} {level:8} [{event.get('log_namespace', '-')}] {message}\n"
+    line = f"{_time(event)} {level:8} [{_system(event)}] {message}\n"
     return line + "".join(f"\t{row}\n" for row in _traceback(event).splitlines())
 
 
@@ -67,7 +67,7 @@ def json_line(event: LogEvent) -> str | None:
     record: dict[str, object] = {
         "time": _time(event),
         "level": event.get("log_level", LogLevel.info).name,
-        "system": str(event.get("log_namespace", "-")),
+        "system": _system(event),
         "message": message,
     }
     fields = {
@@ -138,10 +138,25 @@ def _time(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str | None:
+    if "log_failure" not in event and _failure(event) is not None:
+        # Twisted's old logging puts the traceback into the message.
+        return _one_line(str(event.get("why") or "Unhandled Error"), MAX_MESSAGE_CHARACTERS)
     message = formatEvent(event)
-    if not message and not isinstance(event.get("log_failure"), Failure):
+    if not message and _failure(event) is None:
         return None
     return _one_line(message, MAX_MESSAGE_CHARACTERS)
+
+
+def _system(event: LogEvent) -> str:
+    namespace = event.get("log_namespace", "-")
+    if namespace == "log_legacy":
+        namespace = event.get("log_system", "-")
+    return _one_line(str(namespace), _MAX_FIELD_CHARACTERS)
+
+
+def _failure(event: LogEvent) -> Failure | None:
+    failure = event.get("log_failure") or event.get("failure")
+    return failure if isinstance(failure, Failure) else None
 
 
 def _one_line(text: str, characters: int) -> str:
@@ -164,8 +179,8 @@ def _is_finite(value: object) -> bool:
 
 
 def _traceback(event: LogEvent) -> str:
-    failure = event.get("log_failure")
-    if not isinstance(failure, Failure):
+    failure = _failure(event)
+    if failure is None:
         return ""
     try:
         return failure.getTraceback()

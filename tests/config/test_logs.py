@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import given, strategies as st
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger, LogLevel, globalLogPublisher
+from twisted.python import log
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -155,23 +156,44 @@ class LogTests(SynchronousTestCase):
             ["said info", "said warn", "said error", "said critical"],
         )
 
+    def test_old_logging(self) -> None:
+        """What Twisted logs in its old way reads like the rest, any traceback behind the line."""
+        stream = StringIO()
+        observer = Log(LogSettings()).observer_for(stream)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        log.msg("hello", system="a,1")
+        log.err(Failure(ValueError("it broke")), system="a,1")
+        log.err(Failure(ValueError("it broke")), "while testing", system="a,1")
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+        lines = [line for line in stream.getvalue().splitlines() if not line.startswith("\t")]
+        self.assertEqual(
+            [line.partition(" ")[2] for line in lines],
+            [
+                "info     [a,1] hello",
+                "critical [a,1] Unhandled Error",
+                "critical [a,1] while testing",
+            ],
+        )
+        self.assertEqual(stream.getvalue().count("\tFailure: builtins.ValueError: it broke\n"), 2)
+
     def test_file_moved_away(self) -> None:
         """G-RS-12: after `mv` and `reopen` the log goes on under its name."""
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = Path(folder.name, "ntv.log")
-        log = Log(LogSettings(), str(path))
-        self.addCleanup(log.close)
-        logger = Logger("ntvmedia.test", observer=log.observer())
+        writer = Log(LogSettings(), str(path))
+        self.addCleanup(writer.close)
+        logger = Logger("ntvmedia.test", observer=writer.observer())
         logger.info("before {what}", what="Ü")
         moved = path.rename(path.with_name("old.log"))
-        log.reopen()
+        writer.reopen()
         logger.info("after")
         self.assertIn("before Ü", moved.read_text("utf-8"))
         self.assertIn("after", path.read_text("utf-8"))
 
     def test_terminal_is_not_reopened(self) -> None:
         """A log on the terminal takes `reopen` calmly."""
-        log = Log(LogSettings())
-        log.observer()
-        log.reopen()
+        writer = Log(LogSettings())
+        writer.observer()
+        writer.reopen()
