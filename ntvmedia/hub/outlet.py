@@ -106,6 +106,7 @@ class Outlet:
         closed: Nothing is sent any more.
         stalled: It was cut since its peer took nothing for too long.
         progressed_at: When the peer last took something, by the clock, while it is not ready.
+        generation: Of the headers that the peer has, or is sure to get.
         catch_up: Returns the headers that changed after a generation; set by the viewer.
         on_drained: Called, if set, whenever all that waited has gone.
     """
@@ -115,7 +116,6 @@ class Outlet:
         "_blocked",
         "_closing",
         "_direct",
-        "_generation",
         "_policy",
         "_queue",
         "_skipping",
@@ -123,6 +123,7 @@ class Outlet:
         "catch_up",
         "closed",
         "dropped_blocks",
+        "generation",
         "on_drained",
         "progressed_at",
         "queued_bytes",
@@ -145,7 +146,7 @@ class Outlet:
         self._blocked = False
         self._skipping = False
         self._closing = False
-        self._generation = 0
+        self.generation = 0
         self.closed = False
         self.stalled = False
         self.sent_bytes = 0
@@ -171,13 +172,7 @@ class Outlet:
         """Send bytes that may not be left out: answers, control messages, headers."""
         if self.closed or self._closing or not data:
             return
-        if self.ready:
-            self._try(data, None)
-        elif self._direct or self._blocked:
-            self._enqueue(data, None)
-        else:
-            self._transport.write(data)
-            self.sent_bytes += len(data)
+        self._put(data, None)
 
     def begin(self, header: bytes, blocks: Sequence[Block], generation: int) -> None:
         """Send what a new viewer needs first; the rendition's next blocks follow.
@@ -188,7 +183,10 @@ class Outlet:
                 follows until a block that begins with a keyframe.
             generation: Of the header.
         """
-        self._generation = generation
+        if self._queue:
+            # They belong to what was played before.
+            self._queue = deque(item._replace(block=None) for item in self._queue)
+        self.generation = generation
         self._skipping = not blocks
         if not self.ready or len(blocks) >= MAX_BUFFERS:
             self.write(header)
@@ -213,22 +211,22 @@ class Outlet:
                 self.dropped_blocks += 1
                 return
             self._skipping = False
-            if block.generation != self._generation and self.catch_up is not None:
-                self._put(self.catch_up(self._generation), None)
-        elif self._blocked and self._over_limit(len(block.data)):
+            if block.generation != self.generation and self.catch_up is not None:
+                self._put(self.catch_up(self.generation), None)
+                self.generation = block.generation
+        elif self._over_limit(len(block.data)):
             self._drop_blocks()
             self.dropped_blocks += 1
             self._skipping = True
             return
-        self._generation = block.generation
         self._put(block.data, block)
+        self.ready = self._direct and not self._blocked and not self.closed
 
     def _one_block(self, block: Block) -> None:
         if not self.ready:
             self.queue_block(block)
         else:
-            self._generation = block.generation
-            self._try(block.data, block)
+            self._send_direct(block.data)
 
     def _gather(self, header: bytes, blocks: Sequence[Block]) -> None:
         """Send header and blocks in one system call, without joining them first."""
@@ -257,7 +255,7 @@ class Outlet:
 
     def hold(self, block: Block, sent: int) -> None:
         """Keep the rest of a block of which `send` took only a part, perhaps nothing."""
-        self._generation = block.generation
+        self._begun(block)
         self._blocked_by(memoryview(block.data)[sent:])
 
     def close(self) -> None:
@@ -292,8 +290,10 @@ class Outlet:
             return
         self._unblock()
         while self._queue:
-            data, _block, _at = self._queue.popleft()
+            data, block, _at = self._queue.popleft()
             self.queued_bytes -= len(data)
+            if block is not None:
+                self._begun(block)
             if not self._direct:
                 self._transport.write(bytes(data))
                 self.sent_bytes += len(data)
@@ -330,7 +330,25 @@ class Outlet:
         """Stop for good: the connection is lost."""
         self.lost()
 
-    def _try(self, data: bytes, block: Block | None) -> None:
+    def _put(self, data: bytes, block: Block | None) -> None:
+        """Send it now, or behind what waits."""
+        if not data:
+            return
+        if self._blocked:
+            if self._queue is None:
+                self._queue = deque()
+            self._queue.append(_Queued(data, block, self._policy.clock()))
+            self.queued_bytes += len(data)
+            return
+        if block is not None:
+            self._begun(block)
+        if self._direct:
+            self._send_direct(data)
+        else:
+            self._transport.write(data)
+            self.sent_bytes += len(data)
+
+    def _send_direct(self, data: bytes) -> None:
         try:
             sent = self.send(data)
         except BlockingIOError:
@@ -340,30 +358,14 @@ class Outlet:
             return
         self.sent_bytes += sent
         if sent < len(data):
-            self._blocked_by(memoryview(data)[sent:] if sent else data, block if not sent else None)
+            self._blocked_by(memoryview(data)[sent:])
 
-    def _put(self, data: bytes, block: Block | None) -> None:
-        if self._blocked:
-            self._enqueue(data, block)
-        elif self._direct:
-            self.ready = True
-            self._try(data, block)
-        elif data:
-            self._transport.write(data)
-            self.sent_bytes += len(data)
+    def _begun(self, block: Block) -> None:
+        """Note that a block cannot be left out any more, nor the headers in it."""
+        if block.generation > self.generation:
+            self.generation = block.generation
 
-    def _enqueue(self, data: bytes, block: Block | None) -> None:
-        if not data:
-            return
-        if not self._blocked:  # waiting for a keyframe with nothing on its way
-            self._try(data, block)
-            return
-        if self._queue is None:
-            self._queue = deque()
-        self._queue.append(_Queued(data, block, self._policy.clock()))
-        self.queued_bytes += len(data)
-
-    def _blocked_by(self, rest: bytes | memoryview, block: Block | None = None) -> None:
+    def _blocked_by(self, rest: memoryview) -> None:
         """Give the transport the next piece, which makes it wait for the peer."""
         self.ready = False
         if len(rest) > PIECE_BYTES:
@@ -382,6 +384,8 @@ class Outlet:
             self._block()
 
     def _block(self) -> None:
+        if self.closed:  # the transport found out while it was written to
+            return
         self._blocked = True
         self.progressed_at = self._policy.clock()
         self._policy.waiting.add(self)
@@ -391,11 +395,12 @@ class Outlet:
         self._policy.waiting.discard(self)
 
     def _over_limit(self, more: int) -> bool:
-        if self.queued_bytes + more > self._policy.queue_bytes:
-            return True
+        """Whether too much waits already; one block of any size may."""
         queue = self._queue
         if not queue:
             return False
+        if self.queued_bytes + more > self._policy.queue_bytes:
+            return True
         return self._policy.clock() - queue[0].at > self._policy.queue_seconds
 
     def _drop_blocks(self) -> None:
@@ -405,7 +410,13 @@ class Outlet:
         self.queued_bytes = sum(len(item.data) for item in kept)
 
     def _disconnect(self) -> None:
+        if not self._direct:
+            self._transport.unregisterProducer()  # TLS waits for it before it says goodbye
         self._transport.loseConnection()
+        if not self.closed:
+            # The transport may still hold something: a peer that never takes it is cut.
+            self.progressed_at = self._policy.clock()
+            self._policy.waiting.add(self)
 
 
 def fan_out(outlets: Iterable[Outlet], block: Block) -> None:
