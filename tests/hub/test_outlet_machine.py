@@ -54,7 +54,7 @@ class OutletMachine(RuleBasedStateMachine):
             self.reactor.seconds, queue_bytes=QUEUE_BYTES, queue_seconds=10.0, stall_timeout=1e9
         )
         self.make()
-        self.outlet = Outlet(self.transport, self.policy)
+        self.transport.outlet = self.outlet = Outlet(self.transport, self.policy)
         self.generation = 0
         self.flushed = 0
         self.index = 0
