@@ -7,6 +7,7 @@ Nothing else in the server interprets a path.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -14,8 +15,12 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from ntvmedia.errors import Refused
 
 MAX_NAME_LENGTH: Final = 128
+"""Characters of each part of a name."""
 
-# A segment is cut to pieces only after this many bytes have been refused: long input costs nothing.
+# What a file name may have on every file system in use.
+MAX_NAME_BYTES: Final = 255
+
+# Of a whole address, with its query: longer ones are refused before anything looks into them.
 MAX_SPELLING_BYTES: Final = 4096
 
 # First segments of the HTTP port's own routes.
@@ -32,6 +37,13 @@ _ASCII: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 
 # Marks belong to letters in many scripts (Devanagari, Thai, decomposed Latin).
 _LETTER_CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"})
+_MARKS: Final = frozenset({"Mn", "Mc"})
+
+# Letters and marks by category that show nothing (Unicode's Default_Ignorable_Code_Point): with
+# them, two names would look the same to everybody who reads them.
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 class BadName(Refused):
@@ -85,48 +97,47 @@ def parse_path(path: str) -> Address:
     """
     _limited(path)
     where, _mark, query = path.partition("?")
-    return Address(
-        _key([_decoded(segment) for segment in where.split("/") if segment]), _query(query)
-    )
+    return Address(_key(_segments(where)), _query(query))
 
 
 def parse_rtmp(app: str, stream_name: str, tc_url: str = "") -> Address:
     """Read RTMP's spelling: the `app` of `connect` and the name of `publish` or `play`.
 
-    A query may stand behind either; that of the stream name wins. Encoders put surplus slashes
-    and quotation marks around, prefix a file type (`mp4:`, `flv:`), or hide the query, with the
-    stream's name behind it, in the app. Percent-encoding is decoded once.
+    A query may stand behind each; that of the stream name wins, then that of the app. Encoders
+    put surplus slashes, spaces and quotation marks around, prefix a file type (`mp4:`, `flv:`), or
+    hide the query, with the stream's name behind it, in the app. Percent-encoding is decoded once.
 
     Args:
         app: Property `app` of the command object.
         stream_name: The name argument.
-        tc_url: Property `tcUrl`, whose path stands in for an empty app.
+        tc_url: Property `tcUrl`, whose path stands in for an app that is empty, or that together
+            with the name makes no address.
 
     Raises:
         BadName: Both together are not exactly two good segments.
     """
     for text in (app, stream_name, tc_url):
         _limited(text)
-    app = app.strip().strip("'\"")
-    if not app.strip("/"):
-        app = _path_of(tc_url)
-    stream_name = stream_name.strip().strip("'\"")
-    app_path, _mark, app_query = app.partition("?")
-    name_path, _mark, name_query = stream_name.partition("?")
-    # librtmp cuts "rtmp://h/live?token=1/s" after the query: what follows its last slash is path.
-    app_query, slash, rest = app_query.partition("/")
-    head, colon, tail = name_path.partition(":")
-    if colon and head in ("mp4", "flv", "mp3"):
-        name_path = tail
-    segments = [
-        _decoded(segment)
-        for part in (app_path, rest if slash else "", name_path)
-        for segment in part.split("/")
-        if segment
-    ]
-    if name_path.strip("/") == "" and name_query and len(segments) == 1:
+    app_path, _mark, app_query = _bare(app).partition("?")
+    url_path, _mark, url_query = _path_of(tc_url).partition("?")
+    name_path, _mark, name_query = _bare(stream_name).partition("?")
+    kind, colon, rest = name_path.partition(":")
+    if colon and kind in ("mp4", "flv", "mp3"):
+        name_path = rest
+    name = _segments(name_path)
+    query = app_query or url_query
+    url = _segments(url_path)
+    path = _segments(app_path) or url
+    if len(path) + len(name) == 1 and "/" in query:
+        # librtmp cuts "rtmp://h/live?token=1/s" after the query: what follows its last slash is
+        # path. Where the path is complete without, slashes belong to values, as in base64.
+        query, _slash, hidden = query.rpartition("/")
+        path += _segments(hidden)
+    if len(path) != 1 and len(url) == len(name) == 1:
+        path = url
+    if not name and name_query and len(path) == 1:
         raise BadName("the stream name is empty: put it before the question mark")
-    return Address(_key(segments), {**_query(app_query), **_query(name_query)})
+    return Address(_key(path + name), {**_query(query), **_query(name_query)})
 
 
 def _key(segments: list[str]) -> StreamKey:
@@ -134,12 +145,23 @@ def _key(segments: list[str]) -> StreamKey:
         raise BadName("an address has an application and a stream name, as in liveshow/test")
     if len(segments) > 2:
         raise BadName("an address has exactly one application and one stream name")
-    return stream_key(segments[0], segments[1])
+    return stream_key(_decoded(segments[0]), _decoded(segments[1]))
 
 
 def _limited(text: str) -> None:
-    if len(text) > MAX_SPELLING_BYTES:
-        raise BadName(f"the address is longer than {MAX_SPELLING_BYTES} characters")
+    size = len(text)
+    if size > MAX_SPELLING_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_SPELLING_BYTES:
+        raise BadName(f"the address is longer than {MAX_SPELLING_BYTES} bytes")
+
+
+def _segments(path: str) -> list[str]:
+    """Cut a path at its slashes, before anything is decoded: an encoded slash is none."""
+    return [segment for segment in path.split("/") if segment]
+
+
+def _bare(text: str) -> str:
+    """Take off spaces and quotation marks around; other white space is no mistake of a person."""
+    return text.strip(" ").strip("'\"")
 
 
 def _decoded(segment: str) -> str:
@@ -150,8 +172,7 @@ def _decoded(segment: str) -> str:
 
 
 def _path_of(url: str) -> str:
-    url = url.strip().strip("'\"")
-    _scheme, mark, rest = url.partition("://")
+    _scheme, mark, rest = _bare(url).partition("://")
     return rest.partition("/")[2] if mark else ""
 
 
@@ -160,16 +181,30 @@ def _query(query: str) -> dict[str, str]:
 
 
 def _checked(name: str, what: str) -> str:
-    name = unicodedata.normalize("NFC", name)
+    # Before the work of composing, which may make one letter of four characters, seldom of more.
+    too_long = len(name) > 4 * MAX_NAME_LENGTH
+    if not too_long:
+        name = unicodedata.normalize("NFC", name)
+        size = len(name.encode("utf-8", "surrogatepass"))
+        too_long = len(name) > MAX_NAME_LENGTH or size > MAX_NAME_BYTES
+    if too_long:
+        raise BadName(
+            f"{what} name is longer than {MAX_NAME_LENGTH} characters or {MAX_NAME_BYTES} bytes"
+        )
     if not name:
         raise BadName(f"{what} name is empty")
-    if len(name) > MAX_NAME_LENGTH or len(name.encode("utf-8", "surrogatepass")) > 255:
-        raise BadName(f"{what} name is longer than {MAX_NAME_LENGTH} characters")
     if name[0] == ".":
         raise BadName(f"{what} name begins with a dot")
+    # It would be drawn on the character before the name.
+    if unicodedata.category(name[0]) in _MARKS:
+        raise BadName(f"{what} name begins with a mark that belongs to a letter")
     for character in name:
         if character in _ASCII:
             continue
-        if ord(character) < 128 or unicodedata.category(character) not in _LETTER_CATEGORIES:
-            raise BadName(f"{what} name has a character that is not allowed: {ascii(character)}")
+        if (
+            ord(character) < 128
+            or unicodedata.category(character) not in _LETTER_CATEGORIES
+            or _INVISIBLE.match(character)
+        ):
+            raise BadName(f"{what} name has a character that is not allowed: {character!a}")
     return name
