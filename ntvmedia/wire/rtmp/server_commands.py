@@ -52,7 +52,6 @@ class ServerCommands:
         connected: What `connect` said; None before.
         request: What waits for an answer of the owner, so that no further call may come.
         streams: The connection's message streams.
-        ignored: How many answers came to what was never asked.
     """
 
     __slots__ = (
@@ -60,7 +59,6 @@ class ServerCommands:
         "_out",
         "_window_ack_size",
         "connected",
-        "ignored",
         "request",
         "streams",
     )
@@ -69,7 +67,6 @@ class ServerCommands:
         self.connected: Connected | None = None
         self.request: PublishRequested | PlayRequested | None = None
         self.streams = MessageStreams()
-        self.ignored = 0
         self._out = out
         self._chunk_size = chunk_size
         self._window_ack_size = window_ack_size
@@ -93,9 +90,7 @@ class ServerCommands:
         answer = _SIMPLE_ANSWERS.get(call.name)
         if answer is not None:
             self._answer(call, *answer)
-        elif call.name in _NOT_CALLS:
-            self.ignored += 1
-        elif call.transaction > 0:
+        elif call.transaction > 0 and call.name not in _NOT_CALLS:
             description = f"There is no {call.name[:64]!a}."
             self._out.append(
                 commands.failed(call.transaction, description, chunk_size=self._chunk_size)
