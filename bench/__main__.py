@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     quick = given.quick
     options = Options(
         players=given.players or (50 if quick else None),
+        tick_seconds=given.tick / 1000,
         publishers=given.publishers or (20 if quick else 200),
         seconds=given.seconds or (3.0 if quick else 15.0),
         settings=tuple(given.set),
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--server", action="append", choices=(OURS, NGINX, NODE), help="only these (repeatable)")
     add("--players", type=int, help="instead of the scenario's own numbers")
     add("--publishers", type=int, help="in `publishers` (200)")
+    add("--tick", type=float, default=0.0, help="ms between two writes of one of those (0: frames)")
     add("--seconds", type=float, help="length of the measured window (15)")
     add("--rounds", type=int, help="alternating runs of each (3)")
     add("--quick", action="store_true", help="one short run of everything, to see that it works")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -76,11 +77,13 @@ class Child:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.pipe.close()
+        with contextlib.suppress(OSError):
+            self.pipe.send(None)
         self._process.join(1.0)
         if self._process.is_alive():
             self._process.terminate()
             self._process.join()
+        self.pipe.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,15 @@ class FanOut:
     rate: float
     seconds: float
     stalled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Publishers and nobody watching; `tick_seconds` is `PublishersPlan`'s."""
+
+    publishers: int
+    chunk_bytes: int
+    tick_seconds: float
 
 
 def measure_fan_out(server: Server, source: Source, load: FanOut) -> Metrics:
@@ -121,13 +133,13 @@ def measure_fan_out(server: Server, source: Source, load: FanOut) -> Metrics:
     return metrics
 
 
-def measure_publishers(
-    server: Server, source: Source, count: int, chunk_bytes: int, seconds: float
-) -> Metrics:
+def measure_publishers(server: Server, source: Source, load: Publishing, seconds: float) -> Metrics:
     """Load a server with many publishers and no player; then let a few players join."""
+    count = load.publishers
     with server:
         idle = server.resident_bytes()
-        with Child(run_publishers, _publishers(server, count, chunk_bytes), source) as publisher:
+        plan = _publishers(server, count, load.chunk_bytes, load.tick_seconds)
+        with Child(run_publishers, plan, source) as publisher:
             publisher.answer()
             time.sleep(_WARM_SECONDS)
             begin = time.monotonic()
@@ -240,9 +252,11 @@ def _sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
-def _publishers(server: Server, count: int, chunk_bytes: int) -> PublishersPlan:
+def _publishers(
+    server: Server, count: int, chunk_bytes: int, tick_seconds: float = 0.0
+) -> PublishersPlan:
     names = tuple(stream_name(number) for number in range(count))
-    return PublishersPlan(server.address.rtmp_port, names, chunk_bytes)
+    return PublishersPlan(server.address.rtmp_port, names, chunk_bytes, tick_seconds)
 
 
 def _plan(server: Server, load: FanOut, streams: int) -> PlayersPlan:

@@ -37,11 +37,20 @@ _MAX_BACKLOG_BYTES: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class PublishersPlan:
-    """What the publishers do: `names[k]` is the stream of publisher `k`."""
+    """What the publishers do.
+
+    Attributes:
+        port: The server's, for RTMP.
+        names: The stream of each publisher.
+        chunk_bytes: Their chunk size.
+        tick_seconds: Each publisher sends this seldom, and then all that is due in one write; with
+            0 every frame goes alone when it is due, as encoders send.
+    """
 
     port: int
     names: tuple[str, ...]
     chunk_bytes: int
+    tick_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -142,6 +151,7 @@ class _Publishers:
 
     def __init__(self, plan: PublishersPlan, source: Source) -> None:
         self._source = source
+        self._tick = plan.tick_seconds
         self._sockets = [
             open_publisher(plan.port, name, source, plan.chunk_bytes) for name in plan.names
         ]
@@ -154,7 +164,7 @@ class _Publishers:
     def run(self, parent: Connection) -> PublishersResult:
         """Send frames until the parent's time has come."""
         source, result, count = self._source, PublishersResult(), len(self._sockets)
-        frames, per_loop = self._frames.first_pass, len(source.frames)
+        frames, per_loop, tick = self._frames, len(source.frames), self._tick
         offsets = [source.due(number) for number in range(per_loop)]
         origin = time.monotonic() + 0.1
         # Their keyframes are spread over the GOP: no two publishers of the world are in step.
@@ -169,7 +179,7 @@ class _Publishers:
             if now >= control_at:
                 control_at = now + _CONTROL_SECONDS
                 if parent.poll():
-                    stop_at = parent.recv()
+                    stop_at = parent.recv() or now
                 if now >= listen_at:
                     listen_at = now + _LISTEN_SECONDS
                     self._listen()
@@ -179,14 +189,19 @@ class _Publishers:
                 time.sleep(min(due - now, max(0.0, control_at - now)))
                 continue
             result.late_ms = max(result.late_ms, (now - due) * 1000)
-            number = result.last[k] + 1
-            loops, place = divmod(number, per_loop)
-            data = frames[place] if not loops else self._frames.loop[place]
+            parts: list[bytes] = []
+            at, number = due, result.last[k]
+            while at <= now and (tick or not parts):
+                number += 1
+                loops, place = divmod(number, per_loop)
+                parts.append((frames.loop if loops else frames.first_pass)[place])
+                loops, place = divmod(number + 1, per_loop)
+                at = result.started[k] + loops * loop_seconds + offsets[place]
+            data = b"".join(parts)
             result.bytes_sent += len(data)
             self._send(k, data)
             result.last[k] = number
-            loops, place = divmod(number + 1, per_loop)
-            replace(queue, (result.started[k] + loops * loop_seconds + offsets[place], k))
+            replace(queue, (max(at, due + tick), k))
         return result
 
     def _send(self, k: int, data: bytes) -> None:

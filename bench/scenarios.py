@@ -8,6 +8,7 @@ from typing import Final
 
 from bench.measure import (
     FanOut,
+    Publishing,
     measure_fan_out,
     measure_http,
     measure_latencies,
@@ -31,6 +32,7 @@ class Options:
     Attributes:
         players: Overrides a scenario's number of players.
         publishers: In `publishers`.
+        tick_seconds: Each of those sends this seldom; 0: every frame when it is due.
         seconds: The length of a window.
         settings: `--set` for our server.
         http_path: What `http` asks our server for.
@@ -39,6 +41,7 @@ class Options:
 
     players: int | None
     publishers: int
+    tick_seconds: float
     seconds: float
     settings: tuple[str, ...]
     http_path: str
@@ -248,10 +251,9 @@ class Bench:
 
     def _publishers(self, label: str, server: str, chunk_bytes: int) -> Cell:
         def run() -> Metrics:
-            count, seconds = self._options.publishers, self._seconds
-            return measure_publishers(
-                self._server(server), self._source, count, chunk_bytes, seconds
-            )
+            options = self._options
+            load = Publishing(options.publishers, chunk_bytes, options.tick_seconds)
+            return measure_publishers(self._server(server), self._source, load, self._seconds)
 
         return Cell(label, server, run)
 

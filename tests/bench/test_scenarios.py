@@ -12,6 +12,7 @@ from tests.bench.media import small_source
 OPTIONS = Options(
     players=None,
     publishers=200,
+    tick_seconds=0.0,
     seconds=15.0,
     settings=(),
     http_path="/healthz",
