@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from ntvmedia.formats import amf0
-from ntvmedia.formats.amf0 import ECMAArray
+from ntvmedia.formats.amf0 import ECMAArray, Value
 from ntvmedia.media import Codec, Packet, Track
 from ntvmedia.wire.rtmp.chunks import MessageType
 from ntvmedia.wire.rtmp.events import MediaEvent, MetadataReceived
@@ -53,7 +53,7 @@ def test_amf3_metadata() -> None:
 
 def test_metadata_that_lies() -> None:
     """A-AM-16: codecs that metadata names, in whatever form, make no tracks."""
-    fields = {"videocodecid": "hvc1", "audiocodecid": 15.0, "width": 1e300}
+    fields: dict[str, Value] = {"videocodecid": "hvc1", "audiocodecid": 15.0, "width": 1e300}
     assert data("onMetaData", fields) == (MetadataReceived(fields),)
 
 

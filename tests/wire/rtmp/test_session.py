@@ -9,6 +9,7 @@ import pytest
 from ntvmedia.errors import PeerError, UsageError
 from ntvmedia.wire.rtmp import writer
 from ntvmedia.wire.rtmp.chunks import MessageType
+from ntvmedia.wire.rtmp.server import ServerSession
 from ntvmedia.wire.rtmp.session import FMLE_ACK_MODULUS, MIN_ACK_STEP
 from tests.wire.rtmp.conversation import (
     CONNECT,
@@ -18,7 +19,6 @@ from tests.wire.rtmp.conversation import (
     PUBLISH,
     RANDOM,
     Conversation,
-    ServerSession,
     connected,
     leave_waiting,
     message,
@@ -45,7 +45,7 @@ def test_acknowledgements_at_half_the_window() -> None:
     conversation.say(writer.window_ack_size(20_000))
     before = conversation.session.received
     filler = message(MessageType.DATA_AMF0, b"", stream_id=1)
-    sent = []
+    sent: list[int] = []
     while not sent:
         conversation.say(filler * 10)
         sent = acks(conversation)
