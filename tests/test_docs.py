@@ -11,7 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from zope.interface.verify import verifyObject
 
-from ntvmedia.config import Settings, parse_settings
+from ntvmedia.config import SECTIONS, Settings, parse_settings
 from ntvmedia.interfaces import IMediaEndpoint
 
 ROOT = Path(__file__).parent.parent
@@ -29,10 +29,8 @@ def test_links(page: Path) -> None:
 def test_settings(page: Path) -> None:
     """Every setting that a page names exists."""
     settings = Settings()
-    sections = "|".join(name for name in ("server", "http", "https", "rtmp", "rtmps", "tls", "hub"))
-    for section, key in re.findall(
-        rf"[`\s]({sections})\.(?!py`)([a-z_]+)[`=\s]", page.read_text("utf-8")
-    ):
+    name = rf"[`\s]({'|'.join(SECTIONS)})\.(?!py`)([a-z_]+)[`=\s]"
+    for section, key in re.findall(name, page.read_text("utf-8")):
         assert hasattr(getattr(settings, section), key), f"{section}.{key}"
 
 
