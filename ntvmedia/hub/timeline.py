@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ntvmedia.media import Packet, Track
+from ntvmedia.media import MediaKind, Packet, Track
 
 # A step of this length or less is taken as it is, in a track: variable frame rates, silence.
 LONGEST_STEP_SECONDS: Final = 1.0
@@ -23,8 +23,8 @@ LONGEST_STEP_BACK_SECONDS: Final = 1.0
 # Times are carried in milliseconds by FLV and RTMP: a shorter step would vanish there.
 SHORTEST_STEP_SECONDS: Final = 0.001
 
-
-# A publisher that begins within this time is taken as it is.
+# A publisher that begins within this time is taken as it is, and so is a track that begins this
+# much behind the others.
 LATEST_START_SECONDS: Final = 10.0
 
 # Any other begins here: above 0, so that a track that lies a little before the first fits in.
@@ -37,6 +37,7 @@ class TrackState:
     Attributes:
         track: As last announced.
         shift: Ticks to add to the publisher's times.
+        earlier_shift: The same, from before the last jump.
         last: The last decode time given out, in ticks.
         longest_step: In ticks: a step of 1 to this many is taken without a further look.
         packets: Given out.
@@ -88,14 +89,20 @@ class Timeline:
         self.jumps = 0
         self.straightened = 0
         self._shift_ms = 0
+        self._earlier_shift_ms = 0
         self._anchored = False
         self._resume = False
 
     @property
     def position(self) -> float:
-        """The latest decode time given out, of any track, in seconds."""
+        """The latest decode time given out, of video and audio, in seconds."""
         return max(
-            (x.last / x.track.clock_rate for x in self.states.values() if x.started), default=0.0
+            (
+                x.last / x.track.clock_rate
+                for x in self.states.values()
+                if x.started and x.track.kind is not MediaKind.DATA
+            ),
+            default=0.0,
         )
 
     def track_received(self, track: Track) -> None:
@@ -106,12 +113,8 @@ class Timeline:
         elif state.track.clock_rate != track.clock_rate:
             state.last = -(-state.last * track.clock_rate // state.track.clock_rate)
             state.keyframe_at = None
-        rate_changed = state.track.clock_rate != track.clock_rate
         state.track = track
-        self._set_shift(state)
-        if rate_changed:
-            state.earlier_shift = state.shift
-        state.longest_step = 0
+        self._set_shifts(state)
 
     def publisher_changed(self) -> None:
         """Let the next packet, of whatever time, go on where the stream is."""
@@ -131,9 +134,13 @@ class Timeline:
         """
         track = packet.track
         state = self.states[track.id]
-        if not self._anchored or self._resume:
-            self._anchor(packet, now)
-        dts = self._on_timeline(packet, state, now)
+        if track.kind is MediaKind.DATA:
+            dts = self._of_data(packet, state)
+        else:
+            if not self._anchored or self._resume:
+                self._anchor(packet, now)
+            dts = self._on_timeline(packet, state, now)
+            state.longest_step = int(LONGEST_STEP_SECONDS * track.clock_rate)
         if state.started:
             if dts <= state.last:
                 self.straightened += 1
@@ -141,12 +148,23 @@ class Timeline:
         else:
             dts = max(dts, 0)
             state.started = True
-        state.longest_step = int(LONGEST_STEP_SECONDS * track.clock_rate)
         state.last = dts
         by = dts - packet.dts
         if not by:
             return packet
         return Packet(track, dts, packet.pts + by, packet.is_keyframe, packet.payload)
+
+    def _of_data(self, packet: Packet, state: TrackState) -> int:
+        """Return the packet's time where it fits; data never moves the timeline.
+
+        Encoders send script data with a time of 0 in the middle of a stream.
+        """
+        rate = packet.track.clock_rate
+        now = int(self.position * rate)
+        dts = packet.dts + state.shift
+        if self._anchored and abs(dts - now) <= LONGEST_STEP_SECONDS * rate:
+            return dts
+        return max(now, state.last + 1)
 
     def _on_timeline(self, packet: Packet, state: TrackState, now: float) -> int:
         """Return the packet's time by the shift that holds, after a jump by another."""
@@ -154,13 +172,16 @@ class Timeline:
         dts = packet.dts + state.shift
         position = self.position
         ahead = dts / rate - position
-        back = (state.last / rate if state.started else position) - dts / rate
-        if ahead <= max(0.0, now - self.active_at) + TOLERATED_LEAD_SECONDS and (
-            back < LONGEST_STEP_BACK_SECONDS
-        ):
+        if state.started:
+            is_behind = state.last - dts >= LONGEST_STEP_BACK_SECONDS * rate
+        else:
+            is_behind = -ahead >= LATEST_START_SECONDS
+        lead = max(0.0, now - self.active_at) + TOLERATED_LEAD_SECONDS
+        if ahead <= lead and not is_behind:
             return dts
         earlier = packet.dts + state.earlier_shift
-        if 0 < earlier - state.last <= LONGEST_STEP_SECONDS * rate:
+        step = (earlier - state.last) / rate
+        if state.started and -LONGEST_STEP_BACK_SECONDS < step <= LONGEST_STEP_SECONDS:
             return earlier  # this track still sends by the clock from before the jump
         self.jumps += 1
         self._shift_to(packet, position + self._passed(now))
@@ -182,12 +203,14 @@ class Timeline:
     def _shift_to(self, packet: Packet, seconds: float) -> None:
         """Move all tracks so that this packet lies at `seconds`."""
         rate = packet.track.clock_rate
+        self._earlier_shift_ms = self._shift_ms
         # Whole milliseconds: what FLV and RTMP carry comes out as evenly as it came in.
         self._shift_ms = round(seconds * 1000) - packet.dts * 1000 // rate
         for state in self.states.values():
-            state.earlier_shift = state.shift
-            state.longest_step = 0
-            self._set_shift(state)
+            self._set_shifts(state)
 
-    def _set_shift(self, state: TrackState) -> None:
-        state.shift = self._shift_ms * state.track.clock_rate // 1000
+    def _set_shifts(self, state: TrackState) -> None:
+        rate = state.track.clock_rate
+        state.shift = self._shift_ms * rate // 1000
+        state.earlier_shift = self._earlier_shift_ms * rate // 1000
+        state.longest_step = 0
