@@ -428,15 +428,15 @@ class ChunkReader:
         return stream
 
     def _anchor(self, stream: ChunkStream, timestamp: int) -> None:
-        """Set the time of a message on a chunk stream that had no place on the timeline so far.
+        """Set the time of a message on a chunk stream that had neither audio nor video so far.
 
         Commands are stamped 0, so a time near theirs says nothing. The first audio or video is
-        taken as it is; what comes later on other chunk streams goes near to it.
+        taken as it is; what comes on other chunk streams goes near to it.
         """
         others = [other.timestamp for other in self._streams.values() if other.is_anchored]
         timestamp %= 1 << 32
         stream.timestamp = unwrap(timestamp, max(others), 32) if others else timestamp
-        stream.is_anchored = bool(others) or stream.described & 0xFF in _TIMED
+        stream.is_anchored = stream.described & 0xFF in _TIMED
 
     def _control(self, type_id: int, payload: bytes) -> None:
         if len(payload) < 4:

@@ -23,7 +23,7 @@ class ChunkStream:
         extended: The extended timestamp of the last header of type 0, 1, 2, or `NO_EXTENDED`.
         timestamp: Of the last message that began, in milliseconds, unbounded.
         delta: Added to it where a type 3 chunk begins a message.
-        is_anchored: `timestamp` lies on the timeline of the connection's audio and video.
+        is_anchored: It had audio or video, so that `timestamp` lies on the connection's timeline.
         is_plain: It is anchored, between messages, and its id is below 64: the usual state.
         described: Length << 8 | type of the last message that began.
         message_stream_id: As in the last header of type 0; 0 before.

@@ -9,7 +9,7 @@ import pytest
 
 from ntvmedia.errors import LimitExceeded, PeerError, UsageError
 from ntvmedia.wire.rtmp.chunks import ChunkReader, Message
-from tests.wire.rtmp.chunk_bytes import header, pattern, read, size_message
+from tests.wire.rtmp.chunk_bytes import Encoder, header, pattern, read, size_message
 
 
 def test_too_many_chunk_streams() -> None:
@@ -34,7 +34,17 @@ def test_message_too_large() -> None:
     assert caught.value.limit == 1000
 
 
-@pytest.mark.parametrize("cut", [1, 1000, 1 << 20])
+@pytest.mark.parametrize("form", [0, 1])
+def test_later_message_too_large(form: int) -> None:
+    """F-RE-01: the same on a chunk stream that gave messages before."""
+    reader = ChunkReader(max_message_size=1000)
+    stream = size_message(4096) + header(0, 4, 0, 1000, 9, 1) + pattern(1000)
+    messages, error = read(reader, [stream + header(form, 4, 0, 1001, 9, 1) + pattern(1001)])
+    assert len(messages) == 1
+    assert "1001 bytes; 1000 are allowed" in error
+
+
+@pytest.mark.parametrize("cut", [1, 1000, 11076, 1 << 20])
 def test_too_much_unfinished(cut: int) -> None:
     """F-RE-01: unfinished messages of a connection share one limit, to the byte."""
     size = 3000
@@ -42,12 +52,12 @@ def test_too_much_unfinished(cut: int) -> None:
         header(0, 3 + i, 0, 9999, 9, 1) + bytes(size) for i in range(3)
     )
     whole = header(0, 9, 0, 1000, 8, 1) + bytes(1000)
-    for limit, count in ((10000, 2), (9999, 0)):
+    for limit, count in ((10000, 4), (9999, 2)):
         reader = ChunkReader(max_buffered=limit)
-        stream = unfinished + whole * 2
+        stream = unfinished[:16] + whole * 2 + unfinished[16:] + whole * 2
         messages, error = read(reader, [stream[i : i + cut] for i in range(0, len(stream), cut)])
         assert len(messages) == count
-        assert ("unfinished messages of more than 9999 bytes" in error) == (count == 0)
+        assert ("unfinished messages of more than 9999 bytes" in error) == (count == 2)
 
 
 def test_nothing_is_allocated_ahead() -> None:
@@ -110,4 +120,19 @@ def test_interleaved_single_bytes_take_linear_time() -> None:
     messages, error = read(reader, [_CountingBytes(stream)])
     assert [m.payload for m in messages] == [b"x" * length] * 2
     assert error == ""
+    assert _CountingBytes.cut < 12 * len(stream)
+
+
+def test_messages_begun_and_aborted_take_linear_time() -> None:
+    """A message that is announced as the rest of the read is not searched for each time."""
+    encoder = Encoder(1)
+    abort = b"".join(encoder.chunks(Message(2, 0, 0, (6).to_bytes(4, "big"), 2)))
+    begun = header(0, 6, 0, 30000, 9, 1) + b"x"
+    good = header(0, 6, 0, 1, 9, 1) + b"x"
+    reader = ChunkReader()
+    assert len(read(reader, [size_message(1) + good])[0]) == 1
+    stream = (good + begun + abort) * 1500
+    _CountingBytes.cut = 0
+    messages, error = read(reader, [_CountingBytes(stream)])
+    assert (len(messages), error) == (1500, "")
     assert _CountingBytes.cut < 12 * len(stream)

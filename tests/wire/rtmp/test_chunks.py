@@ -157,6 +157,17 @@ def test_further_chunks_repeat_the_time_and_not_the_difference() -> None:
         assert read_all(stream)[1] == Message(9, 1000 + 0x1234567, 1, payload, 6)
 
 
+def test_end_of_extended_time() -> None:
+    """A header without extended timestamp ends it: what looks like it then is payload."""
+    lookalike = pattern(128) + bytes.fromhex("01000000") + pattern(20)
+    times = [0x1000000, 0x1000000 + 20, 0x1000000 + 60, 0x1000000 + 80]
+    messages = [Message(9, time, 1, lookalike, 6) for time in times]
+    for form in (1, 2, 3):
+        encoder = Encoder()
+        stream = b"".join(c for message in messages for c in encoder.chunks(message, form))
+        assert read_all(stream) == messages
+
+
 def test_type_3_begins_a_message() -> None:
     """A-CK-06: after a header of type 0 its timestamp is the difference: 26 becomes 52."""
     stream = header(0, 4, 26, 2, 8, 1) + b"ab" + b"\xc4cd" + b"\xc4ef"
@@ -287,6 +298,21 @@ def test_new_message_amid_a_message(broken: bytes, form: int) -> None:
     """A-CK-15, F-RE-03: a full header, another length or another type amid a message."""
     stream = header(0, 6, 0, 400, 9, 1) + pattern(128) + broken + pattern(128)
     assert f"a type {form} chunk breaks into an unfinished message at byte 140" in error_of(stream)
+
+
+@pytest.mark.parametrize("form", [0, 1, 2, 3])
+def test_new_message_amid_one_that_began_in_any_form(form: int) -> None:
+    """A-CK-15: also where messages of that chunk stream came out before."""
+    encoder = Encoder()
+    messages = [Message(9, 20 * i, 1, pattern(200), 6) for i in range(4)]
+    chunks = [encoder.chunks(message, form if i == 3 else 1) for i, message in enumerate(messages)]
+    assert chunks[3][0][0] >> 6 == form
+    stream = b"".join(chunks[0] + chunks[1] + chunks[2] + chunks[3][:1])
+    broken = header(0, 6, 80, 200, 9, 1) + pattern(200)
+    for pieces in ([stream + broken], [stream, broken]):
+        got, error = read(ChunkReader(), pieces)
+        assert got == messages[:3]
+        assert "a type 0 chunk breaks into an unfinished message" in error
 
 
 @pytest.mark.parametrize("form", [1, 2])
