@@ -26,12 +26,11 @@ from twisted.python.failure import Failure
 
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.bodies import Body, body_of
-from ntvmedia.endpoints.http.exchange import Exchange
-from ntvmedia.endpoints.http.heads import MAX_HEAD_BYTES, BadRequest, RequestHead
-from ntvmedia.endpoints.http.routing import MediaTarget, media_target
+from ntvmedia.endpoints.http.heads import MAX_HEAD_BYTES, BadRequest, RequestHead, check_line_feeds
+from ntvmedia.endpoints.http.media import serve_media
+from ntvmedia.endpoints.http.routing import media_target
 from ntvmedia.endpoints.http.web import WebTurns
 from ntvmedia.endpoints.peers import host_of, peer_of
-from ntvmedia.errors import Refused
 from ntvmedia.hub.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -57,19 +56,36 @@ _AHEAD: Final = 1
 _WEB: Final = 2
 
 
-class _Turn(Shape):
+class Turn(Shape):
     """Who answers the request at hand."""
 
     @property
-    def begun(self) -> bool: ...
+    def begun(self) -> bool:
+        """Whether something of the answer may have been sent."""
+
     @property
-    def streaming(self) -> bool: ...
+    def streaming(self) -> bool:
+        """Whether the answer is one without a known end."""
+
     @property
-    def wants_body(self) -> bool: ...
-    def body_received(self, raw: bytes, pieces: list[bytes], *, complete: bool) -> None: ...
-    def body_failed(self, error: BadRequest) -> None: ...
-    def lost(self) -> None: ...
-    def stop(self) -> None: ...
+    def wants_body(self) -> bool:
+        """Whether the next bytes of the request's body may come."""
+
+    def body_received(self, raw: bytes, pieces: list[bytes], *, complete: bool) -> None:
+        """Take more of the body: as it came, and its content.
+
+        Raises:
+            BadRequest: It is too long.
+        """
+
+    def body_failed(self, error: BadRequest) -> None:
+        """Call `HTTPConnection.fail`, and tell whoever waits for the body."""
+
+    def lost(self) -> None:
+        """The client has left, or is sent away. Idempotent."""
+
+    def stop(self) -> None:
+        """The server stops: come to an end soon."""
 
 
 class HTTPConnection(Protocol):
@@ -96,7 +112,7 @@ class HTTPConnection(Protocol):
         self._at = 0
         self._head: RequestHead | None = None
         self._body: Body | None = None
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._web: WebTurns | None = None
         self._open = True
         self._stopping = False
@@ -184,6 +200,16 @@ class HTTPConnection(Protocol):
             )
         )
         self.turn_done(keep=keep)
+
+    def refuse(self, status: int, reason: str, head_fields: str) -> None:
+        """Answer the request at hand with one line that says why it is refused."""
+        self.answer(
+            status, head_fields + answers.REASON_FIELDS, answers.reason_body(status, reason)
+        )
+
+    def give_turn(self, turn: Turn) -> None:
+        """Have the request at hand answered by somebody, now or later."""
+        self._turn = turn
 
     def turn_done(self, *, keep: bool) -> None:
         """Take the connection back: the answer at hand is complete."""
@@ -291,11 +317,15 @@ class HTTPConnection(Protocol):
         """Refuse what cannot become a head, and time what can."""
         if not data:
             return
-        limit = data[:MAX_HEAD_BYTES]
-        if data[0] == _TLS_HANDSHAKE or limit.count(b"\n") != limit.count(b"\r\n"):
-            self._bad_head(data, BadRequest(400, "a bare line feed", reference="RFC 9112 2.2"))
-        elif len(data) >= MAX_HEAD_BYTES:
-            self._bad_head(data, BadRequest(431, "the head is too long", reference="RFC 6585 5"))
+        try:
+            check_line_feeds(data[:MAX_HEAD_BYTES])
+            if len(data) >= MAX_HEAD_BYTES:
+                raise BadRequest(431, "the head is too long", reference="RFC 6585 5")
+        except BadRequest as error:
+            self._bad_head(data, error)
+            return
+        if data[0] == _TLS_HANDSHAKE:
+            self._bad_head(data, BadRequest(400, "TLS", reference="RFC 8446 5.1"))
         elif not self._in_head:
             # From its first byte on, however the others come (F-RE-04).
             self._in_head = True
@@ -329,48 +359,14 @@ class HTTPConnection(Protocol):
             if head.method in (b"GET", b"HEAD"):
                 self.answer(*fixed)
             else:
-                self._refuse(405, "it can only be read", "Allow: GET, HEAD\r\n")
+                self.refuse(405, "it can only be read", "Allow: GET, HEAD\r\n")
         elif media is not None:
-            self._serve_media(head, media)
+            serve_media(self, head, media)
         else:
             if self._web is None:
                 self._web = WebTurns(self, front.open_site(), self.transport)
             self._turn = self._web
             self._web.begin(head, raw)
-
-    def _serve_media(self, head: RequestHead, media: MediaTarget) -> None:
-        origins = self.front.origins
-        origin = head.header(b"origin")
-        if head.method == b"OPTIONS":
-            self.answer(204, origins.preflight(origin), b"")
-            return
-        cors = origins.fields(origin)
-        route = self.front.routes.get(media.extension)
-        if route is None:
-            self._refuse(404, f'there is no output ".{media.extension}"', cors)
-            return
-        try:
-            address = media.address()
-        except Refused as error:
-            self._refuse(404, str(error), cors)
-            return
-        method = head.method.decode("ascii")
-        if method not in route.methods:
-            allowed = ", ".join((*route.methods, "OPTIONS"))
-            self._refuse(405, f"{method} is not for this", f"{cors}Allow: {allowed}\r\n")
-            return
-        exchange = Exchange(self, head, address, media.extension)
-        self._turn = exchange
-        try:
-            route.handler(exchange)
-        except Exception:
-            self._log.failure("{target} failed", target=ascii(head.target))
-            exchange.crashed()
-
-    def _refuse(self, status: int, reason: str, head_fields: str) -> None:
-        self.answer(
-            status, head_fields + answers.REASON_FIELDS, answers.reason_body(status, reason)
-        )
 
     def _read_body(self, body: Body) -> bool:
         turn = self._turn

@@ -109,6 +109,16 @@ class RequestHead:
         return None
 
 
+def check_line_feeds(data: bytes) -> None:
+    """Check that each line of a head, or of the beginning of one, ends in CRLF.
+
+    Raises:
+        BadRequest: A line ends in LF alone, which not everybody takes for an end.
+    """
+    if data.count(b"\n") != data.count(b"\r\n"):
+        raise BadRequest(400, "a bare line feed", reference="RFC 9112 2.2")
+
+
 class HeadParser:
     """Parses heads, one after the other, of any number of connections.
 
@@ -157,6 +167,7 @@ class HeadParser:
             self._renew()
         except HttpParserError as error:
             self._renew()
+            check_line_feeds(data)
             raise BadRequest(400, str(error), reference="RFC 9112") from None
         target = self._target
         method = parser.get_method()

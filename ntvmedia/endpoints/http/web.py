@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.server import Site
-from zope.interface import alsoProvides, implementer
+from zope.interface import implementer
 
 from ntvmedia.endpoints.http.heads import CHUNKED, BadRequest, RequestHead
 
@@ -51,8 +51,6 @@ class WebTransport:
         self._producer: Any = None
         self._waiting = False
         self.disconnecting = False
-        if ISSLTransport.providedBy(transport):
-            alsoProvides(self, ISSLTransport)
 
     def write(self, data: bytes) -> None:
         outlet = self._connection.outlet
@@ -81,10 +79,6 @@ class WebTransport:
 
     def getHost(self) -> IAddress:
         return self._transport.getHost()  # type: ignore[no-any-return]
-
-    def getPeerCertificate(self) -> object:
-        """Return the client's certificate; only asked where the connection is TLS."""
-        return self._transport.getPeerCertificate()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         self._producer = producer
@@ -125,6 +119,10 @@ class _Channel(HTTPChannel):
         """Use the site's reactor; `TimeoutMixin` would import the global one."""
         return self.site.reactor.callLater(period, func)
 
+    def isSecure(self) -> bool:
+        # Its own transport is not asked: what is TLS would have to be all of a TCP transport too.
+        return bool(ISSLTransport.providedBy(self._turns.transport))
+
     def requestDone(self, request: Request) -> None:
         super().requestDone(request)
         self._turns.request_done()
@@ -134,6 +132,7 @@ class WebTurns:
     """The turns that `twisted.web` takes on one connection.
 
     Attributes:
+        transport: The connection's own.
         begun: The channel may have answered: it has the whole request.
         streaming: Never.
         wants_body: Always.
@@ -148,6 +147,7 @@ class WebTurns:
         self._keep = True
         self._body_left = 0
         self._busy = False
+        self.transport = transport
         self._transport = WebTransport(connection, transport)
         self._channel = _Channel(self, site)
         self._channel.makeConnection(self._transport)

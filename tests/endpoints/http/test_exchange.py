@@ -1,0 +1,368 @@
+"""Tests of ntvmedia.endpoints.http.exchange: requests on media addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from ntvmedia.endpoints.http.connection import MAX_AHEAD_BYTES
+from ntvmedia.endpoints.http.exchange import Exchange
+from ntvmedia.endpoints.http.heads import BadRequest
+from ntvmedia.errors import UsageError
+from ntvmedia.interfaces import IExchange
+from ntvmedia.media import StreamKey
+from tests.endpoints.http.rig import DATE, Client, Rig, body_of_answer, request, status_of
+
+
+class Receiver:
+    """Takes a body.
+
+    Attributes:
+        data: So far.
+        ended: What it was told at the end.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.ended: list[BadRequest | None] = []
+
+    def body_received(self, data: bytes) -> None:
+        """Keep it."""
+        self.data += data
+
+    def body_ended(self, problem: BadRequest | None) -> None:
+        """Note it."""
+        self.ended.append(problem)
+
+
+class Case(SynchronousTestCase):
+    """A front whose route keeps its exchanges, or does what it is told."""
+
+    def setUp(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.action: Callable[[Any], None] = self.exchanges.append
+        self.rig = Rig(lambda exchange: self.action(exchange))
+        self.client = self.rig.connect()
+
+    def ask(self, data: bytes) -> Exchange:
+        """Send one request that is not answered at once."""
+        self.assertEqual(self.client.send(data), b"")
+        return self.exchanges[-1]
+
+
+class AnswerTests(Case):
+    """Answers that are complete, and those that go on."""
+
+    def test_what_a_route_sees(self) -> None:
+        """The address is decoded and checked, the fields are text."""
+        data = request(b"GET", b"/live/caf%C3%A9.FLV?a=1&b=%2F&a=2", b"X-A: 1", b"x-a: 2 ")
+        exchange = self.ask(data)
+        verifyObject(IExchange, exchange)
+        self.assertEqual(exchange.address.key, StreamKey("live", "café"))
+        self.assertEqual(exchange.address.query, {"a": "2", "b": "/"})
+        self.assertEqual(exchange.headers, {"host": "example.org", "x-a": "1, 2"})
+        self.assertEqual((exchange.method, exchange.extension), ("GET", "flv"))
+        self.assertEqual((exchange.http_version, exchange.peer), ("1.1", "192.0.2.1:50000"))
+        self.assertIs(exchange.outlet, self.client.protocol.outlet)
+
+    def test_respond(self) -> None:
+        """A whole answer, and the connection goes on."""
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.respond(200, {"Content-Type": "video/mp4"}, b"abc")
+        self.assertEqual(
+            self.client.received(),
+            b"HTTP/1.1 200 OK\r\n" + DATE + b"Access-Control-Allow-Origin: *\r\n"
+            b"Content-Type: video/mp4\r\nContent-Length: 3\r\n\r\nabc",
+        )
+        self.assertEqual(body_of_answer(self.client.get(b"/healthz")), b"ok\n")
+
+    def test_respond_to_head(self) -> None:
+        """HEAD: the length of the body, and not the body."""
+        self.ask(request(b"HEAD", b"/live/x.flv")).respond(200, {}, b"abc")
+        answer = self.client.received()
+        self.assertTrue(answer.endswith(b"Content-Length: 3\r\n\r\n"))
+
+    def test_respond_at_once(self) -> None:
+        """A route may answer before it returns, any number of pipelined requests."""
+        self.action = lambda exchange: exchange.respond(
+            200, {}, exchange.address.key.stream.encode()
+        )
+        data = b"".join(request(b"GET", b"/live/s%d.flv" % number) for number in range(500))
+        answer = self.client.send(data)
+        self.assertEqual(answer.count(b"\r\n\r\ns"), 500)
+        self.assertLess(answer.index(b"\r\n\r\ns1H"), answer.index(b"\r\n\r\ns2H"))
+
+    def test_chunked(self) -> None:
+        """A streaming answer over HTTP/1.1 ends with the last chunk; the next one follows."""
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.begin(200, {}, chunked=True)
+        self.assertIn(b"\r\nTransfer-Encoding: chunked\r\n\r\n", self.client.received())
+        self.assertEqual(self.client.get(b"/healthz"), b"")
+        self.client.protocol.outlet.write(b"3\r\nabc\r\n")
+        exchange.finish()
+        answer = self.client.received()
+        self.assertTrue(answer.startswith(b"3\r\nabc\r\n0\r\n\r\nHTTP/1.1 200"))
+        exchange.finish()
+        self.assertEqual(self.client.received(), b"")
+
+    def test_close_delimited(self) -> None:
+        """Without chunks the connection ends with the answer."""
+        exchange = self.ask(b"GET /live/x.flv HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        self.assertRaises(UsageError, exchange.begin, 200, {}, chunked=True)
+        exchange.begin(200, {}, chunked=False)
+        answer = self.client.received()
+        self.assertIn(b"\r\nConnection: close\r\n", answer)
+        self.assertNotIn(b"Transfer-Encoding", answer)
+        self.assertFalse(self.client.closed)
+        exchange.finish()
+        self.assertEqual((self.client.received(), self.client.closed), (b"", True))
+
+    def test_begin_to_head(self) -> None:
+        """HEAD of a streaming answer is complete with its head."""
+        exchange = self.ask(request(b"HEAD", b"/live/x.flv"))
+        exchange.begin(200, {}, chunked=True)
+        self.assertTrue(exchange.ended)
+        exchange.finish()
+        self.assertTrue(self.client.received().endswith(b"chunked\r\n\r\n"))
+        self.assertEqual(body_of_answer(self.client.get(b"/healthz")), b"ok\n")
+
+    def test_misuse(self) -> None:
+        """Two answers, an end without a beginning, and a field that would end the head."""
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        self.assertRaises(UsageError, exchange.finish)
+        for value in ("a\r\nB: c", "a\nb", "a\0b", "a\x7fb"):
+            self.assertRaises(UsageError, exchange.respond, 200, {"A": value}, b"")
+        exchange.respond(200, {}, b"")
+        self.assertRaises(UsageError, exchange.respond, 200, {}, b"")
+        self.assertRaises(UsageError, exchange.begin, 200, {}, chunked=True)
+
+    def test_client_leaves(self) -> None:
+        """Who works on an answer is told once; what it answers then goes nowhere."""
+        told: list[int] = []
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.on_closed(lambda: told.append(1))
+        self.client.leave()
+        self.assertEqual(told, [1])
+        exchange.respond(200, {}, b"abc")
+        self.assertEqual(self.client.received(), b"")
+        exchange.on_closed(lambda: told.append(2))
+        self.assertEqual(told, [1])
+
+    def test_not_told_after_the_answer(self) -> None:
+        """A complete answer has nobody to tell."""
+        told: list[int] = []
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.on_closed(lambda: told.append(1))
+        exchange.respond(200, {}, b"")
+        self.client.leave()
+        self.assertEqual(told, [])
+
+    def test_bugs(self) -> None:
+        """G-LC-08: a route that raises gets 500, or ends the connection where it has begun."""
+
+        def late(exchange: Any) -> None:
+            exchange.begin(200, {}, chunked=True)
+            raise ZeroDivisionError
+
+        def early(_exchange: Any) -> None:
+            raise ZeroDivisionError
+
+        self.action = early
+        self.assertEqual(status_of(self.client.get(b"/live/x.flv")), 500)
+        self.assertEqual(body_of_answer(self.client.get(b"/healthz")), b"ok\n")
+        self.action = late
+        self.client.get(b"/live/x.flv")
+        self.assertTrue(self.client.transport.disconnected)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+
+    def test_much_sent_during_a_stream(self) -> None:
+        """B-HT-12: a client may send a little while it is sent a stream, not without end."""
+        told: list[int] = []
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.on_closed(lambda: told.append(1))
+        exchange.begin(200, {}, chunked=True)
+        self.client.received()
+        self.assertEqual(self.client.send(b"x" * MAX_AHEAD_BYTES), b"")
+        self.assertFalse(self.client.closed)
+        self.assertEqual(self.client.send(b"x"), b"")
+        self.assertTrue(self.client.transport.disconnected)
+        self.client.leave()
+        self.assertEqual(told, [1])
+
+    def test_server_stops(self) -> None:
+        """G-LC-01: a stream ends in good form, and who still waits is refused."""
+        told: list[str] = []
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.on_closed(lambda: told.append("streaming"))
+        exchange.begin(200, {}, chunked=True)
+        self.client.received()
+        waiting = self.rig.connect()
+        waiting.get(b"/live/y.flv")
+        self.exchanges[-1].on_closed(lambda: told.append("waiting"))
+        self.rig.front.connections.close("server is stopping")
+        self.assertCountEqual(told, ["streaming", "waiting"])
+        self.assertEqual((self.client.received(), self.client.closed), (b"0\r\n\r\n", True))
+        self.assertEqual((status_of(waiting.received()), waiting.closed), (503, True))
+
+
+class AddressTests(Case):
+    """What is not served, and why."""
+
+    def refused(self, target: bytes, method: bytes = b"GET") -> tuple[int, bytes]:
+        """Return status and reason of a refusal; it has a CORS field, and nothing was asked."""
+        answer = self.client.send(request(method, target))
+        self.assertIn(b"\r\nAccess-Control-Allow-Origin: *\r\n", answer)
+        self.assertEqual(self.exchanges, [])
+        self.assertFalse(self.client.closed)
+        return status_of(answer), body_of_answer(answer)
+
+    def test_refusals(self) -> None:
+        """B-HT-02: errors have CORS fields too; F-PA-01: bad names are told apart."""
+        self.assertIn(b'".ts"', self.refused(b"/live/x.ts")[1])
+        for target in (b"/live/a/x.flv", b"/live/..%2fx.flv", b"/live/%00.flv", b"/live/.x.flv"):
+            self.assertEqual(self.refused(target)[0], 404, target)
+        self.assertEqual(self.refused(b"/%6dserver/x.flv")[0], 404)
+        self.assertEqual(self.refused(b"/live/x.m3u8.flv")[0], 404)
+        status, reason = self.refused(b"/live/x.flv", b"PUT")
+        self.assertEqual((status, reason), (405, b"405 Method Not Allowed: PUT is not for this\n"))
+
+    def test_preflight(self) -> None:
+        """B-HT-02: OPTIONS gets 204 with what is allowed, not 405."""
+        answer = self.client.send(
+            request(
+                b"OPTIONS",
+                b"/live/x.flv",
+                b"Origin: https://example.com",
+                b"Access-Control-Request-Method: GET",
+            )
+        )
+        self.assertEqual(status_of(answer), 204)
+        self.assertIn(b"\r\nAccess-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n", answer)
+        self.assertNotIn(b"Content-Length", answer)
+        self.assertEqual(body_of_answer(self.client.get(b"/healthz")), b"ok\n")
+
+    def test_allowed_origins(self) -> None:
+        """B-HT-03: with a list only its origins are named, and credentials are never allowed."""
+        rig = Rig(allowed_origins=("https://example.com",))
+        client = rig.connect()
+        answer = client.get(b"/live/x.ts", b"Origin: https://example.com")
+        self.assertIn(b"\r\nAccess-Control-Allow-Origin: https://example.com\r\n", answer)
+        for origin in (b"null", b"https://example.com.evil.net", b"http://example.com", b"*"):
+            answer = client.get(b"/live/x.ts", b"Origin: " + origin)
+            self.assertNotIn(b"Access-Control", answer)
+            self.assertIn(b"\r\nVary: Origin\r\n", answer)
+
+
+class BodyTests(Case):
+    """Requests with a body, for a route that takes them."""
+
+    def put(self, client: Client, *fields: bytes) -> Exchange:
+        """Begin a PUT."""
+        self.assertEqual(client.send(request(b"PUT", b"/live/x.mp4", *fields)), b"")
+        return self.exchanges[-1]
+
+    def test_streamed(self) -> None:
+        """A body is given on as it comes, and the answer may follow it."""
+        exchange = self.put(self.client, b"Content-Length: 6")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 6)
+        self.client.send(b"abc")
+        self.assertEqual((receiver.data, receiver.ended), (b"abc", []))
+        self.client.send(b"def" + request(b"GET", b"/healthz"))
+        self.assertEqual((receiver.data, receiver.ended), (b"abcdef", [None]))
+        exchange.respond(201, {}, b"")
+        self.assertEqual(self.client.received().count(b"HTTP/1.1 20"), 2)
+
+    def test_chunked(self) -> None:
+        """Chunks are taken apart."""
+        exchange = self.put(self.client, b"Transfer-Encoding: chunked")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 100)
+        self.client.send(b"3\r\nab", b"c\r\n2\r\nde\r\n0\r\n\r\n")
+        self.assertEqual((receiver.data, receiver.ended), (b"abcde", [None]))
+
+    def test_none(self) -> None:
+        """A request without a body has an empty one."""
+        receiver = Receiver()
+        self.put(self.client).receive_body(receiver, 0)
+        self.assertEqual((receiver.data, receiver.ended), (b"", [None]))
+
+    def test_waits_for_its_receiver(self) -> None:
+        """Until somebody takes it a body waits, mostly with the client."""
+        exchange = self.put(self.client, b"Content-Length: 100000")
+        self.client.send(b"x" * 65536)
+        self.assertEqual(self.client.transport.producerState, "paused")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 100000)
+        self.assertEqual(self.client.transport.producerState, "producing")
+        self.assertEqual(len(receiver.data), 65536)
+
+    def test_back_pressure(self) -> None:
+        """A receiver that cannot keep up holds the client back; no deadline runs meanwhile."""
+        exchange = self.put(self.client, b"Content-Length: 200000")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 200000)
+        self.client.send(b"x" * 10)
+        exchange.pause_body()
+        self.client.send(b"x" * 65536)
+        self.assertEqual((len(receiver.data), self.client.transport.producerState), (10, "paused"))
+        for _minute in range(5):
+            self.rig.reactor.advance(60)
+        self.assertFalse(self.client.closed)
+        exchange.resume_body()
+        self.assertEqual(len(receiver.data), 65546)
+        self.assertEqual(self.client.transport.producerState, "producing")
+
+    def test_expect(self) -> None:
+        """100 is sent when somebody takes the body, and never when it is refused."""
+        exchange = self.put(self.client, b"Content-Length: 2", b"Expect: 100-continue")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 2)
+        self.assertEqual(self.client.received(), b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.client.send(b"ab")
+        exchange.respond(200, {}, b"")
+        self.assertEqual(status_of(self.client.received()), 200)
+        exchange = self.put(self.client, b"Content-Length: 2", b"Expect: 100-continue")
+        exchange.respond(403, {}, b"")
+        answer = self.client.received()
+        self.assertEqual((status_of(answer), self.client.closed), (403, True))
+        self.assertIn(b"Connection: close", answer)
+
+    def test_too_long(self) -> None:
+        """Over the limit: 413, by what is announced or by what comes."""
+        for fields, body in (
+            ((b"Content-Length: 4",), b""),
+            ((b"Transfer-Encoding: chunked",), b"4\r\nabcd\r\n"),
+        ):
+            client = self.rig.connect()
+            exchange = self.put(client, *fields)
+            receiver = Receiver()
+            exchange.receive_body(receiver, 3)
+            answer = client.send(body)
+            self.assertEqual((status_of(answer), client.closed), (413, True))
+            (problem,) = receiver.ended
+            self.assertIsInstance(problem, BadRequest)
+
+    def test_broken(self) -> None:
+        """F-RE-06: bad framing gets 400; what was good before is given on."""
+        exchange = self.put(self.client, b"Transfer-Encoding: chunked")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 100)
+        answer = self.client.send(b"2\r\nab\r\n0x2\r\ncd\r\n")
+        self.assertEqual((status_of(answer), self.client.closed), (400, True))
+        self.assertEqual((receiver.data, len(receiver.ended)), (b"ab", 1))
+
+    def test_answered_before_its_end(self) -> None:
+        """An answer in the middle of a body ends the connection; no more is delivered."""
+        exchange = self.put(self.client, b"Transfer-Encoding: chunked")
+        receiver = Receiver()
+        exchange.receive_body(receiver, 100)
+        self.client.send(b"2\r\nab\r\n")
+        exchange.respond(200, {}, b"enough")
+        answer = self.client.send(b"2\r\ncd\r\n0\r\n\r\n" + request(b"GET", b"/healthz"))
+        self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+        self.assertEqual((receiver.data, receiver.ended), (b"ab", []))
+        self.assertTrue(self.client.closed)
