@@ -129,7 +129,7 @@ def _usable(value: Value) -> list[str] | None:
     """List the FourCCs of an info map that a stream may be sent in."""
     if not isinstance(value, Mapping):
         return None
-    wanted = FourCCInfo.CAN_DECODE | FourCCInfo.CAN_FORWARD
+    wanted = int(FourCCInfo.CAN_DECODE | FourCCInfo.CAN_FORWARD)
     return [name for name, flags in value.items() if _flags(flags) & wanted]
 
 
