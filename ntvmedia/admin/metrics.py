@@ -1,0 +1,96 @@
+"""Counters for Prometheus, read from the hub when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from ntvmedia import __version__
+from ntvmedia.admin.totals import totals
+
+
+class Metrics:
+    """A registry of its own: nothing is global, and nothing is counted twice.
+
+    Args:
+        host: The server.
+    """
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, host: Any) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(HubCollector(host))
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Return all metrics in the text format."""
+        return generate_latest(self._registry)
+
+
+class HubCollector(Collector):
+    """Turns what the hub counts into metrics.
+
+    Args:
+        host: The server.
+    """
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
+
+    def describe(self) -> list[Metric]:
+        """Name nothing beforehand: it would read the hub before it is asked."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of now."""
+        hub = self._host.hub
+        yield InfoMetricFamily("ntvmedia", "The server.", {"version": __version__})
+        draining = GaugeMetricFamily("ntvmedia_draining", "1 while the server stops.")
+        draining.add_metric([], float(bool(self._host.draining)))
+        yield draining
+        now = totals(hub)
+        for name, text, value in (
+            ("streams", "Streams that exist.", now.streams),
+            ("publishers", "Streams with a publisher.", now.publishers),
+            ("viewers", "Viewers.", now.viewers),
+            ("waiting_viewers", "Viewers that wait for a stream.", now.waiting),
+        ):
+            yield GaugeMetricFamily(f"ntvmedia_{name}", text, value)
+        for name, text, value in (
+            ("received_bytes", "Media bytes from publishers.", now.bytes_in),
+            ("sent_bytes", "Bytes to viewers.", now.bytes_out),
+            ("stalled_connections", "Connections cut since their peer took nothing.", hub.stalled),
+            ("refused_publishers", "Publishers refused by the hub.", hub.refused_publishers),
+        ):
+            yield CounterMetricFamily(f"ntvmedia_{name}", text, value)
+        yield from self._streams()
+
+    def _streams(self) -> Iterator[Metric]:
+        labels = ("application", "stream")
+        viewers = GaugeMetricFamily("ntvmedia_stream_viewers", "Viewers.", labels=labels)
+        received = CounterMetricFamily(
+            "ntvmedia_stream_received_bytes", "Media bytes from its publishers.", labels=labels
+        )
+        sent = CounterMetricFamily(
+            "ntvmedia_stream_sent_bytes", "Bytes to its viewers.", labels=labels
+        )
+        rate = GaugeMetricFamily(
+            "ntvmedia_stream_frame_rate", "Frames a second that come in.", labels=labels
+        )
+        for key, stream in self._host.hub.streams.items():
+            viewers.add_metric(key, len(stream.viewers))
+            received.add_metric(key, stream.bytes_in)
+            sent.add_metric(key, stream.bytes_out + sum(x.bytes_out for x in stream.viewers))
+            rate.add_metric(key, stream.frame_rate)
+        yield from (viewers, received, sent, rate)

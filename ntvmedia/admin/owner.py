@@ -1,0 +1,88 @@
+"""Who may ask: until there are accounts, only somebody on this machine.
+
+A request counts as local when its peer is a loopback address, it names a loopback host (a page of
+another site, whose name was made to point here, does not), and it came without the traces of a
+proxy, which would make everybody's requests local.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Final
+
+from twisted.web.http_headers import Headers
+from twisted.web.resource import IResource
+from zope.interface import implementer
+
+from ntvmedia.admin.replies import reply
+
+# Those that proxies add: RFC 7239, RFC 9110 section 7.6.3, and custom. Names in lower case.
+_PROXY_HEADERS: Final = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip"})
+_PROXY_PREFIX: Final = b"x-forwarded"
+
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def is_local(peer_host: str, headers: Headers) -> bool:
+    """Say whether a request was made on this machine, as described above.
+
+    Args:
+        peer_host: The address of the connection's other end; empty where it has none.
+        headers: Of the request.
+    """
+    for name, _values in headers.getAllRawHeaders():
+        lower = name.lower()
+        if lower in _PROXY_HEADERS or lower.startswith(_PROXY_PREFIX):
+            return False
+    hosts = headers.getRawHeaders("host", [])
+    return len(hosts) == 1 and _is_loopback_name(hosts[0]) and _is_loopback(peer_host)
+
+
+@implementer(IResource)
+class OwnerOnly:
+    """Serves local requests by another resource, and refuses all others.
+
+    All of them, whatever the path: the other resource's idea of equal paths need not be known.
+
+    Args:
+        resource: A leaf.
+    """
+
+    isLeaf = True
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+
+    def getChildWithDefault(self, name: bytes, request: Any) -> Any:
+        raise AssertionError("a leaf has no children")
+
+    def putChild(self, path: bytes, child: Any) -> None:
+        raise AssertionError("a leaf has no children")
+
+    def render(self, request: Any) -> bytes | int:
+        """Refuse with status 403, or pass on."""
+        # Set by `twisted.web` to its name and version, which are nobody's business.
+        request.responseHeaders.removeHeader("server")
+        if not is_local(
+            str(getattr(request.getClientAddress(), "host", "")), request.requestHeaders
+        ):
+            return reply(request, {"error": "only from this machine, without a proxy"}, 403)
+        result: bytes | int = self._resource.render(request)
+        return result
+
+
+def _is_loopback_name(host: str) -> bool:
+    name, _colon, port = host.strip().lower().rpartition(":")
+    if not name or not (port.isascii() and port.isdecimal()):
+        name = host.strip().lower()
+    return name in _LOOPBACK_NAMES
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
