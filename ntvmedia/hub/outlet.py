@@ -78,7 +78,10 @@ class OutletPolicy:
         stalled = [outlet for outlet in self.waiting if outlet.progressed_at <= oldest]
         for outlet in stalled:
             outlet.stalled = True
-            outlet.abort()
+            try:
+                outlet.abort()
+            except Exception:
+                _log.failure("cutting a stalled connection failed")
         return len(stalled)
 
 

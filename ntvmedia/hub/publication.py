@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from twisted.logger import Logger
+
 from ntvmedia.media import Packet, Track
 
 if TYPE_CHECKING:
     from ntvmedia.hub.stream import Stream
+
+_log = Logger()
 
 
 class Publisher(Protocol):
@@ -105,7 +109,10 @@ class Publication:
         """Take the stream away from its publisher, and tell it. Arguments as of `close`."""
         if self._stream is not None:
             self.close(reason, lost=lost)
-            self.publisher.dismissed(reason)
+            try:
+                self.publisher.dismissed(reason)
+            except Exception:  # a bug of one connection ends that one only
+                _log.failure("publisher {peer} could not be told", peer=self.publisher.peer)
 
 
 def _ignore(_packet: Packet) -> None:

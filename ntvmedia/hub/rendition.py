@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -16,6 +16,9 @@ AUDIO_GROUP_SECONDS: Final = 1.0
 
 # When a stream has a video track from which nothing comes, sound begins without it.
 LONGEST_WAIT_FOR_KEYFRAME_SECONDS: Final = 10.0
+
+# Before every time of any clock.
+_LONG_AGO: Final = -(1 << 80)
 
 
 class Serialiser(Protocol):
@@ -89,6 +92,7 @@ class Rendition:
         serialiser: New.
         cache_bytes: Most bytes of blocks that are kept for a viewer who joins.
         cache_blocks: Most blocks that are kept.
+        failed: Called, where the exception is handled, when a block that is due cannot be made.
 
     Attributes:
         outlets: Of the viewers that take blocks; a dict for its order and its cheap removal.
@@ -106,6 +110,7 @@ class Rendition:
         *,
         cache_bytes: int,
         cache_blocks: int,
+        failed: Callable[[Rendition], None],
     ) -> None:
         self.key = key
         self.outlets: dict[Outlet, None] = {}
@@ -118,19 +123,23 @@ class Rendition:
         self._options = dict(key.options)
         self._cache_bytes = cache_bytes
         self._cache_blocks = cache_blocks
+        self._failed = failed
+        self._chosen: list[Track] = []
         self._wanted: set[int] = set()
         self._has_video = False
-        self._changes: dict[int, tuple[int, bytes]] = {}
+        self._changes: dict[tuple[int, ...], tuple[int, bytes]] = {}
         self._generation = 0
+        self._sent_generation = 0
         self._blocks: list[Block] = []
         self._block_bytes = 0
         self._header: bytes = b""
         self._group_start = 0
         self._started = False
         self._parts: list[bytes] = []
-        self._parts_packets = 0
+        self._parts_first: Packet | None = None
         self._parts_keyframe = False
         self._parts_video = False
+        self._pictures_at = reactor.seconds()
         self._parts_time = 0
         self._blocks_time = 0
         self._waiting_since: float | None = None
@@ -145,27 +154,36 @@ class Rendition:
         if first is not None:
             self._parts_time = to_milliseconds(first.dts, first.track.clock_rate)
             self._blocks_time = self._parts_time
-        self._select(tracks, metadata)
+        self._choose(select_tracks(tracks, self._options), metadata, self._parts_time)
         for packet in backlog:
             self.packet(packet)
         self.flush()
 
     def tracks_changed(
-        self, tracks: Sequence[Track], changed: Track, metadata: Mapping[str, object]
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
     ) -> None:
-        """Tell the viewers that a track appeared or has a new configuration."""
-        was_known = changed.id in self._wanted
-        self.flush()
-        blob = self._select(tracks, metadata)
-        if changed.id not in self._wanted:
+        """Tell the viewers that a track appeared, went, or has a new configuration.
+
+        Args:
+            timestamp: Stream time in milliseconds.
+        """
+        before = self._chosen
+        chosen = select_tracks(tracks, self._options)
+        if chosen == before:
             return
+        self.flush()
+        blob = self._choose(chosen, metadata, timestamp)
         self._generation += 1
         self._header = b""
-        if was_known:
+        if any(track not in chosen for track in before):
             # Who joins now gets the new headers: they do not fit the blocks that there are.
             self._blocks = []
+        if not self._has_video:
+            self._group_start = _LONG_AGO  # the next sound begins a group, by whatever clock
         if blob:
-            self._changes[changed.id] = (self._generation, self._serialiser.frame(blob))
+            changed = tuple(track.id for track in chosen if track not in before)
+            self._changes.pop(changed, None)  # the last is to be the last
+            self._changes[changed] = (self._generation, self._serialiser.frame(blob))
             self._parts.append(blob)
 
     def packet(self, packet: Packet) -> None:
@@ -188,7 +206,8 @@ class Rendition:
         elif not self._started and not self._waited_in_vain(packet):
             return
         self._serialiser.packet(packet, self._parts)
-        self._parts_packets += 1
+        if self._parts_first is None:
+            self._parts_first = packet
         interval = self._pacing.interval
         if interval and self._timer is None:
             now = self._reactor.seconds()
@@ -209,17 +228,27 @@ class Rendition:
         parts = self._parts
         if not parts:
             return
+        now = self._reactor.seconds()
+        if self._parts_video:
+            self._pictures_at = now
+        elif self._pictures_stopped(now):
+            self._parts_keyframe = True
         block = Block(
             self._serialiser.frame(b"".join(parts)), self._parts_keyframe, self._generation
         )
         self._parts = []
-        self._parts_packets = 0
+        self._parts_first = None
         self._parts_video = self._parts_keyframe = False
-        self._due = self._reactor.seconds() + self._pacing.interval
+        self._due = now + self._pacing.interval
         self.bytes_made += len(block.data)
         self.blocks_made += 1
         self._keep(block)
         fan_out(tuple(self.outlets), block)
+        if block.generation != self._sent_generation:
+            self._sent_generation = block.generation
+            for outlet in self.outlets:
+                if outlet.ready:  # it has the block, and the headers in it
+                    outlet.generation = block.generation
 
     def add(self, outlet: Outlet, *, from_now: bool = False) -> None:
         """Let one more viewer have the header, the blocks since the keyframe, and the next.
@@ -253,26 +282,40 @@ class Rendition:
             self.remove(outlet)
 
     def stop(self) -> None:
-        """Make nothing more."""
+        """Make nothing more, whatever still comes."""
+        self._wanted = set()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._parts = []
 
-    def _select(self, tracks: Sequence[Track], metadata: Mapping[str, object]) -> bytes:
-        chosen = select_tracks(tracks, self._options)
+    def _choose(self, chosen: list[Track], metadata: Mapping[str, object], timestamp: int) -> bytes:
+        self._chosen = chosen
         self._wanted = {track.id for track in chosen}
         self._has_video = any(track.kind is MediaKind.VIDEO for track in chosen)
-        return self._serialiser.tracks_changed(chosen, metadata, self._parts_time)
+        return self._serialiser.tracks_changed(chosen, metadata, timestamp)
 
     def _begin_group(self, packet: Packet) -> None:
-        if self._started and self._has_video and self._parts_packets:
+        if self._parts_first is not None:
             self.flush()
-        # Only headers can be before it in its block; or, without video, some sound.
+        # Only headers can be before it in its block.
         self._parts_keyframe = True
         self._parts_time = to_milliseconds(packet.dts, packet.track.clock_rate)
         self._group_start = packet.dts
         self._started = True
+
+    def _pictures_stopped(self, now: float) -> bool:
+        """Whether a block of sound alone can be joined, since no picture has come for long."""
+        first = self._parts_first
+        if (
+            first is None
+            or not self._has_video
+            or now - self._pictures_at < LONGEST_WAIT_FOR_KEYFRAME_SECONDS
+        ):
+            return False
+        if not self._parts_keyframe:
+            self._parts_time = to_milliseconds(first.dts, first.track.clock_rate)
+        return True
 
     def _waited_in_vain(self, packet: Packet) -> bool:
         seconds = packet.dts / packet.track.clock_rate
@@ -285,20 +328,24 @@ class Rendition:
 
     def _keep(self, block: Block) -> None:
         if block.is_keyframe:
-            self._blocks = [block]
-            self._block_bytes = len(block.data)
+            self._blocks = []
+            self._block_bytes = 0
             self._blocks_time = self._parts_time
             self._header = b""
-        elif self._blocks:
-            self._block_bytes += len(block.data)
-            if self._block_bytes > self._cache_bytes or len(self._blocks) >= self._cache_blocks:
-                self._blocks = []  # who joins now waits for the next keyframe
-            else:
-                self._blocks.append(block)
+        elif not self._blocks:
+            return
+        self._block_bytes += len(block.data)
+        if self._block_bytes > self._cache_bytes or len(self._blocks) >= self._cache_blocks:
+            self._blocks = []  # who joins now waits for the next keyframe
+        else:
+            self._blocks.append(block)
 
     def _catch_up(self, generation: int) -> bytes:
         return b"".join(blob for at, blob in self._changes.values() if at > generation)
 
     def _flush_by_timer(self) -> None:
         self._timer = None
-        self.flush()
+        try:
+            self.flush()
+        except Exception:
+            self._failed(self)

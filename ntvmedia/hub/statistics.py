@@ -42,7 +42,7 @@ def describe_stream(stream: Stream) -> dict[str, Any]:
         "frame_rate": round(stream.frame_rate, 2),
         "viewers": len(stream.viewers),
         "dropped_blocks": stream.viewer_drops
-        + sum(viewer.outlet.dropped_blocks for viewer in stream.viewers),
+        + sum(viewer.dropped_blocks for viewer in stream.viewers),
         "stalled_viewers": stream.stalled_viewers,
         "clock_jumps": stream.timeline.jumps,
         "straightened_packets": stream.timeline.straightened,
@@ -72,7 +72,7 @@ def describe_viewer(viewer: Viewer) -> dict[str, Any]:
         "bytes_out": viewer.bytes_out,
         "bitrate": round(viewer.bitrate),
         "queued_bytes": viewer.outlet.queued_bytes,
-        "dropped_blocks": viewer.outlet.dropped_blocks,
+        "dropped_blocks": viewer.dropped_blocks,
     }
 
 

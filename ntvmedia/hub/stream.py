@@ -15,7 +15,13 @@ from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.pacing import Pacing
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
-from ntvmedia.hub.rendition import AUDIO_GROUP_SECONDS, Rendition, RenditionKey, Serialiser
+from ntvmedia.hub.rendition import (
+    AUDIO_GROUP_SECONDS,
+    LONGEST_WAIT_FOR_KEYFRAME_SECONDS,
+    Rendition,
+    RenditionKey,
+    Serialiser,
+)
 from ntvmedia.hub.timeline import Timeline, TrackState
 from ntvmedia.hub.viewer import Viewer, ViewerInfo
 from ntvmedia.media import Epoch, MediaKind, Packet, StreamKey, Track
@@ -48,7 +54,8 @@ class StreamContext:
         new_session: Returns a number not used before.
         new_serialiser: Makes the serialiser of a rendition; raises `NotFound` for no such format.
         ready: Called when a stream's tracks are known, with the stream.
-        ended: Called when a stream is over, with the stream.
+        ended: Called when a stream is over, with the stream, before its viewers are told.
+        finished: The same, after the last of them has left.
     """
 
     reactor: IReactorTime
@@ -60,6 +67,7 @@ class StreamContext:
     new_serialiser: Callable[[RenditionKey], Serialiser]
     ready: Callable[[Stream], None]
     ended: Callable[[Stream], None]
+    finished: Callable[[Stream], None]
 
 
 class Stream:
@@ -105,7 +113,7 @@ class Stream:
         self._states = self.timeline.states
         self._backlog: list[Packet] = []
         self._backlog_bytes = 0
-        self._backlog_start = 0
+        self._backlog_start = 0.0  # in seconds: tracks have different clocks
         self._most_bytes = context.settings.gop_cache_bytes
         self._most_frames = context.settings.gop_cache_frames
         self._seconds = context.reactor.seconds
@@ -113,7 +121,9 @@ class Stream:
         self._video: TrackState | None = None
         self._running: tuple[Rendition, ...] = ()
         self._active_at = context.reactor.seconds()
+        self._active_bytes = 0
         self._published_at = self._active_at
+        self._before: dict[int, int] = {}
         self._sampled: tuple[float, int, int] = (self._active_at, 0, 0)
         self._analysis: IDelayedCall | None = None
         self._deadline: IDelayedCall | None = None
@@ -140,10 +150,15 @@ class Stream:
         """Let a publisher begin, or go on after the one that was lost."""
         self._cancel_deadline()
         self.publication = publication
-        self._active_at = self._published_at = self._context.reactor.seconds()
+        self._active_at = self._published_at = self._seconds()
         self.metadata = {}
         if self._states:
             self.timeline.publisher_changed()
+            self._before = {x: state.packets for x, state in self._states.items() if state.packets}
+            for state in self._states.values():
+                self._wait_for_keyframe(state)
+        else:
+            self.timeline.active_at = self._active_at
         if self.state is StreamState.WAITING:
             self.state = StreamState.LIVE
 
@@ -154,20 +169,19 @@ class Stream:
         state = self._states.get(track.id)
         if state is not None and state.track == track:
             return
+        before = state.track if state is not None and state.packets else None
         self.timeline.track_received(track)
-        if track.kind is MediaKind.VIDEO and (
-            self._video is None or track.number <= self._video.track.number
-        ):
-            self._video = self._states[track.id]
-        if state is not None and state.packets:
-            # What is kept was made with the old configuration.
-            self._backlog = []
-            self._backlog_bytes = 0
-            self._tell_renditions(track)
-        if self._analysis is None and self.state is StreamState.ANALYZING:
-            self._analysis = self._context.reactor.callLater(
-                self._context.settings.analyze, self._analyzed
-            )
+        state = self._states[track.id]
+        if before is None:
+            if self.state is not StreamState.ANALYZING:
+                self._wait_for_keyframe(state)
+            return
+        if (before.codec, before.config) != (track.codec, track.config):
+            self._wait_for_keyframe(state)
+        # What is kept was made with the old configuration.
+        self._backlog = []
+        self._backlog_bytes = 0
+        self._tell_renditions()
 
     def packet_received(self, packet: Packet) -> None:
         """Take one packet: repair its time, keep it, pass it on."""
@@ -182,26 +196,31 @@ class Stream:
             if state.shift:
                 packet = Packet(track, dts, packet[2] + state.shift, packet[3], packet[4])
         else:
-            self.timeline.active_at = self._active_at
-            packet = self.timeline.repair(packet, self._context.reactor.seconds())
+            now = self._seconds()
+            if state.waits_since is not None and not self._goes_on(state, packet, now):
+                self.bytes_in += len(packet[4])
+                return
+            packet = self.timeline.repair(packet, now)
             dts = packet[1]
+            if self._before and self._analysis is None:
+                self._analyze()
             if self.epoch is None:
                 self._begin_epoch(packet)
         size = len(packet[4])
         state.bytes += size
         state.packets += 1
         self.bytes_in += size
+        if state.packets == 1:
+            self._first_packet(state)
         video = self._video
         if state is video:
             if packet[3]:
                 if state.keyframe_at is not None:
                     state.keyframe_interval = dts - state.keyframe_at
                 state.keyframe_at = dts
-                self._begin_backlog(dts)
-        elif video is None and dts - self._backlog_start > AUDIO_GROUP_SECONDS * track.clock_rate:
-            self._begin_backlog(dts)
-        if state.packets == 1:
-            self._first_packet(state)
+                self._begin_backlog(dts / track.clock_rate)
+        elif video is None and dts / track.clock_rate - self._backlog_start > AUDIO_GROUP_SECONDS:
+            self._begin_backlog(dts / track.clock_rate)
         if self._keeping:
             self._backlog.append(packet)
             self._backlog_bytes += size
@@ -213,7 +232,9 @@ class Stream:
 
     def batch_ended(self) -> None:
         """All that came in one read has been passed on: send it, where nothing is merged."""
-        self._active_at = self._seconds()
+        if self.bytes_in != self._active_bytes:  # not only a ping
+            self._active_bytes = self.bytes_in
+            self._active_at = self.timeline.active_at = self._seconds()
         if self._backlog_bytes > self._most_bytes or len(self._backlog) > self._most_frames:
             # Who joins now waits for the next keyframe.
             self._keeping = False
@@ -236,13 +257,17 @@ class Stream:
         self._context.events.emit(
             PublishEnded(self.key, publication.session, reason, publication.bytes_in)
         )
-        grace = self._context.settings.publisher_grace
-        if lost and grace > 0 and self.state is StreamState.LIVE:
+        if lost and self.state is StreamState.LIVE:
             self.state = StreamState.WAITING
+            self._cancel_analysis()
             for rendition in self._running:
-                rendition.flush()
+                try:
+                    rendition.flush()
+                except Exception:
+                    self._rendition_failed(rendition)
+            # Even a grace of nothing leaves the time to take over.
             self._deadline = self._context.reactor.callLater(
-                grace, self.end, "the publisher did not come back"
+                self._context.settings.publisher_grace, self.end, "the publisher did not come back"
             )
         else:
             self.end(reason)
@@ -253,17 +278,20 @@ class Stream:
             return
         self._cancel_deadline()
         self.state = StreamState.ENDED
-        if self._analysis is not None and self._analysis.active():
-            self._analysis.cancel()
+        self._cancel_analysis()
         if self.publication is not None:
             self.publication.dismiss(reason, lost=False)
         self._context.ended(self)
         for rendition in self._running:
-            rendition.end()
+            try:
+                rendition.end()
+            except Exception:
+                _log.failure("the end of {key} failed", key=self.key)
             rendition.stop()
         for viewer in tuple(self.viewers):
             viewer.end(reason)
         self._backlog = []
+        self._context.finished(self)
 
     # The viewers' side
 
@@ -301,8 +329,13 @@ class Stream:
                 context.new_serialiser(key),
                 cache_bytes=context.settings.gop_cache_bytes,
                 cache_blocks=context.settings.gop_cache_frames,
+                failed=self._rendition_failed,
             )
-            rendition.start(self.tracks, self.metadata, self._backlog)
+            try:
+                rendition.start(self.tracks, self.metadata, self._backlog)
+            except Exception:
+                rendition.stop()
+                raise
             self.renditions[key] = rendition
             self._running = tuple(self.renditions.values())
         rendition.users += 1
@@ -319,7 +352,12 @@ class Stream:
         self._idle_since = None
         context.pacing.viewers_changed(1)
         context.events.emit(PlayStarted(self.key, info.protocol, info.peer, viewer.session))
-        rendition.add(outlet, from_now=from_now)
+        try:
+            if viewer.plays(rendition):  # who was told may have sent it away
+                rendition.add(outlet, from_now=from_now)
+        except Exception:
+            viewer.leave("the output failed")
+            raise
         return viewer
 
     def viewer_left(self, viewer: Viewer, rendition: Rendition, reason: str) -> None:
@@ -329,7 +367,7 @@ class Stream:
         context.pacing.viewers_changed(-1)
         outlet = viewer.outlet
         self.bytes_out += viewer.bytes_out
-        self.viewer_drops += outlet.dropped_blocks
+        self.viewer_drops += viewer.dropped_blocks
         if outlet.stalled:
             self.stalled_viewers += 1
             reason = "the viewer took nothing for too long"
@@ -365,15 +403,15 @@ class Stream:
             return
         count = self._video.packets if self._video is not None else 0
         self.bitrate = (self.bytes_in - size) * 8 / passed
-        self.frame_rate = (count - frames) / passed
+        self.frame_rate = max(0, count - frames) / passed
         self._sampled = (now, self.bytes_in, count)
         for viewer in self.viewers:
             viewer.sample(now)
 
-    def _begin_backlog(self, dts: int) -> None:
+    def _begin_backlog(self, seconds: float) -> None:
         self._backlog = []
         self._backlog_bytes = 0
-        self._backlog_start = dts
+        self._backlog_start = seconds
         self._keeping = True
 
     def _begin_epoch(self, packet: Packet) -> None:
@@ -381,32 +419,75 @@ class Stream:
         # The same publication has the same id wherever it is computed from its first moment.
         self.epoch = Epoch(f"{self.key}@{int(at * 1000)}", at)
 
+    def _wait_for_keyframe(self, state: TrackState) -> None:
+        """Leave out what comes of a video track until a keyframe: it could not be decoded."""
+        if state.track.kind is MediaKind.VIDEO:
+            state.waits_since = self._seconds()
+            state.longest_step = 0  # so that `packet_received` looks
+
+    def _goes_on(self, state: TrackState, packet: Packet, now: float) -> bool:
+        """Whether a track that waits for its keyframe has it, or has waited long enough."""
+        waited = now - (state.waits_since or 0.0)
+        if not packet.is_keyframe and waited < LONGEST_WAIT_FOR_KEYFRAME_SECONDS:
+            return False
+        state.waits_since = None
+        return True
+
     def _first_packet(self, state: TrackState) -> None:
         """A track has proved to exist."""
-        if self.state is StreamState.ANALYZING:
-            kinds = {x.kind for x in self.tracks}
-            if {MediaKind.VIDEO, MediaKind.AUDIO} <= kinds or (
-                self.audio_only and MediaKind.AUDIO in kinds
-            ):
-                self._analyzed()
-        else:
-            self._tell_renditions(state.track)
+        track = state.track
+        if track.kind is MediaKind.VIDEO and (
+            self._video is None or track.number < self._video.track.number
+        ):
+            self._video = state
+        if self.state is not StreamState.ANALYZING:
+            self._tell_renditions()
+            return
+        found = [x.kind for x in self.tracks if x.kind is not MediaKind.DATA]
+        if MediaKind.AUDIO in found and (self.audio_only or MediaKind.VIDEO in found):
+            self._analyzed()
+        elif self._analysis is None or len(found) == 1:
+            # The window for the other begins with the first sound or picture.
+            self._analyze()
+
+    def _analyze(self) -> None:
+        self._cancel_analysis()
+        self._analysis = self._context.reactor.callLater(
+            self._context.settings.analyze, self._analyzed
+        )
 
     def _analyzed(self) -> None:
-        if self._analysis is not None and self._analysis.active():
-            self._analysis.cancel()
-        if not self.tracks:
-            self._analysis = None  # sequence headers only: go on with the next track or packet
-            return
+        """The tracks are those from which something came by now."""
+        self._cancel_analysis()
         if self.state is StreamState.ANALYZING:
             self.state = StreamState.LIVE
             self._context.ready(self)
+            return
+        before, self._before = self._before, {}
+        gone = [x for x in map(self._states.get, before) if x and x.packets == before[x.track.id]]
+        for state in gone:
+            # The publisher before this one sent it. Should it come after all, it is a new one.
+            state.packets = state.bytes = 0
+            state.keyframe_at = None
+            self._wait_for_keyframe(state)
+        if gone:
+            videos = [x for x in self._states.values() if x.packets and x.track.kind == "video"]
+            self._video = min(videos, key=lambda x: x.track.number, default=None)
+            self._backlog = []
+            self._backlog_bytes = 0
+            self._tell_renditions()
 
-    def _tell_renditions(self, track: Track) -> None:
+    def _cancel_analysis(self) -> None:
+        analysis, self._analysis = self._analysis, None
+        if analysis is not None and analysis.active():
+            analysis.cancel()
+
+    def _tell_renditions(self) -> None:
         tracks = self.tracks
+        timestamp = int(self.timeline.position * 1000)
         for rendition in self._running:
             try:
-                rendition.tracks_changed(tracks, track, self.metadata)
+                rendition.tracks_changed(tracks, self.metadata, timestamp)
             except Exception:
                 self._rendition_failed(rendition)
 
@@ -419,7 +500,8 @@ class Stream:
 
     def _forget(self, rendition: Rendition) -> None:
         rendition.stop()
-        del self.renditions[rendition.key]
+        if self.renditions.get(rendition.key) is rendition:
+            del self.renditions[rendition.key]
         self._running = tuple(self.renditions.values())
 
     def _cancel_deadline(self) -> None:

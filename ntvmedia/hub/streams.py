@@ -85,6 +85,7 @@ class Hub:
             new_serialiser=self._new_serialiser,
             ready=self._stream_ready,
             ended=self._stream_ended,
+            finished=self._stream_finished,
         )
 
     @property
@@ -117,6 +118,8 @@ class Hub:
                 raise NameTaken(f"{key} has a publisher")
             self._take_over(stream)
             stream = self.streams.get(key)
+            if stream is not None and stream.publication is not None:
+                raise NameTaken(f"{key} has a publisher")  # who was told came back at once
         if stream is None:
             if len(self.streams) >= self._settings.max_streams:
                 self.refused_publishers += 1
@@ -190,14 +193,20 @@ class Hub:
         return serialiser
 
     def _stream_ready(self, stream: Stream) -> None:
-        for waiter, deadline in self._pop_waiters(stream.key):
+        waiters = self._pop_waiters(stream.key)
+        for _waiter, deadline in waiters:
             deadline.cancel()
-            waiter.callback(stream)
+        for waiter, _deadline in waiters:
+            if not waiter.called:  # what one does may end the wait of another
+                waiter.callback(stream)
 
     def _stream_ended(self, stream: Stream) -> None:
-        self.finished_bytes_in += stream.bytes_in
         if self.streams.get(stream.key) is stream:
             del self.streams[stream.key]
+
+    def _stream_finished(self, stream: Stream) -> None:
+        self.finished_bytes_in += stream.bytes_in
+        self.finished_bytes_out += stream.bytes_out
 
     def _pop_waiters(self, key: StreamKey) -> list[tuple[Deferred[Stream], IDelayedCall]]:
         waiters = list(self._waiting.pop(key, {}).items())

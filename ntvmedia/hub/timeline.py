@@ -42,6 +42,8 @@ class TrackState:
         longest_step: In ticks: a step of 1 to this many is taken without a further look.
         packets: Given out.
         bytes: Of their payloads.
+        waits_since: Monotonic seconds since when it waits for a keyframe to go on, or None; kept
+            by the stream.
         keyframe_at: Decode time of the last keyframe.
         keyframe_interval: Ticks between the last two.
     """
@@ -57,6 +59,7 @@ class TrackState:
         "shift",
         "started",
         "track",
+        "waits_since",
     )
 
     def __init__(self, track: Track) -> None:
@@ -66,6 +69,7 @@ class TrackState:
         self.last = 0
         self.longest_step = 0  # nothing is taken without a look before the first packet
         self.started = False
+        self.waits_since: float | None = None
         self.packets = 0
         self.bytes = 0
         self.keyframe_at: int | None = None

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from ntvmedia.hub.outlet import Outlet
 
 if TYPE_CHECKING:
     from ntvmedia.hub.rendition import Rendition
     from ntvmedia.hub.stream import Stream
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Viewer:
 
     __slots__ = (
         "_bytes_before",
+        "_drops_before",
         "_on_end",
         "_rate_at",
         "_rate_bytes",
@@ -72,6 +77,7 @@ class Viewer:
         self._rendition: Rendition | None = rendition
         self._on_end: Callable[[str], None] | None = on_end
         self._bytes_before = outlet.sent_bytes
+        self._drops_before = outlet.dropped_blocks
         self._rate_bytes = 0
         self._rate_at = 0.0
         self.bitrate = 0.0
@@ -85,6 +91,11 @@ class Viewer:
     def bytes_out(self) -> int:
         """Bytes that it was sent for this stream."""
         return self.outlet.sent_bytes - self._bytes_before
+
+    @property
+    def dropped_blocks(self) -> int:
+        """Blocks of this stream left out since it was too slow."""
+        return self.outlet.dropped_blocks - self._drops_before
 
     def plays(self, rendition: Rendition) -> bool:
         """Whether that is what it is sent."""
@@ -119,8 +130,13 @@ class Viewer:
         """Tell the connection that this is over: the stream ended, or it is not wanted here."""
         on_end = self._on_end
         self.leave(reason)
-        if on_end is not None:
+        if on_end is None:
+            return
+        try:
             on_end(reason)
+        except Exception:  # a bug of one connection ends that one only
+            _log.failure("{peer} failed when its stream ended", peer=self.info.peer)
+            self.outlet.abort()
 
     def kick(self, reason: str) -> None:
         """Send it away, while the stream goes on for the others."""
