@@ -78,6 +78,9 @@ class FakeSocket:
         """Return a number that nobody uses."""
         return -1
 
+    def setsockopt(self, *_arguments: object) -> None:
+        """Do nothing."""
+
     def shutdown(self, _how: int) -> None:
         """Do nothing."""
 
