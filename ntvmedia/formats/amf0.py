@@ -373,6 +373,6 @@ def _key(name: object) -> bytes:
 
 def _packed_double(value: float) -> bytes:
     try:
-        return _DOUBLE.pack(value)
+        return _DOUBLE.pack(float(value))
     except OverflowError:
         raise UsageError("a number is too large for AMF") from None

@@ -384,7 +384,7 @@ def _number(value: float) -> bytes:
     ):
         return b"\x04" + _u29(int(value) & 0x1FFFFFFF)
     try:
-        return b"\x05" + _double.pack(value)
+        return b"\x05" + _double.pack(float(value))
     except OverflowError:
         raise UsageError("a number is too large for AMF") from None
 

@@ -20,7 +20,7 @@ PLAYER = b"Genuine Adobe Flash Player 001"
 SERVER = b"Genuine Adobe Flash Media Server 001"
 # Known to every implementation: FFmpeg libavformat/rtmpproto.c, nginx-rtmp ngx_rtmp_handshake.c.
 TAIL = bytes.fromhex(
-    "f0 ee c2 4a 80 68 be e8 2e 00 d0 d1 02 9e 7e 57 6e ec 5d 2d 29 80 6f ab 93 b8 e6 36 cf eb 31 ae"
+    "f0eec24a 8068bee8 2e00d0d1 029e7e57 6eec5d2d 29806fab 93b8e636 cfeb31ae"
 )
 
 
