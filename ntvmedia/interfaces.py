@@ -152,7 +152,11 @@ class IExchange(Interface):
     outlet = Attribute("The connection's `ntvmedia.hub.outlet.Outlet`, for a streaming answer.")
 
     def respond(status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Answer completely. The connection goes on with its next request."""
+        """Answer completely. The connection goes on with its next request.
+
+        With status 200 and a header "Accept-Ranges: bytes" the client gets the range of the body
+        that it asked for.
+        """
 
     def begin(status: int, headers: Mapping[str, str], *, chunked: bool) -> None:
         """Send the head of a streaming answer. The outlet is the caller's until `finish`.
@@ -165,6 +169,22 @@ class IExchange(Interface):
     def finish() -> None:
         """End a streaming answer. After a chunked one the connection goes on; else it closes."""
 
+    def receive_body(receiver: Any, limit: int) -> None:
+        """Have the request's body delivered; until then it waits with the client.
+
+        Args:
+            receiver: Its `body_received(data)` is called for each piece, and
+                `body_ended(problem)` once: with None, or with why there is no more, in which case
+                the client has its answer already. Not called when the client left.
+            limit: Most bytes; a client that sends more is refused.
+        """
+
+    def pause_body() -> None:
+        """Deliver no more than what one read brought, until `resume_body`."""
+
+    def resume_body() -> None:
+        """Deliver the body again. Idempotent."""
+
     def on_closed(callback: Callable[[], None]) -> None:
         """Have a function called once if the client leaves before the answer is complete."""
 
@@ -173,9 +193,10 @@ class IMediaRoute(Interface):
     """An output over HTTP, found like an endpoint."""
 
     extensions = Attribute('The endings of its addresses: `("flv",)`. Lower case, no other\'s.')
+    methods = Attribute('What it answers besides GET and HEAD: `("PUT",)`, or nothing: `()`.')
 
     def make_handler(host: IHost) -> Callable[[IExchange], None]:
-        """Return what answers the GET and HEAD requests for those endings.
+        """Return what answers the requests for those endings.
 
         Called once, at start. The handler is called in the reactor thread, must not block, and
         answers now or later. What it raises is a bug: the client gets status 500.

@@ -53,8 +53,7 @@ def make_http_service(
     """
     routes = {}
     for route in host.media_routes():
-        # Most outputs can only be read; one that takes bodies says so.
-        methods = ("GET", "HEAD", *getattr(route, "methods", ()))
+        methods = ("GET", "HEAD", *route.methods)
         handler = route.make_handler(host)
         for extension in route.extensions:
             if extension in routes:

@@ -131,6 +131,7 @@ class FLVRoute:
     """The output `.flv`."""
 
     extensions: ClassVar[tuple[str, ...]] = ("flv",)
+    methods: ClassVar[tuple[str, ...]] = ()
 
     def make_handler(self, host: IHost) -> Callable[[IExchange], None]:
         host.hub.register_format(FORMAT, _serialiser)

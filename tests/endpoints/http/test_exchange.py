@@ -68,6 +68,31 @@ class AnswerTests(Case):
         self.assertEqual((exchange.http_version, exchange.peer), ("1.1", "192.0.2.1:50000"))
         self.assertIs(exchange.outlet, self.client.protocol.outlet)
 
+    def test_ranges(self) -> None:
+        """B-HT-05: a route that allows ranges has its answer cut; HEAD and If-Range have not."""
+        whole = {"Content-Type": "video/mp4", "Accept-Ranges": "bytes"}
+        for fields, status, shown, body in [
+            ((b"Range: bytes=2-4",), 206, b"bytes 2-4/10", b"cde"),
+            ((b"Range: bytes=-3",), 206, b"bytes 7-9/10", b"hij"),
+            ((b"Range: bytes=10-",), 416, b"bytes */10", b""),
+            ((b"Range: bytes=0-1,3-4",), 200, b"", b"abcdefghij"),
+            ((b"Range: bytes=2-4", b'If-Range: "x"'), 200, b"", b"abcdefghij"),
+            ((), 200, b"", b"abcdefghij"),
+        ]:
+            exchange = self.ask(request(b"GET", b"/live/x.flv", *fields))
+            exchange.respond(200, whole, b"abcdefghij")
+            answer = self.client.received()
+            self.assertEqual(status_of(answer), status)
+            self.assertEqual(body_of_answer(answer), body)
+            self.assertIn(b"Content-Range: %b\r\n" % shown if shown else b"", answer)
+            self.assertEqual(b"Content-Range" in answer, bool(shown))
+        exchange = self.ask(request(b"GET", b"/live/x.flv", b"Range: bytes=2-4"))
+        exchange.respond(200, {}, b"abcdefghij")
+        self.assertEqual(status_of(self.client.received()), 200)
+        exchange = self.ask(request(b"HEAD", b"/live/x.flv", b"Range: bytes=2-4"))
+        exchange.respond(200, whole, b"abcdefghij")
+        self.assertIn(b"200 OK", self.client.received())
+
     def test_respond(self) -> None:
         """A whole answer, and the connection goes on."""
         exchange = self.ask(request(b"GET", b"/live/x.flv"))
