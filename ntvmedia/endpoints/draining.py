@@ -8,6 +8,9 @@ from typing import Protocol as Shape
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+
+_log = Logger()
 
 
 class Closable(Shape):
@@ -34,7 +37,7 @@ class Connections:
     def __init__(self, most: int, most_per_host: int = 0) -> None:
         self._most = most
         self._most_per_host = most_per_host
-        self._live: set[Closable] = set()
+        self._live: dict[Closable, str] = {}  # and the host that each was counted for
         self._hosts: Counter[str] = Counter()
         self._waiting: list[Deferred[None]] = []
         self.refused = 0
@@ -59,19 +62,18 @@ class Connections:
 
     def add(self, connection: Closable) -> None:
         """Count it as live until `remove`."""
-        self._live.add(connection)
-        if self._most_per_host:
+        if connection not in self._live:
+            self._live[connection] = connection.host
             self._hosts[connection.host] += 1
 
     def remove(self, connection: Closable) -> None:
         """Forget it. Idempotent."""
-        if connection not in self._live:
+        host = self._live.pop(connection, None)
+        if host is None:
             return
-        self._live.discard(connection)
-        if self._most_per_host:
-            self._hosts[connection.host] -= 1
-            if not self._hosts[connection.host]:
-                del self._hosts[connection.host]
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
         if not self._live:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:
@@ -87,7 +89,10 @@ class Connections:
         done: Deferred[None] = Deferred(self._forget)
         self._waiting.append(done)
         for connection in tuple(self._live):
-            connection.close(reason)
+            try:
+                connection.close(reason)
+            except Exception:  # a bug of one connection is no reason to leave the others open
+                _log.failure("a connection could not be closed")
         if not self._live and not done.called:
             self._waiting.remove(done)
             done.callback(None)
@@ -127,5 +132,8 @@ class DrainingService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await maybeDeferred(self._listener.stopService)
-        await self._connections.close("server is stopping")
+        try:
+            await maybeDeferred(self._listener.stopService)
+        finally:
+            closed = self._connections.close("server is stopping")
+        await closed

@@ -13,8 +13,8 @@ def track_options(query: Mapping[str, str]) -> dict[str, str]:
     """
     options: dict[str, str] = {}
     number = query.get("track", "")
-    if number.isascii() and number.isdecimal() and int(number[:4]) < 256:
-        options["video"] = options["audio"] = str(int(number[:4]))
+    if number.isascii() and number.isdecimal() and len(number) <= 3 and int(number) < 256:
+        options["video"] = options["audio"] = str(int(number))
     if query.get("audio") == "1":
         options["video"] = "none"
     return options

@@ -18,7 +18,7 @@ class EventBus:
     _log = Logger()
 
     def __init__(self) -> None:
-        self._subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}
+        self._subscribers: dict[type[Event], dict[object, Callable[[Any], None]]] = {}
 
     def subscribe(self, kind: type[_E], callback: Callable[[_E], None]) -> Callable[[], None]:
         """Have `callback` called with each event of exactly this class.
@@ -27,20 +27,23 @@ class EventBus:
         raises is logged, and is called again next time.
 
         Returns:
-            Call it to end the subscription. Idempotent.
+            Call it to end this one subscription, from the next call on. Idempotent.
         """
-        callbacks = self._subscribers.setdefault(kind, [])
-        callbacks.append(callback)
+        callbacks = self._subscribers.setdefault(kind, {})
+        subscription = object()  # the same function may subscribe twice
+        callbacks[subscription] = callback
 
         def unsubscribe() -> None:
-            if callback in callbacks:
-                callbacks.remove(callback)
+            callbacks.pop(subscription, None)
 
         return unsubscribe
 
     def emit(self, event: Event) -> None:
         """Tell the subscribers of the event's class, in the order of their subscription."""
-        for callback in tuple(self._subscribers.get(type(event), ())):
+        callbacks = self._subscribers.get(type(event), {})
+        for subscription, callback in tuple(callbacks.items()):
+            if subscription not in callbacks:
+                continue  # ended by one before it
             try:
                 callback(event)
             except Exception:

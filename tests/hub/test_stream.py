@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -445,7 +446,7 @@ class PacingTests(HubCase):
                 calls = player.transport.kernel.calls
                 times.append(self.reactor.seconds())
         self.end()
-        return [b - a for a, b in zip(times, times[1:], strict=False)]
+        return [b - a for a, b in pairwise(times)]
 
     def test_few(self) -> None:
         """With few viewers each read is sent at once, without a timer."""
@@ -587,7 +588,7 @@ class FailureTests(HubCase):
         self.end()
 
     def test_callbacks(self) -> None:
-        """What a viewer's or publisher's connection raises does not keep the others from the end."""
+        """What one connection raises at the end does not keep the others from it."""
         publication, stream = self.live()
         players = [Player(self, stream) for _number in range(3)]
         players[0].error = ZeroDivisionError()
@@ -705,7 +706,7 @@ class AnalysisTests(HubCase):
         self.end()
 
     def test_no_media(self) -> None:
-        """A-MD-19: one that sends nothing is cut by the first timer, one that stops by the other."""
+        """A-MD-19: one that sends nothing is cut by the timer for the first packet."""
         publication, stream = self.begin(VIDEO)
         publisher: Any = publication.publisher
         self.reactor.advance(20.0)

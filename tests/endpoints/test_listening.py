@@ -1,0 +1,81 @@
+"""Tests of ntvmedia.endpoints.listening."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from unittest import mock
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.trial.unittest import SynchronousTestCase
+
+from ntvmedia.endpoints import listening
+from ntvmedia.endpoints.listening import BACKLOG, listening_service
+
+
+class Deaf(MemoryReactorClock):
+    """A reactor on which every port is taken."""
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        raise CannotListenError(interface, port, OSError(98, "Address already in use"))
+
+
+class ListeningTests(SynchronousTestCase):
+    """Descriptions become ports."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.factory = Factory()
+
+    def listen(self, *descriptions: str, certificates: Any = None) -> list[tuple[Any, ...]]:
+        """Start the service; returns port, factory, backlog, interface of each."""
+        service = listening_service(self.reactor, descriptions, self.factory, certificates)
+        service.privilegedStartService()
+        service.startService()
+        self.addCleanup(service.stopService)
+        return list(self.reactor.tcpServers)
+
+    def test_both_kinds(self) -> None:
+        """A bare port means IPv6 and IPv4, and room for a crowd in the backlog."""
+        with mock.patch.object(listening, "_has_ipv6", return_value=True):
+            self.assertEqual(self.listen("tcp:1935"), [(1935, self.factory, BACKLOG, "::")])
+
+    def test_no_ipv6(self) -> None:
+        """G-RS-14: where the kernel has no IPv6 it is IPv4 alone."""
+        with mock.patch.object(listening, "_has_ipv6", return_value=False):
+            self.assertEqual(self.listen("tcp:1935"), [(1935, self.factory, BACKLOG, "")])
+
+    def test_no_ipv6_socket(self) -> None:
+        """IPv6 that was compiled in and turned off is none."""
+        with mock.patch.object(socket, "socket", side_effect=OSError(97, "not supported")):
+            self.assertFalse(listening._has_ipv6())
+        with mock.patch.object(socket, "has_ipv6", False):
+            self.assertFalse(listening._has_ipv6())
+
+    def test_as_given(self) -> None:
+        """An interface and a backlog that are given stay."""
+        self.assertEqual(
+            self.listen(
+                "tcp:1:interface=127.0.0.1", "tcp:2:backlog=7:interface=10.0.0.1", "tcp:port=3"
+            )[:2],
+            [(1, self.factory, BACKLOG, "127.0.0.1"), (2, self.factory, 7, "10.0.0.1")],
+        )
+
+    def test_tls(self) -> None:
+        """With certificates there is TLS around whatever is not TLS itself."""
+        certificates = CertificateOptions()
+        ((_port, wrapped, _backlog, _interface),) = self.listen(
+            "tcp:1:interface=127.0.0.1", certificates=certificates
+        )
+        self.assertIsInstance(wrapped, TLSMemoryBIOFactory)
+        self.assertIs(wrapped.wrappedFactory, self.factory)
+
+    def test_taken(self) -> None:
+        """G-LC-07: a port in use fails the start itself, with its number."""
+        service = listening_service(Deaf(), ["tcp:1:interface=127.0.0.1"], self.factory)
+        error = self.assertRaises(CannotListenError, service.privilegedStartService)
+        self.assertIn("1", str(error))
