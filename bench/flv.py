@@ -142,23 +142,39 @@ class FLVPlayer:
 
 
 class Dechunker:
-    """Takes off the framing of `Transfer-Encoding: chunked` (RFC 9112, 7.1)."""
+    """Takes off the framing of `Transfer-Encoding: chunked` (RFC 9112, 7.1).
+
+    Content comes out as soon as it is there, not chunk by chunk: a keyframe counts when its own
+    last byte has come, however large the chunk around it.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._line = bytearray()
+        self._left = 0
+        self._end_of_chunk = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Return the content of the chunks that are complete with these bytes."""
-        buffer = self._buffer
-        buffer += data
+        """Return the content in these bytes."""
         content = []
         place = 0
-        while (line_end := buffer.find(b"\r\n", place)) >= 0:
-            size = int(buffer[place:line_end].split(b";")[0], 16)
-            end = line_end + 2 + size
-            if end + 2 > len(buffer):
-                break
-            content.append(bytes(buffer[line_end + 2 : end]))
-            place = end + 2
-        del buffer[:place]
+        while place < len(data):
+            if self._left:
+                part = data[place : place + self._left]
+                content.append(part)
+                self._left -= len(part)
+                place += len(part)
+            elif self._end_of_chunk:  # CR LF behind the content
+                step = min(self._end_of_chunk, len(data) - place)
+                self._end_of_chunk -= step
+                place += step
+            else:
+                end = data.find(b"\n", place)
+                if end < 0:
+                    self._line += data[place:]
+                    break
+                self._line += data[place:end]
+                self._left = int(self._line.split(b";")[0], 16)
+                self._end_of_chunk = 2
+                self._line.clear()
+                place = end + 1
         return b"".join(content)

@@ -218,7 +218,8 @@ class Bench:
             Figure("stalled players cut within, s", "cut_max", stalled, None, 30),
             Figure("stalled players not cut", "uncut", stalled, None, 0),
             Figure("MiB for each meanwhile", "stalled_mib_each", stalled, None, 8),
-            Figure("MiB kept afterwards, all together", "kept_mib", stalled, None, 1),
+            # Resident memory wanders by a few MiB without any of them, too.
+            Figure("MiB kept afterwards, all together", "kept_mib", stalled, None, 4),
             Figure("largest gap p99 of the others", "gap_p99", stalled, without, 1.2),
         )
         cells = (

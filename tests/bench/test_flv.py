@@ -61,6 +61,11 @@ def test_dechunker(parts: list[bytes], step: int) -> None:
     assert b"".join(pieces) == b"".join(parts)
 
 
+def test_dechunker_of_half_a_chunk() -> None:
+    """Content is not held back until its chunk is complete: bytes are counted as they come."""
+    assert Dechunker().feed(b"10\r\nabc") == b"abc"
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_player(chunked: bool) -> None:
     """A player asks for its stream, and reads tags from a plain and from a chunked body."""
