@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import socket
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from twisted.application.service import IService
 from twisted.internet.base import ReactorBase
-from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.logger import ILogObserver, Logger
 from twisted.plugin import getPlugins
 from twisted.python import usage
-from zope.interface import implementer
 
 from ntvmedia import __version__
 from ntvmedia.access import BUILT_IN, Access
 from ntvmedia.config import Settings, override, parse_settings
-from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus
 from ntvmedia.hub.streams import Hub, HubService
-from ntvmedia.interfaces import IHost, IMediaEndpoint, IMediaRoute
-from ntvmedia.services import ParallelService, SignalService, StagedService
+from ntvmedia.interfaces import IMediaEndpoint
+from ntvmedia.server import Endpoints, Host, Server
+from ntvmedia.services import SignalService
 
 # A configuration file of a thousand settings is some 50 kB.
 _MAX_CONFIG_BYTES: Final = 1 << 20
@@ -143,120 +135,6 @@ def _check_folder(path: Path) -> None:
         raise ConfigError(f"{existing} is not writable", where)
 
 
-@implementer(IHost)
-@dataclass(slots=True)
-class Host:
-    """The server, as its plugins see it."""
-
-    reactor: Any
-    hub: Hub
-    access: Access
-    events: EventBus
-    settings: Settings
-    certificates: Certificates | None
-    draining: bool = False
-    random: Callable[[int], bytes] = secrets.token_bytes
-    _resource: Any = None
-
-    def web_resource(self) -> Any:
-        if self._resource is None:
-            # Here, not at the top: importing Klein installs a reactor, and twistd has yet to
-            # choose one when it imports this module.
-            from ntvmedia.admin import make_resource
-
-            self._resource = make_resource(self)
-        return self._resource
-
-    def media_routes(self) -> list[Any]:
-        return list(getPlugins(IMediaRoute))
-
-
-class Server(StagedService):
-    """The root of the tree.
-
-    What an operator has to mend, such as a port in use, ends the start with one line in the log
-    and status 1.
-
-    Args:
-        host: Stopping is told to it.
-        grace: As in `StagedService`.
-        log: What twistd shall write the log with, or `None` for its own way.
-        pid_file: The file that twistd has written its number into; empty for none.
-    """
-
-    _log = Logger()
-
-    def __init__(
-        self, host: Host, grace: float, log: Log | None = None, pid_file: str = ""
-    ) -> None:
-        super().__init__(host.reactor, grace)
-        self._host = host
-        self._log_writer = log
-        self._pid_file = Path(pid_file).absolute() if pid_file else None
-
-    def setServiceParent(self, parent: Any) -> None:
-        """Join the application; from there twistd takes the observer that writes the log."""
-        super().setServiceParent(parent)
-        if self._log_writer is not None:
-            parent.setComponent(ILogObserver, self._log_writer.observer())
-
-    def privilegedStartService(self) -> None:
-        data = self._host.settings.data
-        try:
-            try:
-                data.mkdir(mode=0o750, parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(
-                    f"cannot be made: {error.strerror}", (f"--data {data}",)
-                ) from None
-            super().privilegedStartService()
-        except ConfigError as error:
-            self._log.critical("not started: {error}", error=error)
-            # twistd removes it only when a start fails with an ordinary exception.
-            if self._pid_file is not None:
-                with contextlib.suppress(OSError):
-                    self._pid_file.unlink()
-            raise SystemExit(1) from None
-
-    def startService(self) -> None:
-        super().startService()
-        routes = self._host.media_routes()
-        for base in base_addresses(self._host.settings, socket.gethostname()):
-            if base.scheme.startswith("rtmp"):
-                self._log.info("publish to {url}", url=f"{base.text}/liveshow/STREAM")
-                self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM")
-                continue
-            for extension in (extension for route in routes for extension in route.extensions):
-                self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM.{extension}")
-
-    def stopService(self) -> Deferred[None]:
-        self._host.draining = True
-        return super().stopService()
-
-
-class Endpoints(ParallelService):
-    """The services of the endpoint plugins, each named as its section."""
-
-    def privilegedStartService(self) -> None:
-        """Bind all ports.
-
-        Raises:
-            ConfigError: One cannot be bound.
-        """
-        for service in self.services:
-            try:
-                service.privilegedStartService()
-            except CannotListenError as error:
-                interface = "" if error.interface in ("::", "0.0.0.0") else error.interface  # noqa: S104
-                address = f"{interface or 'any address'}, port {error.port}"
-                reason = getattr(error.socketError, "strerror", None) or error.socketError
-                message = f"cannot listen on {address}: {reason}"
-                raise ConfigError(message, (str(service.name), "listen")) from None
-            except (OSError, OverflowError) as error:
-                message = f"cannot listen: {error}"
-                raise ConfigError(message, (str(service.name), "listen")) from None
-
-
 def use_monotonic_clock(reactor: Any) -> None:
     """Have the reactor's timers follow a clock that nobody sets (G-RS-05).
 
@@ -277,9 +155,15 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     events = EventBus()
     hub = Hub(reactor, settings.hub, events, time.time)
     host = Host(reactor, hub, Access(BUILT_IN), events, settings, options["certificates"])
-    pid_file = options.parent.get("pidfile") if options.parent else None
+    twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
-    root = Server(host, options["grace"], log, pid_file or "")
+    root = Server(
+        host,
+        options["grace"],
+        log,
+        pid_file=twistd.get("pidfile") or "",
+        in_background=options.parent is not None and not twistd.get("nodaemon"),
+    )
 
     def reload() -> None:
         if log is not None:

@@ -1,4 +1,4 @@
-"""Tests of ntvmedia.tap."""
+"""Tests of ntvmedia.tap and of ntvmedia.server, which it composes."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ class FakeRoute:
     """An output over HTTP."""
 
     extensions = ("flv",)
+    methods = ("GET", "HEAD")
 
     def make_handler(self, host: IHost) -> Any:
         return None
@@ -103,9 +104,12 @@ class TapCase(SynchronousTestCase):
             IMediaEndpoint: [self.rtmp, self.extra],
             IMediaRoute: [FakeRoute()],
         }
-        finding = mock.patch("ntvmedia.tap.getPlugins", lambda kind: iter(self.plugins[kind]))
-        finding.start()
-        self.addCleanup(finding.stop)
+        for module in ("tap", "server"):
+            finding = mock.patch(
+                f"ntvmedia.{module}.getPlugins", lambda kind: iter(self.plugins[kind])
+            )
+            finding.start()
+            self.addCleanup(finding.stop)
 
     def options(self, *arguments: str) -> tap.Options:
         """Parse a command line, with the data in a folder of the test."""
@@ -114,12 +118,12 @@ class TapCase(SynchronousTestCase):
         return options
 
     def logged(self) -> list[str]:
-        """Collect the lines that the tap logs from now on."""
+        """Collect the lines that the server logs from now on."""
         lines: list[str] = []
 
         @implementer(ILogObserver)
         def observe(event: LogEvent) -> None:
-            if event.get("log_namespace", "").startswith("ntvmedia.tap"):
+            if event.get("log_namespace", "").startswith("ntvmedia.server"):
                 lines.append(f"{event['log_level'].name}: {formatEvent(event)}")
 
         globalLogPublisher.addObserver(observe)
@@ -365,6 +369,16 @@ class TreeTests(TapCase):
         self.rtmp.made[0].problem = CannotListenError("", 1935, OSError(13, "Permission denied"))
         self.assertRaises(SystemExit, root.privilegedStartService)
         self.assertFalse(pid_file.exists())
+
+    def test_failed_start_in_the_background(self) -> None:
+        """An ordinary exception, which twistd hands to the terminal: else it would hang."""
+        options = Twistd()
+        options.parseOptions(["ntvmedia", "--data", str(self.folder / "data")])
+        root: Any = tap.makeService(options.subOptions, MemoryReactorClock())
+        self.rtmp.made[0].problem = CannotListenError("", 1935, OSError(13, "Permission denied"))
+        lines = self.logged()
+        error = self.assertRaises(ConfigError, root.privilegedStartService)
+        self.assertEqual(lines, [f"critical: not started: {error}"])
 
     def test_stop(self) -> None:
         """G-LC-01: the server is draining before anything stops, and each has the grace."""

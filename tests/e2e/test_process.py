@@ -67,6 +67,23 @@ def test_port_in_use(tmp_path: Path, section: str) -> None:
     assert line.endswith(f"not started: {expected}")
 
 
+def test_port_in_use_in_the_background(tmp_path: Path) -> None:
+    """G-LC-07: a daemon that cannot start says so on the terminal and in its log; status 1."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        listen = f"--set=rtmp.listen=tcp:{port}:interface=127.0.0.1"
+        command = [str(TWISTD), "ntvmedia", listen, "--set=http.listen="]
+        environment = {"PYTHONPATH": str(ROOT)}
+        with Program(command, tmp_path, cwd=tmp_path, env=environment) as program:
+            program.finish(30, status=1)
+    expected = f"rtmp.listen: cannot listen on 127.0.0.1, port {port}: Address already in use"
+    # twistd cuts what it tells the terminal.
+    assert expected[:60] in program.errors
+    log = (tmp_path / "twistd.log").read_text("utf-8")
+    assert f"not started: {expected}" in log
+    assert not (tmp_path / "twistd.pid").exists()
+
+
 def test_addresses_at_the_start(server: Server) -> None:
     """The log says where to publish to and to play from, and that is where it is."""
     address = server.rtmp("liveshow/STREAM")
