@@ -15,7 +15,7 @@ from bench.address import stream_name
 from bench.httpload import fetch_body, load_http
 from bench.latency import measure_latency
 from bench.players import RTMP, PlayerFigures, PlayersPlan, PlayersResult, run_players
-from bench.proc import cpu_seconds, open_peers
+from bench.proc import cpu_seconds, open_peers, waited_seconds
 from bench.publisher import PublishersPlan, PublishersResult, run_publishers
 from bench.report import Metrics, percentile
 from bench.servers import NginxFile, Server
@@ -211,11 +211,13 @@ class _Window:
         self.resident = [server.resident_bytes()]
         self.peers: list[tuple[float, set[int]]] = []
         self.cpu = -server.cpu_seconds()
+        self._waited = -waited_seconds(server.pid)
         self._generator_cpu = -sum(map(cpu_seconds, generators))
 
     def end(self, seconds: float) -> None:
         """Take the final figures."""
         self.cpu += self._server.cpu_seconds()
+        self._waited += waited_seconds(self._server.pid)
         self._generator_cpu += sum(map(cpu_seconds, self._generators))
         self.resident.append(self._server.resident_bytes())
         self.seconds = seconds
@@ -226,9 +228,10 @@ class _Window:
         self.peers.append((seconds, open_peers(self._server.address.rtmp_port)))
 
     def metrics(self) -> Metrics:
-        """Say how busy both cores were."""
+        """Say how busy both cores were, and whether the server had its own to itself."""
         return {
             "cpu_percent": 100 * self.cpu / self.seconds,
+            "waited_percent": 100 * self._waited / self.seconds,
             "generator_percent": 100 * self._generator_cpu / self.seconds,
         }
 

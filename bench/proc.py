@@ -33,6 +33,15 @@ def cpu_seconds(pid: int) -> float:
     return total / _TICKS
 
 
+def waited_seconds(pid: int) -> float:
+    """Return how long a process and its children were ready and another had their CPU.
+
+    Main threads only. What it tells is whether a measurement was disturbed.
+    """
+    delays = (Path(f"/proc/{member}/schedstat").read_text().split()[1] for member in tree(pid))
+    return sum(map(int, delays)) / 1e9
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process and its children."""
     pages = (Path(f"/proc/{member}/statm").read_text().split()[1] for member in tree(pid))

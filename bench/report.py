@@ -17,6 +17,7 @@ COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "cpu_per_minute": ("CPU s/publisher-minute", 4),
     "cpu_per_1000": ("CPU s/1000 answers", 4),
     "cpu_percent": ("server core %", 0),
+    "waited_percent": ("server kept waiting %", 1),
     "bytes_min": ("bytes min %", 2),
     "bytes_median": ("bytes median %", 2),
     "keyframe_p50": ("keyframe p50 ms", 1),

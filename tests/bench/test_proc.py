@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 
-from bench.proc import cpu_seconds, open_peers, resident_bytes, tree
+from bench.proc import cpu_seconds, open_peers, resident_bytes, tree, waited_seconds
 
 
 def test_tree() -> None:
@@ -25,6 +25,11 @@ def test_cpu() -> None:
     while cpu_seconds(os.getpid()) - before < 0.02:
         sum(range(10000))
     assert before < cpu_seconds(os.getpid()) < 100000
+
+
+def test_waited() -> None:
+    """Waiting for the CPU is told in seconds, of this boot at most."""
+    assert 0.0 <= waited_seconds(os.getpid()) < 3600
 
 
 def test_open_peers() -> None:
