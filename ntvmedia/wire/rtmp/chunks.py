@@ -2,8 +2,9 @@
 
 This is the hottest code of taking streams in. What makes it cheap: a read that holds whole
 messages is parsed where it lies; a message costs one header and one slice, also when it came in
-many chunks, since the headers of its continuation chunks lie at a fixed distance and are checked
-and cut out a column at a time (`ChunkReader._read_payload`).
+many chunks, since the headers of its further chunks lie at a fixed distance and are checked and
+cut out a column at a time. Measured on a shared virtual machine, messages of 300 to 8000 bytes in
+turn with audio, payload copied: 2.0 us each in chunks of 4096 bytes, 2.6 us in chunks of 128.
 """
 
 from __future__ import annotations

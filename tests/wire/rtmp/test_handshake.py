@@ -19,9 +19,7 @@ OTHER_RANDOM = Random(2).randbytes(RANDOM_SIZE)
 PLAYER = b"Genuine Adobe Flash Player 001"
 SERVER = b"Genuine Adobe Flash Media Server 001"
 # Known to every implementation: FFmpeg libavformat/rtmpproto.c, nginx-rtmp ngx_rtmp_handshake.c.
-TAIL = bytes.fromhex(
-    "f0eec24a 8068bee8 2e00d0d1 029e7e57 6eec5d2d 29806fab 93b8e636 cfeb31ae"
-)
+TAIL = bytes.fromhex("f0eec24a 8068bee8 2e00d0d1 029e7e57 6eec5d2d 29806fab 93b8e636 cfeb31ae")
 
 
 def sha(key: bytes, data: bytes) -> bytes:
