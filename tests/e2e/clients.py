@@ -1,0 +1,210 @@
+"""Real players that record what they get, and the programs that publish to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from tests.e2e.processes import Program, wait_until
+from tests.e2e.server import Server
+
+FFMPEG9: str = imageio_ffmpeg.get_ffmpeg_exe()
+"""The FFmpeg of imageio-ffmpeg, 9 or newer, which speaks Enhanced RTMP; Debian's 5.1 does not."""
+
+# A player that waits has to outlast the start of the others on a slow machine.
+PLAY_WAIT = "hub.play_wait=60"
+
+Command = list[str | Path]
+
+# VLC does not run as root: it runs as nobody then.
+_AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@dataclass(frozen=True)
+class Player:
+    """A program that plays an address and keeps what it got.
+
+    Attributes:
+        name: For tests and files.
+        protocol: "rtmp" or "flv".
+        suffix: Of the file that it makes.
+        command: Its command line, of address and file.
+    """
+
+    name: str
+    protocol: str
+    suffix: str
+    command: Callable[[str, Path], Command]
+
+    def address(self, server: Server, stream: str) -> str:
+        """Return where it plays "APP/STREAM", query included."""
+        if self.protocol == "rtmp":
+            return server.rtmp(stream)
+        name, mark, query = stream.partition("?")
+        return server.flv(name) + mark + query
+
+    def start(self, server: Server, stream: str, folder: Path) -> Recording:
+        """Let it play "APP/STREAM" and record into a file in the folder."""
+        path = folder / f"{self.name}{self.suffix}"
+        command = self.command(self.address(server, stream), path)
+        return Recording(Program(command, folder, self.name, env={"HOME": str(folder)}), path)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A player at work, or done.
+
+    Attributes:
+        program: It.
+        path: What it records.
+    """
+
+    program: Program
+    path: Path
+
+    def finish(self, seconds: float = 60.0) -> Path:
+        """Wait for the player's good end, and return what it recorded."""
+        self.program.finish(seconds)
+        return self.path
+
+
+def ffmpeg_player(program: str, address: str, path: Path) -> Command:
+    """Return the command of an FFmpeg that copies a stream into a file."""
+    return [
+        *(program, "-v", "error", "-y", "-analyzeduration", "2M", "-i", address),
+        *("-map", "0", "-c", "copy", path),
+    ]
+
+
+def _mpv(address: str, path: Path) -> Command:
+    return [
+        *("mpv", "--no-config", "--really-quiet", "--vo=null", "--ao=null"),
+        *(f"--stream-record={path}", address),
+    ]
+
+
+def _vlc(address: str, path: Path) -> Command:
+    return [
+        *(_AS_NOBODY if os.getuid() == 0 else ()),
+        *("cvlc", "-I", "dummy", "--no-dbus", address),
+        *("--sout", f"#std{{access=file,mux=mkv,dst={path}}}", "vlc://quit"),
+    ]
+
+
+CURL = Player("curl", "flv", ".flv", lambda url, path: ["curl", "-sS", "-f", "-o", path, url])
+CURL_1_0 = Player(
+    "curl-http-1.0",
+    "flv",
+    ".flv",
+    lambda url, path: ["curl", "-sS", "-f", "--http1.0", "-o", path, url],
+)
+RTMPDUMP = Player(
+    "rtmpdump",
+    "rtmp",
+    ".flv",
+    lambda url, path: ["rtmpdump", "-q", "--live", "-r", url, "-o", path],
+)
+RTMP2SRC = Player(
+    "rtmp2src",
+    "rtmp",
+    ".flv",
+    lambda url, path: [
+        *("gst-launch-1.0", "-q", "rtmp2src", f"location={url}"),
+        *("!", "filesink", f"location={path}"),
+    ],
+)
+# Without a buffer, since it has to be stopped: at the end of a stream it connects anew.
+RTMPSRC = Player(
+    "rtmpsrc",
+    "rtmp",
+    ".flv",
+    lambda url, path: [
+        *("gst-launch-1.0", "-q", "rtmpsrc", f"location={url} live=1"),
+        *("!", "filesink", "buffer-mode=unbuffered", f"location={path}"),
+    ],
+)
+FFMPEG_RTMP = Player(
+    "ffmpeg-rtmp", "rtmp", ".flv", lambda url, path: ffmpeg_player("ffmpeg", url, path)
+)
+FFMPEG_FLV = Player(
+    "ffmpeg-flv", "flv", ".flv", lambda url, path: ffmpeg_player("ffmpeg", url, path)
+)
+# A file that it may write HEVC and AV1 to, without what FLV makes of times.
+FFMPEG9_RTMP = Player(
+    "ffmpeg9-rtmp", "rtmp", ".mkv", lambda url, path: ffmpeg_player(FFMPEG9, url, path)
+)
+FFMPEG9_FLV = Player(
+    "ffmpeg9-flv", "flv", ".mkv", lambda url, path: ffmpeg_player(FFMPEG9, url, path)
+)
+MPV_RTMP = Player("mpv-rtmp", "rtmp", ".mkv", _mpv)
+MPV_FLV = Player("mpv-flv", "flv", ".mkv", _mpv)
+VLC_RTMP = Player("vlc-rtmp", "rtmp", ".mkv", _vlc)
+VLC_FLV = Player("vlc-flv", "flv", ".mkv", _vlc)
+
+EXACT = (
+    CURL,
+    CURL_1_0,
+    RTMPDUMP,
+    RTMPSRC,
+    FFMPEG_RTMP,
+    FFMPEG_FLV,
+    FFMPEG9_RTMP,
+    FFMPEG9_FLV,
+    MPV_RTMP,
+    MPV_FLV,
+)
+"""Players that record every packet, byte for byte, but for what the muxer of their file needs."""
+
+VLC = (VLC_RTMP, VLC_FLV)
+ALL = (*EXACT, RTMP2SRC, *VLC)
+
+
+def publish_command(
+    source: Path, address: str, *options: str, program: str = "ffmpeg", realtime: bool = True
+) -> Command:
+    """Return the command of an FFmpeg that publishes a file as it is.
+
+    Args:
+        source: The file.
+        address: Where to.
+        options: More options for the output.
+        program: Which FFmpeg.
+        realtime: As fast as it is to be played; otherwise as fast as it goes.
+    """
+    pace = ["-re"] if realtime else []
+    return [
+        *(program, "-v", "error", *pace, "-i", source),
+        *("-map", "0", "-c", "copy", *options, "-f", "flv", address),
+    ]
+
+
+def wait_for_waiting(server: Server, count: int) -> None:
+    """Wait until that many players wait for streams that nobody publishes yet."""
+    wait_until(lambda: server.api("status")["waiting"] >= count, f"{count} players waited")
+
+
+def wait_for_viewers(server: Server, stream: str, count: int) -> None:
+    """Wait until a stream, which is published, has that many viewers."""
+    wait_until(
+        lambda: server.api(f"streams/{stream}")["viewers"] >= count, f"{count} players played"
+    )
+
+
+def pass_through(
+    server: Server, stream: str, command: Sequence[str | Path], folder: Path, player: Player = CURL
+) -> Path:
+    """Publish by a program while a player waits for it, and return what the player recorded.
+
+    Raises:
+        Failed: The publisher or the player did not end well.
+    """
+    recording = player.start(server, stream, folder)
+    with recording.program:
+        wait_for_waiting(server, 1)
+        with Program(command, folder, "publisher") as publisher:
+            publisher.finish()
+        return recording.finish()
