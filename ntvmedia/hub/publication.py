@@ -78,6 +78,11 @@ class Publication:
         stream = self._stream
         return self._bytes_in if stream is None else stream.bytes_in - self._bytes_before
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which what the publisher sends may wait to be read; as of `Stream`."""
+        return self._stream.patience if self._stream is not None else 0.0
+
     def track_received(self, track: Track) -> None:
         """Take a track, or a new configuration of it, before its next packet."""
         if self._stream is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -25,6 +26,13 @@ from ntvmedia.hub.rendition import (
 from ntvmedia.hub.timeline import Timeline, TrackState
 from ntvmedia.hub.viewer import Viewer, ViewerInfo
 from ntvmedia.media import Epoch, MediaKind, Packet, StreamKey, Track
+
+# A viewer who joins finds the stream as it was this long ago, and then waits for nothing.
+UNWATCHED_PATIENCE: Final = 0.1
+
+# A part of the interval between blocks, so that these still go out in time.
+GATHERING_PATIENCE: Final = 0.05
+LEAST_GATHERING: Final = 0.2
 
 _log = Logger()
 
@@ -143,6 +151,17 @@ class Stream:
     def backlog(self) -> list[Packet]:
         """The packets since the last keyframe. Read only."""
         return self._backlog
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which the publisher's media may be left with the kernel.
+
+        Nobody waits for each frame while there is no viewer, or so many that blocks are gathered.
+        """
+        if not self._running:
+            return UNWATCHED_PATIENCE if self.state is StreamState.LIVE else 0.0
+        pacing = self._context.pacing
+        return GATHERING_PATIENCE if pacing.interval >= LEAST_GATHERING else 0.0
 
     # The publisher's side
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request
+from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
 from ntvmedia.errors import PeerError, Refused
@@ -69,6 +70,7 @@ class RTMPConnection(Protocol):
         self._running = False
         self._deadline: IDelayedCall | None = None
         self._leaving = False
+        self._patience = 0.0
         self._user_agent = ""
 
     def connectionMade(self) -> None:
@@ -95,10 +97,14 @@ class RTMPConnection(Protocol):
         if all_media:
             publication.batch_ended()
             self._flush()
+            if publication.patience != self._patience:
+                self._read_with(publication.patience)
         else:
             self._run()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._patience:
+            self.factory.merged_reads(self._patience).forget(self)
         self.factory.connections.remove(self)
         self.outlet.lost()
         if self._deadline is not None and self._deadline.active():
@@ -110,6 +116,8 @@ class RTMPConnection(Protocol):
     def dismissed(self, reason: str) -> None:
         """Tell a publisher that it has lost its stream, and hang up."""
         self._publication = None
+        if self._patience:
+            self._read_with(0.0)
         self._log.info("{peer}: publisher sent away: {reason}", peer=self.peer, reason=reason)
         self._session.stop_publish("NetStream.Publish.BadName", reason)
         self._flush()
@@ -279,6 +287,8 @@ class RTMPConnection(Protocol):
         publication, self._publication = self._publication, None
         if publication is not None:
             publication.close(reason, lost=lost)
+            if self._patience and not self.outlet.closed:
+                self._read_with(0.0)
 
     def _stop_player(self, stream_id: int) -> None:
         player = self._players.pop(stream_id, None)
@@ -341,6 +351,16 @@ class RTMPConnection(Protocol):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._deadline = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self.outlet.abort)
+
+    def _read_with(self, patience: float) -> None:
+        """Have the reactor read the connection, or have it read in rounds so far apart."""
+        if not MergedReads.can_take(self.transport):
+            return
+        if self._patience:
+            self.factory.merged_reads(self._patience).remove(self)
+        self._patience = patience
+        if patience:
+            self.factory.merged_reads(patience).add(self)
 
     def _is_leaving(self) -> bool:
         return self._leaving

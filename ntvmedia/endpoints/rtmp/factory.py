@@ -17,6 +17,7 @@ from ntvmedia.config import RTMPSettings, RTMPSSettings
 from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.draining import Connections, DrainingService
 from ntvmedia.endpoints.listening import listening_service
+from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of
 from ntvmedia.endpoints.proxied import ProxiedFactory
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
@@ -52,11 +53,19 @@ class RTMPFactory(Factory):
         )
         self._settings = settings
         self._random = host.random(RANDOM_BYTES)
+        self._merged_reads: dict[float, MergedReads] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> RTMPConnection | None:  # type: ignore[override]
         if not self.connections.has_room(host_of(addr)):
             return None
         return RTMPConnection(self, addr)
+
+    def merged_reads(self, period: float) -> MergedReads:
+        """Return what reads connections every `period` seconds."""
+        reads = self._merged_reads.get(period)
+        if reads is None:
+            reads = self._merged_reads[period] = MergedReads(self.host.reactor, period)
+        return reads
 
     def new_session(self) -> ServerSession:
         """Make the session of a new connection."""
