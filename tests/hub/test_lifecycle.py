@@ -30,7 +30,7 @@ from tests.hub.fakes import (
     video,
 )
 
-NAMES = st.sampled_from(["a", "b"])
+NAMES = st.sampled_from(["a", "a", "b"])
 PICK = st.integers(0, 1000)
 KEYS = st.sampled_from([RenditionKey("flv"), RenditionKey("flv", (("video", "none"),))])
 
@@ -164,6 +164,16 @@ class LifecycleMachine(RuleBasedStateMachine):
             publication.track_received(AUDIO)
         self.publications.append(publication)
 
+    @rule(name=NAMES, audience=st.lists(KEYS, max_size=2))
+    def broadcast(self, name: str, audience: list[RenditionKey]) -> None:
+        """Somebody publishes sound and pictures at once, and some watch."""
+        before = len(self.publications)
+        self.publish(name, False, True)
+        if len(self.publications) > before:
+            self.media(before, True, True, 40)
+        for key in audience:
+            self.watch(name, key)
+
     @precondition(lambda self: self.publications)
     @rule(which=PICK, key=st.booleans(), sound=st.booleans(), step=st.sampled_from([40, 0, -9000]))
     def media(self, which: int, key: bool, sound: bool, step: int) -> None:
@@ -287,7 +297,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
 TestLifecycle = LifecycleMachine.TestCase
 TestLifecycle.settings = settings(
-    max_examples=60,
+    max_examples=100,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
