@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ntvmedia.hub.pacing import Pacing
 from ntvmedia.hub.stream import Stream
 from tests.hub.cases import (
     HubCase,
@@ -105,3 +106,27 @@ class PacingTests(HubCase):
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual((stream.renditions, self.hub.pacing.interval), ({}, 0.0))
         self.end()
+
+
+def test_interval() -> None:
+    """It grows with the viewers to the limit, and comes back to nothing."""
+    for latency, longest, most in (("auto", 0.35, 0.35), ("auto", 0.1, 0.1), ("low", 0.35, 0.04)):
+        pacing = Pacing(latency, longest)
+        seen = [pacing.interval]
+        for _viewer in range(1000):
+            pacing.viewers_changed(1)
+            seen.append(pacing.interval)
+        assert seen == sorted(seen)
+        assert seen[10] == 0.0
+        assert seen[-1] == most
+        for _viewer in range(1000):
+            pacing.viewers_changed(-1)
+        assert (pacing.interval, pacing.viewers) == (0.0, 0)
+
+
+def test_no_merging() -> None:
+    """A limit of nothing turns merging off."""
+    pacing = Pacing("auto", 0.0)
+    for _viewer in range(1000):
+        pacing.viewers_changed(1)
+    assert pacing.interval == 0.0
