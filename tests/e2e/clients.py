@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio_ffmpeg
+import imageio_ffmpeg  # type: ignore[import-untyped]
 
 from tests.e2e.processes import Program, wait_until
 from tests.e2e.server import Server
@@ -76,7 +76,7 @@ def ffmpeg_player(program: str, address: str, path: Path) -> Command:
     """Return the command of an FFmpeg that copies a stream into a file."""
     return [
         *(program, "-v", "error", "-y", "-analyzeduration", "2M", "-i", address),
-        *("-map", "0", "-c", "copy", path),
+        *("-map", "0:v?", "-map", "0:a?", "-c", "copy", path),
     ]
 
 
@@ -177,7 +177,7 @@ def publish_command(
     """
     pace = ["-re"] if realtime else []
     return [
-        *(program, "-v", "error", *pace, "-i", source),
+        *(program, "-v", "error", *pace, "-i", str(source)),
         *("-map", "0", "-c", "copy", *options, "-f", "flv", address),
     ]
 

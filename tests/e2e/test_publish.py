@@ -185,11 +185,10 @@ def test_gstreamer(server: Server, short_clip: Path, tmp_path: Path, sink: str) 
         gst-launch-1.0 -q filesrc location={short_clip} ! flvdemux name=demux
         demux.video ! queue ! h264parse ! identity sync=true ! mux.
         demux.audio ! queue ! aacparse ! identity sync=true ! mux.
-        flvmux name=mux streamable=true ! {sink}
+        flvmux name=mux streamable=true ! {sink} location=
     """.split()
-    live = " live=1" if sink == "rtmpsink" else ""
-    command = [*words, f"location={server.rtmp(name)}{live}"]
-    copy = pass_through(server, name, command, tmp_path)
+    words[-1] += server.rtmp(name) + (" live=1" if sink == "rtmpsink" else "")
+    copy = pass_through(server, name, words, tmp_path)
     assert flags(copy) == 5
     assert_came(copy, short_clip)
 
@@ -197,14 +196,14 @@ def test_gstreamer(server: Server, short_clip: Path, tmp_path: Path, sink: str) 
 def test_gstreamer_live(server: Server, tmp_path: Path) -> None:
     """An encoder of GStreamer, live: as many pictures as it made, in order, none broken."""
     name = "liveshow/gst-live"
-    words = """
+    words = f"""
         gst-launch-1.0 -q videotestsrc num-buffers=60 is-live=true
         ! video/x-raw,width=320,height=240,framerate=30/1
         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! h264parse ! mux.
         audiotestsrc num-buffers=86 is-live=true ! audioconvert ! avenc_aac ! aacparse ! mux.
-        flvmux name=mux streamable=true ! rtmp2sink
+        flvmux name=mux streamable=true ! rtmp2sink location={server.rtmp(name)}
     """.split()
-    copy = pass_through(server, name, [*words, f"location={server.rtmp(name)}"], tmp_path)
+    copy = pass_through(server, name, words, tmp_path)
     received = packets(copy, "v")
     assert len(received) == len(pictures(copy)) == 60
     assert len({frame.digest for frame in received}) == 60
