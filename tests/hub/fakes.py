@@ -75,8 +75,8 @@ class FakeSocket:
         """Do nothing."""
 
     def fileno(self) -> int:
-        """Return a number that nobody uses."""
-        return -1
+        """Return a number that is no open file's."""
+        return 1_000_000
 
     def setsockopt(self, *_arguments: object) -> None:
         """Do nothing."""
