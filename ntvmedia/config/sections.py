@@ -215,7 +215,7 @@ class HubSettings:
         10.0, "The same, as the age of what waits.", minimum=0.5, maximum=3600.0
     )
     stall_timeout: Seconds = setting(
-        20.0, "A viewer that takes nothing for this time is cut.", minimum=0.5, maximum=_DAY
+        15.0, "A viewer that takes nothing for this time is cut.", minimum=0.5, maximum=_DAY
     )
     max_streams: Count = setting(10000, "Streams at a time.", minimum=1, maximum=_MANY)
     max_waiting: Count = setting(

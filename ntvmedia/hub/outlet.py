@@ -8,8 +8,12 @@ connection that waits for the same block.
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.interfaces import IPushProducer
@@ -51,9 +55,10 @@ class OutletPolicy:
 
     Attributes:
         waiting: The outlets whose peer has not yet taken what was sent.
+        cut: How many connections were cut since their peer took nothing.
     """
 
-    __slots__ = ("clock", "queue_bytes", "queue_seconds", "stall_timeout", "waiting")
+    __slots__ = ("clock", "cut", "queue_bytes", "queue_seconds", "stall_timeout", "waiting")
 
     def __init__(
         self,
@@ -68,21 +73,19 @@ class OutletPolicy:
         self.queue_seconds = queue_seconds
         self.stall_timeout = stall_timeout
         self.waiting: set[Outlet] = set()
+        self.cut = 0
 
-    def cut_stalled(self) -> int:
+    def cut_stalled(self) -> None:
         """Abort the connections that have made no progress for too long.
 
-        To be called about once a second. Returns how many there were.
+        To be called about once a second.
         """
         oldest = self.clock() - self.stall_timeout
-        stalled = [outlet for outlet in self.waiting if outlet.progressed_at <= oldest]
-        for outlet in stalled:
-            outlet.stalled = True
+        for outlet in [x for x in self.waiting if x.progressed_at <= oldest]:
             try:
-                outlet.abort()
+                outlet.cut()
             except Exception:
                 _log.failure("cutting a stalled connection failed")
-        return len(stalled)
 
 
 class _Queued(NamedTuple):
@@ -122,6 +125,8 @@ class Outlet:
         "_policy",
         "_queue",
         "_skipping",
+        "_taken",
+        "_taken_at",
         "_transport",
         "catch_up",
         "closed",
@@ -156,6 +161,8 @@ class Outlet:
         self.queued_bytes = 0
         self.dropped_blocks = 0
         self.progressed_at = 0.0
+        self._taken = -1
+        self._taken_at = 0.0
         self.catch_up: Callable[[int], bytes] | None = None
         self.on_drained: Callable[[], None] | None = None
         if not self._direct:
@@ -275,6 +282,31 @@ class Outlet:
         if not self.closed:
             self.lost()
             self._transport.abortConnection()
+
+    def cut(self) -> None:
+        """Disconnect a peer that takes nothing."""
+        self.stalled = True
+        self._policy.cut += 1
+        self.abort()
+
+    def look(self) -> None:
+        """Cut a peer that takes nothing although the kernel still takes all that is sent to it.
+
+        The send buffer of Linux grows to 4 MiB, half a minute of an ordinary stream: until it is
+        full nothing is queued here. To be called every few seconds while blocks are sent.
+        """
+        if not self._direct or self.closed:
+            return
+        try:
+            waiting = unacknowledged(self._transport.socket)
+        except (OSError, ValueError):
+            return  # it is gone, and the reactor is about to say so
+        now = self._policy.clock()
+        taken = self.sent_bytes - waiting
+        if not waiting or taken > self._taken:
+            self._taken, self._taken_at = taken, now
+        elif now - self._taken_at >= self._policy.stall_timeout:
+            self.cut()
 
     def lost(self) -> None:
         """The connection is gone: let go of everything. Idempotent."""
@@ -447,6 +479,11 @@ def fan_out(outlets: Iterable[Outlet], block: Block) -> None:
         except Exception:
             _log.failure("an outlet failed")
             outlet.abort()
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Return how many bytes a peer's kernel has not yet taken (tcp(7), SIOCOUTQ)."""
+    return int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _never_ready(_data: bytes | memoryview) -> int:

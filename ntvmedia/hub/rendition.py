@@ -186,6 +186,11 @@ class Rendition:
             self._changes[changed] = (self._generation, self._serialiser.frame(blob))
             self._parts.append(blob)
 
+    def metadata_changed(self, metadata: Mapping[str, object]) -> None:
+        """Take what the publisher says now; those who join are told."""
+        self._choose(self._chosen, metadata, self._parts_time)
+        self._header = b""
+
     def packet(self, packet: Packet) -> None:
         """Serialise one packet, if it is of a track that this output carries."""
         track = packet.track

@@ -34,6 +34,9 @@ UNWATCHED_PATIENCE: Final = 0.1
 GATHERING_PATIENCE: Final = 0.05
 LEAST_GATHERING: Final = 0.2
 
+# How often each viewer is asked of the kernel; a stalled one may go on for so much longer.
+LOOK_SECONDS: Final = 2.0
+
 _log = Logger()
 
 
@@ -133,6 +136,7 @@ class Stream:
         self._published_at = self._active_at
         self._before: dict[int, int] = {}
         self._sampled: tuple[float, int, int] = (self._active_at, 0, 0)
+        self._looked_at = self._active_at
         self._analysis: IDelayedCall | None = None
         self._deadline: IDelayedCall | None = None
         self._idle_since: float | None = self._active_at
@@ -267,6 +271,11 @@ class Stream:
     def metadata_received(self, fields: Mapping[str, object]) -> None:
         """Take what the publisher says of itself."""
         self.metadata = dict(fields)
+        for rendition in self._running:
+            try:
+                rendition.metadata_changed(self.metadata)
+            except Exception:
+                self._rendition_failed(rendition)
 
     def publication_closed(self, publication: Publication, reason: str, *, lost: bool) -> None:
         """Wait for the publisher to come back, or end."""
@@ -424,8 +433,13 @@ class Stream:
         self.bitrate = (self.bytes_in - size) * 8 / passed
         self.frame_rate = max(0, count - frames) / passed
         self._sampled = (now, self.bytes_in, count)
-        for viewer in self.viewers:
+        looks = now - self._looked_at >= LOOK_SECONDS
+        if looks:
+            self._looked_at = now
+        for viewer in tuple(self.viewers):
             viewer.sample(now)
+            if looks:
+                viewer.outlet.look()
 
     def _begin_backlog(self, seconds: float) -> None:
         self._backlog = []

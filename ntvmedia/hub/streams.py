@@ -43,7 +43,6 @@ class Hub:
         streams: Those that exist now: with a publisher, or waiting for theirs to come back.
         pacing: How much is gathered before it is sent.
         outlet_policy: What all outlets share.
-        stalled: Connections cut since their peer took nothing.
         refused_publishers: How many were refused since the name was taken or the hub full.
         finished_bytes_in: Media bytes of streams that are over.
         finished_bytes_out: Bytes sent to viewers of streams that are over.
@@ -64,7 +63,6 @@ class Hub:
             queue_seconds=settings.queue_seconds,
             stall_timeout=settings.stall_timeout,
         )
-        self.stalled = 0
         self.refused_publishers = 0
         self.finished_bytes_in = 0
         self.finished_bytes_out = 0
@@ -92,6 +90,11 @@ class Hub:
     def viewers(self) -> int:
         """How many watch now, whatever and however."""
         return self.pacing.viewers
+
+    @property
+    def stalled(self) -> int:
+        """How many connections were cut since their peer took nothing."""
+        return self.outlet_policy.cut
 
     @property
     def waiting(self) -> int:
@@ -157,15 +160,16 @@ class Hub:
     def tick(self) -> None:
         """Look after timeouts and measure rates; about once a second."""
         now = self._reactor.seconds()
+        before = self.outlet_policy.cut
         for stream in tuple(self.streams.values()):
             try:
                 stream.tick(now)
             except Exception:
                 _log.failure("looking after {key} failed", key=stream.key)
-        stalled = self.outlet_policy.cut_stalled()
-        if stalled:
-            self.stalled += stalled
-            _log.info("{count} connections cut: their peers took nothing", count=stalled)
+        self.outlet_policy.cut_stalled()
+        cut = self.outlet_policy.cut - before
+        if cut:
+            _log.info("{count} connections cut: their peers took nothing", count=cut)
 
     def stop(self, reason: str) -> None:
         """End all streams, and refuse who waits."""

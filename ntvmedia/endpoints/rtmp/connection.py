@@ -163,7 +163,7 @@ class RTMPConnection(Protocol):
                 deliver = publication.packet_received if publication is not None else None
                 if self._is_leaving():
                     break
-        except PeerError as error:
+        except (PeerError, Refused) as error:
             self._failed(error)
         finally:
             self._running = False
@@ -255,6 +255,9 @@ class RTMPConnection(Protocol):
 
     async def _play(self, request: PlayRequested) -> None:
         self._stop_player(request.stream_id)
+        if self._players:
+            # Their gaps would mix: what is left out for a slow peer is decided by connection.
+            raise Refused("a connection plays one stream at a time")
         address = parse_rtmp(request.app, request.name, request.tc_url)
         verdict = await self._ask(Action.PLAY, address, request.page_url)
         hub = self.factory.host.hub
@@ -320,7 +323,7 @@ class RTMPConnection(Protocol):
             else:
                 self.transport.resumeProducing()
 
-    def _failed(self, error: PeerError) -> None:
+    def _failed(self, error: PeerError | Refused) -> None:
         self._log.info("{peer}: {error}", peer=self.peer, error=error)
         self._leaving = True
         self._flush()

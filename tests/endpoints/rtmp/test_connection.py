@@ -13,7 +13,13 @@ from ntvmedia.hub.stream import StreamState
 from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.media import MediaKind, Packet, Track
 from ntvmedia.wire.rtmp import commands
-from ntvmedia.wire.rtmp.events import Accepted, Ended, ReconnectRequested, Rejected
+from ntvmedia.wire.rtmp.events import (
+    Accepted,
+    Ended,
+    MetadataReceived,
+    ReconnectRequested,
+    Rejected,
+)
 from tests.endpoints.rtmp.server import AUDIO, KEY, VIDEO, Peer, Server, Transport, frame, sound
 
 GROUP = [frame(0, is_keyframe=True), sound(0), frame(40), sound(23), frame(80), sound(46)]
@@ -260,6 +266,25 @@ class PlayTests(SynchronousTestCase):
         self.encoder.send(frame(2300, is_keyframe=True))
         player.exchange()
         self.assertEqual(player.media()[8:], [frame(2300, is_keyframe=True).payload])
+
+    def test_new_metadata(self) -> None:
+        """Who joins after the publisher described its stream anew gets that."""
+        self.server.player()
+        self.encoder.session.send_metadata({"encoder": "Anew 1.0"})
+        self.encoder.exchange()
+        player = self.server.player()
+        (event,) = [x for x in player.events if isinstance(x, MetadataReceived)]
+        self.assertEqual(event.fields["encoder"], "Anew 1.0")
+
+    def test_one_at_a_time(self) -> None:
+        """A second stream on the same connection is refused."""
+        player = self.server.player()
+        player.protocol.dataReceived(
+            commands.command("createStream", 9.0, None, chunk_size=60000)
+            + commands.command("play", 0.0, None, "test", stream_id=2, chunk_size=60000)
+        )
+        self.assertTrue(player.transport.disconnecting)
+        self.assertEqual(self.server.hub.viewers, 0)
 
     def test_stops(self) -> None:
         """One that stops watching may ask for something else on its connection."""
