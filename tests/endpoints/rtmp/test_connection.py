@@ -280,7 +280,7 @@ class PlayTests(SynchronousTestCase):
         """A second stream on the same connection is refused."""
         player = self.server.player()
         player.protocol.dataReceived(
-            commands.command("createStream", 9.0, None, chunk_size=60000)
+            commands.command("createStream", 9.0, None, stream_id=0, chunk_size=60000)
             + commands.command("play", 0.0, None, "test", stream_id=2, chunk_size=60000)
         )
         self.assertTrue(player.transport.disconnecting)
