@@ -477,7 +477,11 @@ class Stream:
             self._tell_renditions()
             return
         found = [x.kind for x in self.tracks if x.kind is not MediaKind.DATA]
-        if MediaKind.AUDIO in found and (self.audio_only or MediaKind.VIDEO in found):
+        # Of several tracks of a kind all that are announced are waited for: a viewer that asked
+        # for the second would begin with the first.
+        expected = sum(x.track.kind is not MediaKind.DATA for x in self._states.values())
+        is_complete = MediaKind.AUDIO in found and (self.audio_only or MediaKind.VIDEO in found)
+        if is_complete and len(found) == expected:
             self._analyzed()
         elif self._analysis is None or len(found) == 1:
             # The window for the other begins with the first sound or picture.
