@@ -38,8 +38,8 @@ REQUEST = b"GET /liveshow/none.flv HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 @pytest.fixture(autouse=True)
-def close_peers() -> Iterator[None]:
-    """Leave no connection to the next test."""
+def close_peers(start_server: StartServer) -> Iterator[None]:
+    """Leave no connection to the next test, nor to the stop of the server."""
     yield
     close_all()
 

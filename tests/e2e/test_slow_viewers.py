@@ -35,8 +35,8 @@ STALLED = 20
 
 
 @pytest.fixture(autouse=True)
-def close_peers() -> Iterator[None]:
-    """Leave no connection to the next test."""
+def close_peers(start_server: StartServer) -> Iterator[None]:
+    """Leave no connection to the next test, nor to the stop of the server."""
     yield
     close_all()
 
