@@ -239,7 +239,10 @@ class RTMPConnection(Protocol):
             code = "NetStream.Play.StreamNotFound"
         else:
             code = "NetStream.Play.Failed"
-        self._session.reject(code, message)
+        if self._session.awaits_answer:
+            self._session.reject(code, message)
+        else:  # it was accepted, and its output failed then
+            self._session.stop_play(code, message, request.stream_id)
         self._flush()
         self._hang_up()
 

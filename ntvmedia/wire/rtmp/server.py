@@ -121,6 +121,11 @@ class ServerSession(Session):
         return Capabilities() if connected is None else connected.capabilities
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether a request waits for `accept_publish`, `accept_play` or `reject`."""
+        return self._commands.request is not None
+
+    @property
     def can_reconnect(self) -> bool:
         """The client understands `request_reconnect`."""
         return self.capabilities.can_reconnect

@@ -286,6 +286,17 @@ class PlayTests(SynchronousTestCase):
         self.assertTrue(player.transport.disconnecting)
         self.assertEqual(self.server.hub.viewers, 0)
 
+    def test_output_fails(self) -> None:
+        """G-LC-08: an output with a bug ends those who wanted it, and nobody else."""
+        self.server.hub.register_format("rtmp", lambda _options: None)
+        player = self.server.player()
+        self.assertTrue(player.transport.disconnecting)
+        self.assertEqual(player.events[-1].code, "NetStream.Play.Failed")
+        self.encoder.send(frame(120))
+        self.assertFalse(self.encoder.transport.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.assertEqual(self.server.hub.viewers, 0)
+
     def test_stops(self) -> None:
         """One that stops watching may ask for something else on its connection."""
         player = self.server.player()
