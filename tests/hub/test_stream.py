@@ -18,6 +18,7 @@ from ntvmedia.media import Codec, Packet, Track
 from tests.hub.cases import (
     AUDIO_2,
     KEY,
+    OTHER_VIDEO,
     SOUND,
     VIDEO_2,
     HubCase,
@@ -56,6 +57,19 @@ class AnalysisTests(HubCase):
             self.reactor.advance(0.001)
             self.assertEqual(self.successResultOf(waiter).tracks, [AUDIO])
             self.assertIs(stream.state, StreamState.LIVE)
+            self.end()
+
+    def test_several_of_a_kind(self) -> None:
+        """A-ER-05: all announced tracks are waited for, as long as one would be."""
+        for last, wait in ((Packet(OTHER_VIDEO, 0, 0, True, b"x"), 0.0), (video(3000), 1.0)):
+            self.make()
+            waiter = self.hub.wait_for(KEY)
+            publication, _stream = self.begin(VIDEO, AUDIO, OTHER_VIDEO)
+            self.send(publication, audio(0), video(0, key=True))
+            self.assertNoResult(waiter)
+            self.send(publication, last)
+            self.reactor.advance(wait)
+            self.assertEqual(len(self.successResultOf(waiter).tracks), 2 if wait else 3)
             self.end()
 
     def test_late_media(self) -> None:
