@@ -60,46 +60,56 @@ def make_clip(path: Path, seconds: float = 6.0, options: Sequence[str] = ()) -> 
     return path
 
 
-def packets(source: Path | str, kind: str = "v", seconds: float = 60.0) -> list[Frame]:
+def packets(
+    source: Path | str, kind: str = "v", seconds: float = 60.0, program: str = "ffmpeg"
+) -> list[Frame]:
     """List the packets of one track as they are in a file, without decoding.
 
     Args:
         source: A file, or an address that ends.
         kind: "v" or "a", with a number where there are several: "v:1".
         seconds: The most that it may take.
+        program: Which FFmpeg.
 
     Raises:
         Failed: FFmpeg cannot read it, or there is no such track.
     """
-    return _frames(source, ["-map", f"0:{kind}", "-c", "copy"], seconds)
+    return _frames(source, ["-map", f"0:{kind}", "-c", "copy"], seconds, program)
 
 
-def pictures(source: Path | str, seconds: float = 60.0) -> list[Frame]:
+def pictures(source: Path | str, seconds: float = 60.0, program: str = "ffmpeg") -> list[Frame]:
     """Decode the video of a file; every error of the decoder is one of the test.
 
     Raises:
         Failed: Something cannot be decoded.
     """
-    return _frames(source, ["-map", "0:v", "-fps_mode", "passthrough"], seconds, strict=True)
+    options = ["-map", "0:v", "-fps_mode", "passthrough"]
+    return _frames(source, options, seconds, program, strict=True)
 
 
-def sounds(source: Path | str, seconds: float = 60.0) -> list[Frame]:
+def sounds(source: Path | str, seconds: float = 60.0, program: str = "ffmpeg") -> list[Frame]:
     """Decode the audio of a file, as `pictures` does the video."""
-    return _frames(source, ["-map", "0:a"], seconds, strict=True)
+    return _frames(source, ["-map", "0:a"], seconds, program, strict=True)
 
 
 def _frames(
-    source: Path | str, options: Sequence[str], seconds: float, *, strict: bool = False
+    source: Path | str,
+    options: Sequence[str],
+    seconds: float,
+    program: str,
+    *,
+    strict: bool = False,
 ) -> list[Frame]:
     checks = ["-xerror", "-err_detect", "explode"] if strict else []
-    command = ["ffmpeg", "-v", "error", *checks, "-copyts", "-i", str(source), *options]
+    command = [program, "-v", "error", *checks, "-copyts", "-i", str(source), *options]
     with TemporaryDirectory() as folder:
         done = run([*command, "-f", "framemd5", "-"], Path(folder), seconds=seconds)
         output, errors = done.output.decode("ascii"), done.errors.strip()
     if strict and errors:
         raise Failed(f"decoding {source}: {errors[:2000]}")
+    # Packets with side data have more fields than these six.
     rows = [
-        [field.strip() for field in line.split(",")]
+        [field.strip() for field in line.split(",")[:6]]
         for line in output.splitlines()
         if not line.startswith("#")
     ]
