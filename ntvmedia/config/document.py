@@ -71,6 +71,8 @@ def _row(item: Setting) -> str:
 
 def _shown(item: Setting) -> str:
     value = item.default
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         value = value[0] if len(value) == 1 else list(value)
     if isinstance(value, str):

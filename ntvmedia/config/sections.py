@@ -87,6 +87,11 @@ class HTTPSettings:
         ("*",),
         "The web sites whose pages may fetch media, as in `https://example.org`; `*` is any.",
     )
+    legacy_hevc: bool = setting(
+        False,
+        "Write HEVC under FLV's unregistered codec number 12, as older players want it, instead of "
+        "as Enhanced RTMP's `hvc1`.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,11 @@ class RTMPSettings:
     )
     max_message_size: Size = setting(
         10 * _MIB, "The largest message taken.", minimum=64 * _KIB, maximum=16 * _MIB - 1
+    )
+    legacy_hevc: bool = setting(
+        False,
+        "Write HEVC under FLV's unregistered codec number 12, as older players want it, instead of "
+        "as Enhanced RTMP's `hvc1`.",
     )
     proxy_protocol: Literal["off", "on"] = setting(
         "off",

@@ -134,12 +134,14 @@ class FLVRoute:
     methods: ClassVar[tuple[str, ...]] = ()
 
     def make_handler(self, host: IHost) -> Callable[[IExchange], None]:
-        host.hub.register_format(FORMAT, _serialiser)
+        legacy_hevc = host.settings.http.legacy_hevc
+        host.hub.register_format(
+            FORMAT,
+            lambda options: LiveFLVSerialiser(
+                framing=options.get("framing", Framing.NONE), legacy_hevc=legacy_hevc
+            ),
+        )
         return FLVHandler(host)
-
-
-def _serialiser(options: Mapping[str, str]) -> LiveFLVSerialiser:
-    return LiveFLVSerialiser(framing=options.get("framing", Framing.NONE))
 
 
 def _rendition(query: Mapping[str, str], *, chunked: bool) -> RenditionKey:

@@ -118,7 +118,9 @@ def make_rtmp_service(
     host.hub.register_format(
         FORMAT,
         lambda options: RTMPSerialiser(
-            chunk_size=settings.chunk_size, message_stream_id=int(options.get("stream_id", "1"))
+            chunk_size=settings.chunk_size,
+            message_stream_id=int(options.get("stream_id", "1")),
+            legacy_hevc=settings.legacy_hevc,
         ),
     )
     factory = RTMPFactory(host, settings, name)

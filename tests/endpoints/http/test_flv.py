@@ -6,19 +6,21 @@ import re
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ntvmedia.access import BUILT_IN, Access, Request, Verdict
-from ntvmedia.config import Settings
+from ntvmedia.config import HTTPSettings, Settings
 from ntvmedia.endpoints.http.endpoint import HTTPEndpoint, HTTPSEndpoint, HTTPService
 from ntvmedia.endpoints.http.flv import FLVRoute
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus, PlayEnded, PlayStarted
 from ntvmedia.formats import flv
 from ntvmedia.hub.publication import Publication
+from ntvmedia.hub.rendition import RenditionKey
 from ntvmedia.hub.streams import Hub
+from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
 from ntvmedia.media import Codec, Packet, StreamKey, Track
 from tests.endpoints.http.rig import Client, Pages, body_of_answer, request, status_of
@@ -341,6 +343,28 @@ class PlayTests(Case):
         waiting.leave()
         self.successResultOf(stopping)
         self.assertEqual(self.host.hub.waiting, 0)
+
+
+class LegacyHEVCTests(SynchronousTestCase):
+    """HEVC in the spelling that the operator chose."""
+
+    def test_setting(self) -> None:
+        """B-FL-08, A-ER-11: as `hvc1` by default, under codec id 12 where that is set."""
+        track = Track(Codec.HEVC, config=b"\x01" + bytes(22))
+        for legacy, first in ((False, b"\x90hvc1"), (True, b"\x1c\x00\x00\x00\x00")):
+            host = Host(Access(BUILT_IN))
+            host.settings = Settings(http=HTTPSettings(legacy_hevc=legacy))
+            FLVRoute().make_handler(cast(Any, host))
+            publication = host.hub.publish(StreamKey("liveshow", "x"), Publisher())
+            publication.track_received(track)
+            publication.packet_received(Packet(track, 0, 0, True, b"\0\0\0\x02\x26\x01"))
+            host.reactor.advance(1.0)
+            stream = host.hub.streams[StreamKey("liveshow", "x")]
+            transport = StringTransport()
+            stream.play(
+                RenditionKey("flv"), host.hub.outlet(transport), ViewerInfo("flv", "x"), print
+            )
+            self.assertIn(first + b"\x01" + bytes(22), transport.value())
 
 
 class SlowAccessTests(Case):
