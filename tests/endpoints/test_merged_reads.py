@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.endpoints.merged_reads import SLICE, MergedReads
+from ntvmedia.endpoints.merged_reads import MOST_READS, READ_BYTES, SLICE, MergedReads
 from tests.hub.fakes import FakeConnection, FakeReactor
 
 
@@ -22,6 +22,8 @@ class Publisher:
         self.over: Exception | None = None
         self.bug: Exception | None = None
         self.aborted = False
+        self.last_read = 0
+        self.waiting = 0
 
     def pauseProducing(self) -> None:
         """Leave the reactor."""
@@ -36,6 +38,8 @@ class Publisher:
         self.reads.append(round(self.clock.seconds(), 3))
         if self.bug is not None:
             raise self.bug
+        self.last_read = min(self.waiting, READ_BYTES)
+        self.waiting -= self.last_read
         return self.over
 
     def abortConnection(self) -> None:
@@ -68,6 +72,16 @@ class MergedReadsTests(SynchronousTestCase):
         self.assertFalse(publisher.in_reactor)
         self.run_for(1.05)
         self.assertEqual(len(publisher.reads), 10)
+
+    def test_much(self) -> None:
+        """One that sends more than a read takes is read again, up to a limit in each round."""
+        (publisher,) = self.publishers(1)
+        publisher.waiting = 3 * READ_BYTES + 5
+        self.run_for(0.105)
+        self.assertEqual((publisher.waiting, len(publisher.reads)), (0, 4))
+        publisher.waiting = 100 * READ_BYTES
+        self.run_for(0.1)
+        self.assertEqual(publisher.waiting, (100 - MOST_READS) * READ_BYTES)
 
     def test_many(self) -> None:
         """Each of many is read about as often; never more than a slice at once."""

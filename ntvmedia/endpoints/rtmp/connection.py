@@ -53,6 +53,7 @@ class RTMPConnection(Protocol):
         protocol: "rtmp" or "rtmps".
         peer: Its address with the port.
         host: Its address without.
+        last_read: How many bytes came with the last read.
     """
 
     _log = Logger()
@@ -70,6 +71,7 @@ class RTMPConnection(Protocol):
         self._running = False
         self._deadline: IDelayedCall | None = None
         self._leaving = False
+        self.last_read = 0
         self._patience = 0.0
         self._user_agent = ""
 
@@ -82,6 +84,7 @@ class RTMPConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._leaving:
             return
+        self.last_read = len(data)
         publication = self._publication
         if publication is None or self._deciding is not None:
             self._session.receive_data(data)
