@@ -1,0 +1,1 @@
+"""Fuzzing of every parser, in this process: targets, a mutator, and a guided run by coverage."""
