@@ -198,6 +198,7 @@ class IMediaRoute(Interface):
     def make_handler(host: IHost) -> Callable[[IExchange], None]:
         """Return what answers the requests for those endings.
 
-        Called once, at start. The handler is called in the reactor thread, must not block, and
-        answers now or later. What it raises is a bug: the client gets status 500.
+        Called at start, once for each of the sections `http` and `https`. The handler is called in
+        the reactor thread, must not block, and answers now or later. What it raises is a bug: the
+        client gets status 500.
         """

@@ -354,7 +354,7 @@ class HTTPConnection(Protocol):
         self._body = body_of(head)
         target = head.target.decode("ascii")
         fixed = front.fixed_answer(target.partition("?")[0])
-        media = media_target(target)
+        media = media_target(target, front.routes)
         if fixed is not None:
             if head.method in (b"GET", b"HEAD"):
                 self.answer(*fixed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from ntvmedia.media.names import (
@@ -32,7 +33,7 @@ class MediaTarget(NamedTuple):
         return parse_path(self.path)
 
 
-def media_target(target: str) -> MediaTarget | None:
+def media_target(target: str, outputs: Container[str] = ()) -> MediaTarget | None:
     """Say whether a request's target is a media address, `/APP/STREAM.flv?audio=1`.
 
     It is one by its form alone, whether or not such an application or output exists: at least two
@@ -41,12 +42,15 @@ def media_target(target: str) -> MediaTarget | None:
 
     Args:
         target: In origin form, as sent.
+        outputs: The extensions that have a route, for those of plugins beside ours.
     """
     path, mark, query = target.partition("?")
     folder, _slash, name = path.rpartition("/")
     stem, dot, extension = name.rpartition(".")
     extension = extension.lower()
-    if not (stem and dot) or extension not in SERVED_EXTENSIONS:
+    if not (stem and dot):
+        return None
+    if extension not in SERVED_EXTENSIONS and extension not in outputs:
         return None
     application = folder.lstrip("/").partition("/")[0]
     if not application or application.lower() in RESERVED_APPLICATIONS:

@@ -93,6 +93,15 @@ def test_media_target(target: str, extension: str | None, name: str) -> None:
     assert str(found.address().key) == name
 
 
+def test_media_target_of_a_plugin() -> None:
+    """An extension that only a plugin serves is media where that plugin is, and nowhere else."""
+    found = media_target("/live/x.TXT?audio=1", {"txt": None})
+    assert found is not None
+    assert (found.extension, found.path) == ("txt", "/live/x?audio=1")
+    assert media_target("/live/x.txt", {"flv": None}) is None
+    assert media_target("/mserver/x.txt", {"txt": None}) is None
+
+
 @pytest.mark.parametrize(
     "target", ["/a/b/c.flv", "/a/..%2fb.flv", "/a/%2e.flv", "/%6dserver/x.flv", "/a/x%2eflv.ts"]
 )
