@@ -8,18 +8,16 @@ connection that waits for the same block.
 
 from __future__ import annotations
 
-import socket
-import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from fcntl import ioctl
-from termios import TIOCOUTQ
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from zope.interface import implementer
+
+from ntvmedia.hub.blocks import Block, Waiting, WaitingQueue
+from ntvmedia.hub.policy import OutletPolicy, unacknowledged
 
 # What a transport is given at once: as much as Twisted itself sends in one call.
 PIECE_BYTES: Final = 65536
@@ -28,70 +26,6 @@ PIECE_BYTES: Final = 65536
 MAX_BUFFERS: Final = 1000
 
 _log = Logger()
-
-
-class Block(NamedTuple):
-    """What one flush of a rendition sends to all of its viewers.
-
-    Attributes:
-        data: The bytes on the wire.
-        is_keyframe: A viewer can begin, or go on, with this block.
-        generation: How often the rendition's headers had changed when it was made.
-    """
-
-    data: bytes
-    is_keyframe: bool
-    generation: int
-
-
-class OutletPolicy:
-    """What the outlets of one server share: the clock, their limits, and who of them waits.
-
-    Args:
-        clock: Monotonic seconds.
-        queue_bytes: Most bytes of blocks that wait for one connection.
-        queue_seconds: Longest time that a block waits.
-        stall_timeout: Seconds without progress after which a connection is cut.
-
-    Attributes:
-        waiting: The outlets whose peer has not yet taken what was sent.
-        cut: How many connections were cut since their peer took nothing.
-    """
-
-    __slots__ = ("clock", "cut", "queue_bytes", "queue_seconds", "stall_timeout", "waiting")
-
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        *,
-        queue_bytes: int,
-        queue_seconds: float,
-        stall_timeout: float,
-    ) -> None:
-        self.clock = clock
-        self.queue_bytes = queue_bytes
-        self.queue_seconds = queue_seconds
-        self.stall_timeout = stall_timeout
-        self.waiting: set[Outlet] = set()
-        self.cut = 0
-
-    def cut_stalled(self) -> None:
-        """Abort the connections that have made no progress for too long.
-
-        To be called about once a second.
-        """
-        oldest = self.clock() - self.stall_timeout
-        for outlet in [x for x in self.waiting if x.progressed_at <= oldest]:
-            try:
-                outlet.cut()
-            except Exception:
-                _log.failure("cutting a stalled connection failed")
-
-
-class _Queued(NamedTuple):
-    data: bytes | memoryview
-    block: Block | None  # a block that was not begun may be dropped; anything else may not
-    at: float
 
 
 @implementer(IPushProducer)
@@ -107,7 +41,6 @@ class Outlet:
         ready: It takes a block by `send` right now. Only for plain TCP.
         send: The socket's `send`; to be called only while `ready`.
         sent_bytes: Given to the kernel or to the transport so far.
-        queued_bytes: Waiting here.
         dropped_blocks: Left out because the peer was too slow.
         closed: Nothing is sent any more.
         stalled: It was cut since its peer took nothing for too long.
@@ -134,7 +67,6 @@ class Outlet:
         "generation",
         "on_drained",
         "progressed_at",
-        "queued_bytes",
         "ready",
         "send",
         "sent_bytes",
@@ -150,7 +82,7 @@ class Outlet:
             transport.socket.send if self._direct else _never_ready
         )
         self.ready = self._direct
-        self._queue: deque[_Queued] | None = None
+        self._queue: WaitingQueue | None = None
         self._blocked = False
         self._skipping = False
         self._closing = False
@@ -158,7 +90,6 @@ class Outlet:
         self.closed = False
         self.stalled = False
         self.sent_bytes = 0
-        self.queued_bytes = 0
         self.dropped_blocks = 0
         self.progressed_at = 0.0
         self._taken = -1
@@ -172,6 +103,12 @@ class Outlet:
     def blocked(self) -> bool:
         """Whether the peer has not yet taken what was sent."""
         return self._blocked
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait here."""
+        queue = self._queue
+        return 0 if queue is None else queue.bytes
 
     @property
     def skipping(self) -> bool:
@@ -195,7 +132,7 @@ class Outlet:
         """
         if self._queue:
             # They belong to what was played before.
-            self._queue = deque(item._replace(block=None) for item in self._queue)
+            self._queue.keep_all()
         self.generation = generation
         self._skipping = not blocks
         if not self.ready or len(blocks) >= MAX_BUFFERS:
@@ -315,7 +252,6 @@ class Outlet:
         self.ready = False
         self.send = _never_ready
         self._queue = None
-        self.queued_bytes = 0
         self.catch_up = None
         self.on_drained = None
 
@@ -325,8 +261,7 @@ class Outlet:
             return
         self._unblock()
         while self._queue:
-            data, block, _at = self._queue.popleft()
-            self.queued_bytes -= len(data)
+            data, block, _at = self._queue.take()
             if block is not None:
                 self._begun(block)
             if not self._direct:
@@ -371,9 +306,8 @@ class Outlet:
             return
         if self._blocked:
             if self._queue is None:
-                self._queue = deque()
-            self._queue.append(_Queued(data, block, self._policy.clock()))
-            self.queued_bytes += len(data)
+                self._queue = WaitingQueue()
+            self._queue.put(Waiting(data, block, self._policy.clock()))
             return
         if block is not None:
             self._begun(block)
@@ -405,10 +339,9 @@ class Outlet:
         self.ready = False
         if len(rest) > PIECE_BYTES:
             if self._queue is None:
-                self._queue = deque()
+                self._queue = WaitingQueue()
             # Once a part of it is on the wire the rest must follow.
-            self._queue.appendleft(_Queued(rest[PIECE_BYTES:], None, self._policy.clock()))
-            self.queued_bytes += len(rest) - PIECE_BYTES
+            self._queue.put_first(Waiting(rest[PIECE_BYTES:], None, self._policy.clock()))
             rest = rest[:PIECE_BYTES]
         self._transport.write(bytes(rest))
         self.sent_bytes += len(rest)
@@ -434,15 +367,13 @@ class Outlet:
         queue = self._queue
         if not queue:
             return False
-        if self.queued_bytes + more > self._policy.queue_bytes:
+        if queue.bytes + more > self._policy.queue_bytes:
             return True
-        return self._policy.clock() - queue[0].at > self._policy.queue_seconds
+        return self._policy.clock() - queue.since > self._policy.queue_seconds
 
     def _drop_blocks(self) -> None:
-        kept = deque(item for item in self._queue or () if item.block is None)
-        self.dropped_blocks += len(self._queue or ()) - len(kept)
-        self._queue = kept
-        self.queued_bytes = sum(len(item.data) for item in kept)
+        if self._queue is not None:
+            self.dropped_blocks += self._queue.drop_blocks()
 
     def _disconnect(self) -> None:
         if not self._direct:
@@ -479,11 +410,6 @@ def fan_out(outlets: Iterable[Outlet], block: Block) -> None:
         except Exception:
             _log.failure("an outlet failed")
             outlet.abort()
-
-
-def unacknowledged(sock: socket.socket) -> int:
-    """Return how many bytes a peer's kernel has not yet taken (tcp(7), SIOCOUTQ)."""
-    return int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _never_ready(_data: bytes | memoryview) -> int:

@@ -7,15 +7,14 @@ from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ntvmedia.hub.outlet import Block, Outlet, fan_out
+from ntvmedia.hub.blocks import Block
+from ntvmedia.hub.outlet import Outlet, fan_out
 from ntvmedia.hub.pacing import Pacing
+from ntvmedia.hub.timeline import LONGEST_WAIT_FOR_KEYFRAME_SECONDS
 from ntvmedia.media import MediaKind, Packet, Track, to_milliseconds
 
 # Without video every packet is a keyframe: this much sound is kept for those who join.
 AUDIO_GROUP_SECONDS: Final = 1.0
-
-# When a stream has a video track from which nothing comes, sound begins without it.
-LONGEST_WAIT_FOR_KEYFRAME_SECONDS: Final = 10.0
 
 # Before every time of any clock.
 _LONG_AGO: Final = -(1 << 80)

@@ -41,9 +41,9 @@ def describe_stream(stream: Stream) -> dict[str, Any]:
         "bitrate_out": round(sum(viewer.bitrate for viewer in stream.viewers)),
         "frame_rate": round(stream.frame_rate, 2),
         "viewers": len(stream.viewers),
-        "dropped_blocks": stream.viewer_drops
+        "dropped_blocks": stream.audience.dropped_blocks
         + sum(viewer.dropped_blocks for viewer in stream.viewers),
-        "stalled_viewers": stream.stalled_viewers,
+        "stalled_viewers": stream.audience.stalled,
         "clock_jumps": stream.timeline.jumps,
         "straightened_packets": stream.timeline.straightened,
         "tracks": [_track(state) for state in stream.timeline.states.values() if state.packets],

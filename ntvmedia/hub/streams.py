@@ -15,12 +15,14 @@ from zope.interface import implementer
 
 from ntvmedia.config import HubSettings
 from ntvmedia.events import EventBus, PublishStarted, StreamWanted
-from ntvmedia.hub.outlet import Outlet, OutletPolicy
+from ntvmedia.hub.context import StreamContext, StreamState
+from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.pacing import Pacing
+from ntvmedia.hub.policy import OutletPolicy
 from ntvmedia.hub.publication import Publication, Publisher
 from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
 from ntvmedia.hub.rendition import RenditionKey, Serialiser
-from ntvmedia.hub.stream import Stream, StreamContext, StreamState
+from ntvmedia.hub.stream import Stream
 from ntvmedia.interfaces import IHub
 from ntvmedia.media import StreamKey
 

@@ -30,6 +30,9 @@ LATEST_START_SECONDS: Final = 10.0
 # Any other begins here: above 0, so that a track that lies a little before the first fits in.
 START_SECONDS: Final = 0.5
 
+# When nothing that can be begun with comes from a video track, it is begun with what comes.
+LONGEST_WAIT_FOR_KEYFRAME_SECONDS: Final = 10.0
+
 
 class TrackState:
     """What the timeline knows of one track, and what the stream counts of it.
@@ -42,8 +45,7 @@ class TrackState:
         longest_step: In ticks: a step of 1 to this many is taken without a further look.
         packets: Given out.
         bytes: Of their payloads.
-        waits_since: Monotonic seconds since when it waits for a keyframe to go on, or None; kept
-            by the stream.
+        waits_since: Monotonic seconds since when it waits for a keyframe to go on, or None.
         keyframe_at: Decode time of the last keyframe.
         keyframe_interval: Ticks between the last two.
     """
@@ -74,6 +76,20 @@ class TrackState:
         self.bytes = 0
         self.keyframe_at: int | None = None
         self.keyframe_interval = 0
+
+    def wait_for_keyframe(self, now: float) -> None:
+        """Leave out what comes of a video track until a keyframe: it could not be decoded."""
+        if self.track.kind is MediaKind.VIDEO:
+            self.waits_since = now
+            self.longest_step = 0  # no packet takes the short way past `goes_on`
+
+    def goes_on(self, packet: Packet, now: float) -> bool:
+        """Whether a track that waits for its keyframe has it, or has waited long enough."""
+        waited = now - (self.waits_since or 0.0)
+        if not packet.is_keyframe and waited < LONGEST_WAIT_FOR_KEYFRAME_SECONDS:
+            return False
+        self.waits_since = None
+        return True
 
 
 class Timeline:

@@ -11,8 +11,8 @@ from twisted.logger import Logger
 from ntvmedia.hub.outlet import Outlet
 
 if TYPE_CHECKING:
+    from ntvmedia.hub.audience import Audience
     from ntvmedia.hub.rendition import Rendition
-    from ntvmedia.hub.stream import Stream
 
 _log = Logger()
 
@@ -47,13 +47,13 @@ class Viewer:
     """
 
     __slots__ = (
+        "_audience",
         "_bytes_before",
         "_drops_before",
         "_on_end",
         "_rate_at",
         "_rate_bytes",
         "_rendition",
-        "_stream",
         "bitrate",
         "info",
         "kicked",
@@ -64,7 +64,7 @@ class Viewer:
 
     def __init__(
         self,
-        stream: Stream,
+        audience: Audience,
         rendition: Rendition,
         outlet: Outlet,
         info: ViewerInfo,
@@ -73,7 +73,7 @@ class Viewer:
         session: int,
         started_at: float,
     ) -> None:
-        self._stream = stream
+        self._audience = audience
         self._rendition: Rendition | None = rendition
         self._on_end: Callable[[str], None] | None = on_end
         self._bytes_before = outlet.sent_bytes
@@ -115,7 +115,7 @@ class Viewer:
         self._on_end = None
         if rendition is not None:
             rendition.remove(self.outlet)
-            self._stream.viewer_left(self, rendition, reason)
+            self._audience.viewer_left(self, rendition, reason)
 
     def pause(self, paused: bool) -> None:
         """Hold the blocks back, or go on with the next that begins with a keyframe."""

@@ -17,9 +17,10 @@ from ntvmedia.events import (
     StreamIdle,
     StreamWanted,
 )
+from ntvmedia.hub.context import StreamState
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.rendition import RenditionKey
-from ntvmedia.hub.stream import Stream, StreamState
+from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.streams import Hub
 from ntvmedia.hub.viewer import Viewer, ViewerInfo
 from ntvmedia.media import Codec, Packet, StreamKey, Track

@@ -12,10 +12,11 @@ from twisted.python.failure import Failure
 
 from ntvmedia.config import HubSettings
 from ntvmedia.events import EventBus, PlayEnded, PlayStarted, PublishEnded, PublishStarted
+from ntvmedia.hub.context import StreamState
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
 from ntvmedia.hub.rendition import RenditionKey
-from ntvmedia.hub.stream import Stream, StreamState
+from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.streams import Hub
 from ntvmedia.hub.viewer import Viewer, ViewerInfo
 from ntvmedia.media import StreamKey

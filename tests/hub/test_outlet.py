@@ -6,7 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.hub.outlet import MAX_BUFFERS, PIECE_BYTES, Block, Outlet, OutletPolicy, fan_out
+from ntvmedia.hub.blocks import Block
+from ntvmedia.hub.outlet import MAX_BUFFERS, PIECE_BYTES, Outlet, fan_out
+from ntvmedia.hub.policy import OutletPolicy
 from tests.hub.fakes import UNLIMITED, FakeConnection, FakeReactor, FakeTLS
 
 

@@ -14,7 +14,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from ntvmedia.hub.outlet import Block, Outlet, OutletPolicy, fan_out
+from ntvmedia.hub.blocks import Block
+from ntvmedia.hub.outlet import Outlet, fan_out
+from ntvmedia.hub.policy import OutletPolicy
 from tests.hub.fakes import UNLIMITED, FakeConnection, FakeReactor, FakeTLS
 
 QUEUE_BYTES = 200_000

@@ -6,7 +6,8 @@ from ntvmedia.events import (
     PlayStarted,
 )
 from ntvmedia.hub.refusals import NotFound
-from ntvmedia.hub.rendition import LONGEST_WAIT_FOR_KEYFRAME_SECONDS, RenditionKey
+from ntvmedia.hub.rendition import RenditionKey
+from ntvmedia.hub.timeline import LONGEST_WAIT_FOR_KEYFRAME_SECONDS
 from ntvmedia.media import Codec, Track
 from tests.hub.cases import (
     AUDIO_2,

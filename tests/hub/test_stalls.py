@@ -8,7 +8,9 @@ import time
 from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.hub import outlet as outlet_module
-from ntvmedia.hub.outlet import Block, Outlet, OutletPolicy, fan_out, unacknowledged
+from ntvmedia.hub.blocks import Block
+from ntvmedia.hub.outlet import Outlet, fan_out
+from ntvmedia.hub.policy import OutletPolicy, unacknowledged
 from tests.hub.fakes import FakeConnection, FakeReactor, FakeTLS
 
 

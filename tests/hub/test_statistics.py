@@ -71,7 +71,7 @@ class CountTests(HubCase):
         self.reactor.advance(0)
         self.assertEqual((player.transport.lost, other.transport.lost), (1, 0))
         player.viewer.leave()
-        self.assertEqual((self.hub.stalled, stream.stalled_viewers), (1, 1))
+        self.assertEqual((self.hub.stalled, stream.audience.stalled), (1, 1))
         self.assertIn("nothing", self.events(PlayEnded)[0].reason)
         self.assertTrue(other.seen.endswith("v21000k "))
         self.end()

@@ -16,7 +16,7 @@ from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.connection import HTTPConnection
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.heads import BadRequest, HeadParser
-from ntvmedia.hub.outlet import OutletPolicy
+from ntvmedia.hub.policy import OutletPolicy
 from ntvmedia.interfaces import IExchange
 
 # How often deadlines are looked at, so that they cost nothing per request.

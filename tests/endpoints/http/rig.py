@@ -15,7 +15,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from ntvmedia.config import HTTPSettings
 from ntvmedia.endpoints.http.connection import HTTPConnection
 from ntvmedia.endpoints.http.front import HTTPFront, Route
-from ntvmedia.hub.outlet import OutletPolicy
+from ntvmedia.hub.policy import OutletPolicy
 from ntvmedia.interfaces import IExchange
 
 # The example of RFC 9110 section 5.6.7.

@@ -9,7 +9,7 @@ from ntvmedia.config import HubSettings, RTMPSettings
 from ntvmedia.endpoints.rtmp.connection import GOODBYE_SECONDS, RECONNECT_SECONDS
 from ntvmedia.endpoints.rtmp.factory import RTMPEndpoint, RTMPSEndpoint
 from ntvmedia.errors import ConfigError
-from ntvmedia.hub.stream import StreamState
+from ntvmedia.hub.context import StreamState
 from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.media import MediaKind, Packet, Track
 from ntvmedia.wire.rtmp import commands
