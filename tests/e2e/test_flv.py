@@ -25,6 +25,7 @@ from tests.e2e.clients import (
     wait_for_waiting,
 )
 from tests.e2e.media import (
+    assert_but,
     assert_monotone,
     assert_part,
     make_clip,
@@ -163,7 +164,7 @@ def test_browser(server: Server, short_clip: Path, tmp_path: Path) -> None:
     for name, kind in (("video.mp4", "v"), ("audio.mp4", "a")):
         sent = packets(short_clip, kind)
         assert assert_part(packets(tmp_path / name, kind), sent, len(sent) - KEPT) == 0
-    assert assert_part(pictures(tmp_path / "video.mp4"), pictures(short_clip), 90 - KEPT) == 0
+    assert_but(pictures(tmp_path / "video.mp4"), pictures(short_clip), KEPT)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from tests.e2e.clients import (
 )
 from tests.e2e.media import (
     Frame,
+    assert_but,
     assert_monotone,
     assert_part,
     assert_same,
@@ -123,7 +124,7 @@ def test_gstreamer(
         received = packets(path, kind)
         assert assert_part(received, sent[kind], len(sent[kind]) - 1) == 0
         assert_monotone(received)
-    assert assert_part(pictures(path), pictures(short_clip), 89) == 0
+    assert_but(pictures(path), pictures(short_clip), 1)
     assert assert_part(sounds(path), sounds(short_clip), 130) == 0
 
 
