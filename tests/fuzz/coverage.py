@@ -36,10 +36,14 @@ def main(arguments: list[str]) -> None:
             raise
 
     with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder, "corpus")
+        corpus.mkdir()
         for number, seed in enumerate(seeds):
-            Path(folder, str(number)).write_bytes(seed)
+            (corpus / str(number)).write_bytes(seed)
         limits = [f"-max_total_time={seconds:.0f}", "-max_len=20000", "-timeout=5"]
-        atheris.Setup([sys.argv[0], *limits, "-print_final_stats=1", folder], run_one)
+        # libFuzzer's own copy of what broke is not needed.
+        limits += ["-print_final_stats=1", f"-artifact_prefix={folder}/"]
+        atheris.Setup([sys.argv[0], *limits, str(corpus)], run_one)
         atheris.Fuzz()
 
 

@@ -279,7 +279,7 @@ def _heads(data: bytes) -> None:
                 assert target.address().key
         with suppress(NotSatisfiable):
             part = parse_range(found.header(b"range") or "", 1000)
-            assert part is None or 0 <= part[0] <= part[1] < 1000
+            assert part is None or 0 <= part[0] < part[1] <= 1000
 
 
 def _chunked(data: bytes) -> None:
