@@ -179,6 +179,19 @@ class HubSettings:
     first_packet_timeout: Seconds = setting(
         20.0, "A publisher must send its first media within this time.", minimum=0.5, maximum=_DAY
     )
+    max_publisher_bitrate_kbps: Count = setting(
+        200_000,
+        "A publisher that sends more thousands of bits a second than this, on the average of some "
+        "five seconds, is cut; 0 is no limit.",
+        minimum=0,
+        maximum=_MANY,
+    )
+    max_publisher_packets: Count = setting(
+        5000,
+        "The same for packets a second, of all its tracks together.",
+        minimum=0,
+        maximum=_MANY,
+    )
     takeover_silence: Seconds = setting(
         5.0,
         "A publisher silent for this time gives way to another of the same stream.",

@@ -12,6 +12,7 @@ from ntvmedia.hub.analysis import Analysis
 from ntvmedia.hub.audience import Audience
 from ntvmedia.hub.backlog import Backlog
 from ntvmedia.hub.context import StreamContext, StreamState
+from ntvmedia.hub.limits import PublisherLimit
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
@@ -75,6 +76,12 @@ class Stream:
         self._active_at = self._seconds()
         self._active_bytes = 0
         self._published_at = self._active_at
+        self._limit = PublisherLimit(
+            settings.max_publisher_bitrate_kbps, settings.max_publisher_packets, self._active_at
+        )
+        # What came and is counted by no track: of none that is kept, or before a keyframe.
+        self._other_bytes = 0
+        self._other_packets = 0
         self._sampled: tuple[float, int, int] = (self._active_at, 0, 0)
         self._deadline: IDelayedCall | None = None
 
@@ -116,6 +123,7 @@ class Stream:
         self._cancel_deadline()
         self.publication = publication
         self._active_at = self._published_at = self._seconds()
+        self._limit.begin(self._active_at, *self._received())
         self.metadata = {}
         if self._states:
             self.timeline.publisher_changed()
@@ -152,7 +160,10 @@ class Stream:
         track = packet[0]
         state = self._states.get(track.id)
         if state is None:
-            return  # video that an audio-only application does not keep
+            # Video that an audio-only application does not keep.
+            self._other_bytes += len(packet[4])
+            self._other_packets += 1
+            return
         # The short way of Timeline.repair, here since a call costs as much as all of it.
         dts = packet[1] + state.shift
         if 0 < dts - state.last <= state.longest_step:
@@ -163,6 +174,7 @@ class Stream:
             now = self._seconds()
             if state.waits_since is not None and not state.goes_on(packet, now):
                 self.bytes_in += len(packet[4])
+                self._other_packets += 1
                 return
             packet = self.timeline.repair(packet, now)
             dts = packet[1]
@@ -290,6 +302,10 @@ class Stream:
                     return
             elif now - self._active_at > settings.publisher_silence:
                 publication.dismiss("sent no media for too long")
+            excess = self._limit.judge(now, *self._received()) if publication.active else ""
+            if excess:
+                publication.dismiss(excess, lost=False)
+                return
         self.audience.tick(now)
         self._sample(now)
 
@@ -302,6 +318,11 @@ class Stream:
         self.bitrate = (self.bytes_in - size) * 8 / passed
         self.frame_rate = max(0, count - frames) / passed
         self._sampled = (now, self.bytes_in, count)
+
+    def _received(self) -> tuple[int, int]:
+        """Return the bytes and packets of all that ever came."""
+        packets = sum(state.packets for state in self._states.values())
+        return self.bytes_in + self._other_bytes, packets + self._other_packets
 
     def _begin_epoch(self, packet: Packet) -> None:
         at = self._context.wall_clock() - packet.dts / packet.track.clock_rate
@@ -329,6 +350,7 @@ class Stream:
         gone = self._analysis.gone()
         for state in gone:
             # The publisher before this one sent it. Should it come after all, it is a new one.
+            self._other_packets += state.packets
             state.packets = state.bytes = 0
             state.keyframe_at = None
             state.wait_for_keyframe(self._seconds())
