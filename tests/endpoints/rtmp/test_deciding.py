@@ -12,7 +12,7 @@ from ntvmedia.access import Action, Request
 from ntvmedia.access.decision import Verdict
 from ntvmedia.config import HubSettings
 from ntvmedia.endpoints.rtmp.connection import GOODBYE_SECONDS, MAX_WAITING_BYTES
-from ntvmedia.hub.stream import StreamState
+from ntvmedia.hub.context import StreamState
 from ntvmedia.wire.rtmp.events import Accepted, Rejected
 from ntvmedia.wire.rtmp.writer import message_bytes
 from tests.endpoints.rtmp.server import AUDIO, KEY, VIDEO, Peer, Server, frame, sound
