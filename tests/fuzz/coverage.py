@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     atheris: Any = import_module("atheris")
     name, seconds = arguments[0], float(arguments[1]) if len(arguments) > 1 else 60.0
     with atheris.instrument_imports(include=["ntvmedia"]):
-        targets = import_module("tests.fuzz.targets").TARGETS
+        targets = import_module("tests.fuzz.test_targets").TARGETS
     run, seeds = targets[name]
 
     def run_one(data: bytes) -> None:

@@ -23,6 +23,7 @@ from tests.wire.rtmp.conversation import (
     PUBLISH,
     RANDOM,
     accept,
+    command,
     message,
 )
 
@@ -110,6 +111,11 @@ def _forms() -> bytes:
     encoder.chunk_size = 4096
     found += size_message(4096)
     return found + b"".join(encoder.chunks(Message(8, 1 << 33, 1, pattern(5000), 6), 1))
+
+
+def publish(name: str) -> bytes:
+    """Return the command that publishes a stream."""
+    return command("publish", 3.0, None, name, "live", stream_id=1)
 
 
 CHUNKS = (*_TRACES, CONNECT + CREATE_STREAM + PUBLISH, CONNECT + PLAY, _forms())

@@ -9,8 +9,11 @@ from time import process_time
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from tests.fuzz.edge_targets import EDGE_TARGETS
 from tests.fuzz.mutation import mutated
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS as PURE_TARGETS
+
+TARGETS = PURE_TARGETS | EDGE_TARGETS
 
 CORPUS = Path(__file__).parent.parent / "data" / "fuzz"
 
