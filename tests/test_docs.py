@@ -12,7 +12,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from zope.interface.verify import verifyObject
 
 from ntvmedia.config import SECTIONS, Settings, parse_settings
-from ntvmedia.interfaces import IMediaEndpoint
+from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
+from ntvmedia.media import Codec, Packet, Track
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -57,13 +58,18 @@ def test_packages_of_the_architecture() -> None:
     assert named == {path.parent.name for path in (ROOT / "ntvmedia").glob("*/__init__.py")}
 
 
-def test_example_plugin() -> None:
-    """The plugin of the guide listens where its section says, and does what it is said to do."""
+def example(name: str) -> dict[str, Any]:
+    """Run one file of the plugin guide, and return its names."""
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names: dict[str, Any] = {"__name__": "example_plugin"}
-    exec(compile(code, "docs/plugins.md", "exec", dont_inherit=True), names)
-    endpoint = names["count"]
+    (code,) = re.findall(rf"```python\n# {name}\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {"__name__": name.removesuffix(".py")}
+    exec(compile(code, f"docs/plugins.md: {name}", "exec", dont_inherit=True), names)
+    return names
+
+
+def test_example_listener() -> None:
+    """The listener of the guide listens where its section says, and does what it is said to do."""
+    endpoint = example("ntv_count.py")["CountEndpoint"]()
     verifyObject(IMediaEndpoint, endpoint)
     raw = {"count": {"listen": "tcp:8000:interface=127.0.0.1"}}
     settings = parse_settings(raw, {"count": endpoint.parse_settings}).endpoints["count"]
@@ -82,3 +88,17 @@ def test_example_plugin() -> None:
     protocol.makeConnection(transport)
     assert transport.value() == b"2\n"
     assert transport.disconnecting
+
+
+def test_example_output() -> None:
+    """The output of the guide provides what a route provides, and writes what it says."""
+    names = example("ntv_lines.py")
+    verifyObject(IMediaRoute, names["LinesRoute"]())
+    serialiser = names["LinesSerialiser"](chunked=True)
+    audio = Track(Codec.AAC, clock_rate=48000)
+    serialiser.tracks_changed([audio], {}, 0)
+    assert serialiser.frame(serialiser.header(0)) == b"14\r\ntracks at 0 ms: aac\n\r\n"
+    assert serialiser.frame(b"") == b""
+    parts: list[bytes] = []
+    serialiser.packet(Packet(audio, 72000, 72000, True, bytes(10)), parts)
+    assert parts == [b"1.500 aac 10\n"]
