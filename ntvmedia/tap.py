@@ -22,7 +22,8 @@ from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus
-from ntvmedia.hub.streams import Hub, HubService
+from ntvmedia.hub.clockwork import HubService
+from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService

@@ -65,6 +65,12 @@ class HubCollector(Collector):
             ("publishers", "Streams with a publisher.", now.publishers),
             ("viewers", "Viewers.", now.viewers),
             ("waiting_viewers", "Viewers that wait for a stream.", now.waiting),
+            ("reactor_lag_seconds", "How late the reactor last was.", now.reactor_lag_seconds),
+            (
+                "reactor_lag_largest_seconds",
+                "The latest that the reactor was since the start.",
+                now.largest_reactor_lag_seconds,
+            ),
         ):
             yield GaugeMetricFamily(f"ntvmedia_{name}", text, value)
         for name, text, value in (

@@ -17,6 +17,8 @@ class Totals(NamedTuple):
         bytes_out: Bytes to viewers, since the start.
         bitrate_in: Bits a second.
         bitrate_out: Bits a second.
+        reactor_lag_seconds: How late the reactor came to what was due, the last time.
+        largest_reactor_lag_seconds: The most since the start.
     """
 
     streams: int
@@ -27,6 +29,8 @@ class Totals(NamedTuple):
     bytes_out: int
     bitrate_in: int
     bitrate_out: int
+    reactor_lag_seconds: float
+    largest_reactor_lag_seconds: float
 
 
 def totals(hub: Any) -> Totals:
@@ -48,4 +52,6 @@ def totals(hub: Any) -> Totals:
         bytes_out=bytes_out,
         bitrate_in=round(sum(stream.bitrate for stream in streams)),
         bitrate_out=round(bitrate_out),
+        reactor_lag_seconds=round(hub.lag.seconds, 6),
+        largest_reactor_lag_seconds=round(hub.lag.largest, 6),
     )

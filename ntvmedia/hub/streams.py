@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from ntvmedia.config import HubSettings
 from ntvmedia.events import EventBus, PublishStarted, StreamWanted
 from ntvmedia.hub.context import StreamContext, StreamState
+from ntvmedia.hub.lag import Lag
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.pacing import Pacing
 from ntvmedia.hub.policy import OutletPolicy
@@ -25,8 +24,6 @@ from ntvmedia.hub.rendition import RenditionKey, Serialiser
 from ntvmedia.hub.stream import Stream
 from ntvmedia.interfaces import IHub
 from ntvmedia.media import StreamKey
-
-TICK_SECONDS = 1.0
 
 _log = Logger()
 
@@ -45,6 +42,7 @@ class Hub:
         streams: Those that exist now: with a publisher, or waiting for theirs to come back.
         pacing: How much is gathered before it is sent.
         outlet_policy: What all outlets share.
+        lag: How late the reactor is, measured by the hub's service.
         refused_publishers: How many were refused since the name was taken or the hub full.
         finished_bytes_in: Media bytes of streams that are over.
         finished_bytes_out: Bytes sent to viewers of streams that are over.
@@ -65,6 +63,7 @@ class Hub:
             queue_seconds=settings.queue_seconds,
             stall_timeout=settings.stall_timeout,
         )
+        self.lag = Lag()
         self.refused_publishers = 0
         self.finished_bytes_in = 0
         self.finished_bytes_out = 0
@@ -233,25 +232,3 @@ class Hub:
     def _give_up(self, key: StreamKey, waiter: Deferred[Stream]) -> None:
         self._forget_waiter(key, waiter)
         waiter.errback(NotFound(f"{key} is not published"))
-
-
-class HubService(Service):
-    """The hub's own clockwork."""
-
-    def __init__(self, reactor: IReactorTime, hub: Hub) -> None:
-        self._hub = hub
-        self._loop = LoopingCall(hub.tick)
-        self._loop.clock = reactor
-
-    def startService(self) -> None:
-        super().startService()
-        self._loop.start(TICK_SECONDS, now=False).addErrback(
-            lambda failure: _log.failure("the hub's clockwork stopped", failure)
-        )
-
-    def stopService(self) -> None:
-        """End all streams that are left."""
-        super().stopService()
-        if self._loop.running:
-            self._loop.stop()
-        self._hub.stop("server is stopping")

@@ -173,6 +173,20 @@ class SiteTests(SynchronousTestCase):
         self.host.draining = True
         self.assertTrue(self.json(b"/mserver/api/v1/status")["draining"])
 
+    def test_lag(self) -> None:
+        """G-RS-13: how late the reactor is, and the most since the start."""
+        self.host.hub.lag.measured(0.25, 10.0)
+        self.host.hub.lag.measured(0.001, 11.0)
+        status, found = self.json(b"/mserver/api/v1/status"), self.metrics()
+        for last, largest in (
+            (status["reactor_lag_seconds"], status["largest_reactor_lag_seconds"]),
+            (
+                found["ntvmedia_reactor_lag_seconds", ""],
+                found["ntvmedia_reactor_lag_largest_seconds", ""],
+            ),
+        ):
+            self.assertEqual((last, largest), (0.001, 0.25))
+
     def test_streams(self) -> None:
         """All streams, by name."""
         self.assertEqual(self.json(b"/mserver/api/v1/streams"), {"streams": []})

@@ -10,10 +10,10 @@ from ntvmedia.events import (
     PublishEnded,
     PublishStarted,
 )
+from ntvmedia.hub.clockwork import TICK_SECONDS, HubService
 from ntvmedia.hub.context import StreamState
 from ntvmedia.hub.refusals import NameTaken, NotFound
 from ntvmedia.hub.rendition import RenditionKey
-from ntvmedia.hub.streams import TICK_SECONDS, HubService
 from ntvmedia.media import Codec, Packet, Track
 from tests.hub.cases import (
     AUDIO_2,
