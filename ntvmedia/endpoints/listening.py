@@ -14,6 +14,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 # A flash crowd: more connections than this between two turns of the reactor are refused.
 BACKLOG = 1024
 
+# Twisted's own endpoint for the PROXY protocol: it wraps any other.
+_PROXIED = "haproxy:"
+
 
 def listening_service(
     reactor: Any,
@@ -27,7 +30,7 @@ def listening_service(
     Args:
         reactor: Where the ports are.
         descriptions: As `twisted.internet.endpoints.serverFromString` takes them. `tcp:PORT`
-            without an interface means IPv6 and IPv4.
+            without an interface means IPv6 and IPv4, behind `haproxy:` too.
         factory: Gets the connections.
         certificates: A context factory, to have TLS on every description that is not itself one
             of TLS; or None.
@@ -39,7 +42,8 @@ def listening_service(
     service = MultiService()
     for description in descriptions:
         inner: Any = factory
-        if certificates is not None and not description.startswith(("ssl:", "tls:")):
+        is_tls = description.removeprefix(_PROXIED).startswith(("ssl:", "tls:"))
+        if certificates is not None and not is_tls:
             inner = TLSMemoryBIOFactory(certificates, False, factory)
             inner.noisy = False
         port = strports.service(_complete(description), wrap(inner), reactor=reactor)
@@ -48,7 +52,9 @@ def listening_service(
 
 
 def _complete(description: str) -> str:
-    """Add what a plain `tcp:PORT` leaves out."""
+    """Add what a plain `tcp:PORT` leaves out, whatever it is wrapped in."""
+    if description.startswith(_PROXIED):
+        return _PROXIED + _complete(description.removeprefix(_PROXIED))
     kind, _colon, rest = description.partition(":")
     if kind != "tcp":
         return description

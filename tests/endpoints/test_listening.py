@@ -10,6 +10,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -64,6 +65,29 @@ class ListeningTests(SynchronousTestCase):
             )[:2],
             [(1, self.factory, BACKLOG, "127.0.0.1"), (2, self.factory, 7, "10.0.0.1")],
         )
+
+    def test_behind_a_proxy(self) -> None:
+        """Behind a load balancer that sends PROXY headers it is no different."""
+        with mock.patch.object(listening, "_has_ipv6", return_value=True):
+            found = self.listen("haproxy:tcp:1935", "haproxy:tcp:2:interface=127.0.0.1:backlog=7")
+        self.assertEqual(
+            [(port, backlog, interface) for port, _factory, backlog, interface in found],
+            [(1935, BACKLOG, "::"), (2, 7, "127.0.0.1")],
+        )
+        for _port, wrapped, _backlog, _interface in found:
+            self.assertIsInstance(wrapped, HAProxyWrappingFactory)
+            self.assertIs(wrapped.wrappedFactory, self.factory)
+
+    def test_tls_behind_a_proxy(self) -> None:
+        """TLS comes after the PROXY header; a description that is itself one of TLS has it once."""
+        certificates = CertificateOptions()
+        ((_port, wrapped, _backlog, _interface),) = self.listen(
+            "haproxy:tcp:1:interface=127.0.0.1", certificates=certificates
+        )
+        self.assertIsInstance(wrapped.wrappedFactory, TLSMemoryBIOFactory)
+        with mock.patch("twisted.application.strports.service") as service:
+            listening_service(self.reactor, ["haproxy:ssl:2"], self.factory, certificates)
+        self.assertEqual(service.call_args.args, ("haproxy:ssl:2", self.factory))
 
     def test_tls(self) -> None:
         """With certificates there is TLS around whatever is not TLS itself."""
