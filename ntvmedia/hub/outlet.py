@@ -365,7 +365,7 @@ class Outlet:
     def _over_limit(self, more: int) -> bool:
         """Whether too much waits already; one block of any size may."""
         queue = self._queue
-        if not queue:
+        if queue is None or not queue.bytes:
             return False
         if queue.bytes + more > self._policy.queue_bytes:
             return True
