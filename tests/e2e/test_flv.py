@@ -86,7 +86,7 @@ TRACKS = {"va": (TagType.VIDEO, TagType.AUDIO), "v": (TagType.VIDEO,), "a": (Tag
     ("tracks", "lie"),
     [
         *(("va", lie) for lie in LIES),
-        *((tracks, lie) for tracks in ("v", "a") for lie in ("both", "zeros", "text")),
+        *((tracks, lie) for tracks in ("v", "a") for lie in ("both", "zeros")),
     ],
 )
 def test_metadata(server: Server, short_clip: Path, tmp_path: Path, tracks: str, lie: str) -> None:

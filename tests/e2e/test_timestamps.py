@@ -65,8 +65,8 @@ SMALL_CHUNKS = 128
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that sends chunks so small that every picture takes many."""
-    settings = [PLAY_WAIT, f"rtmp.chunk_size={SMALL_CHUNKS}"]
+    """A server that sends chunks so small that every picture takes many, and lets days pass."""
+    settings = [PLAY_WAIT, f"rtmp.chunk_size={SMALL_CHUNKS}", "hub.max_publisher_packets=0"]
     server = Server(tmp_path_factory.mktemp("server"), settings)
     yield server
     server.close()
