@@ -40,7 +40,7 @@ def test_mutated(name: str, data: st.DataObject) -> None:
     mutant = data.draw(mutated(seeds))
     start = process_time()
     run(mutant)
-    assert process_time() - start < 2
+    assert process_time() - start < 20  # no figure: far above what is linear, on any machine
 
 
 def test_corpus() -> None:
