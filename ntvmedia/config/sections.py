@@ -65,12 +65,13 @@ class TLSSettings:
 
 @dataclass(frozen=True, slots=True)
 class HTTPSettings:
-    """The HTTP front: media, pages and the console."""
+    """The HTTP front: media, status and metrics."""
 
     listen: Listen = setting(("tcp:8080",), _LISTEN.format(port=8080))
     head_timeout: Seconds = setting(
         15.0,
-        "A request's head must be complete this long after its first byte.",
+        "A request's head must be complete this long after its first byte; the first one of a "
+        "connection, after it was opened.",
         minimum=0.1,
         maximum=_DAY,
     )

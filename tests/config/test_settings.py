@@ -129,6 +129,10 @@ def test_refusals(raw: Mapping[str, object], line: str) -> None:
         ("tcp", "tcp: "),
         ("smoke:1", "smoke:1: Unknown endpoint type: 'smoke'"),
         ("ssl:443:privateKey=/nonexistent/key.pem", "No such file or directory"),
+        ("tcp:65536", "tcp:65536: a port is 0 to 65535"),
+        ("tcp:-1", "a port is 0 to 65535"),
+        ("tcp6:interface=\\:\\:1:port=70000", "a port is 0 to 65535"),
+        ("haproxy:tcp:99999", "a port is 0 to 65535"),
     ],
 )
 def test_descriptions(description: str, reason: str) -> None:
@@ -139,7 +143,11 @@ def test_descriptions(description: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "description", ["tcp:1935", "tcp:80:interface=\\:\\:", "unix:/run/ntv", "haproxy:tcp:80"]
+    "description",
+    [
+        *("tcp:1935", "tcp:0", "tcp:port=65535", "tcp:80:interface=\\:\\:"),
+        *("unix:/run/ntv", "unix:99999", "haproxy:tcp:80"),
+    ],
 )
 def test_good_descriptions(description: str) -> None:
     """What Twisted listens on is taken as it is."""
