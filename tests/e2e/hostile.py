@@ -421,6 +421,16 @@ def _seen_files(server: Server) -> Iterator[int]:
         time.sleep(0.02)
 
 
+# Makes SIGUSR1 give back what Python and the C library keep for later: what is left is in use.
+GIVE_BACK = """
+import ctypes, gc, signal
+def give_back(_number, _frame):
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+signal.signal(signal.SIGUSR1, give_back)
+"""
+
+
 def inject(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
     """Have code run in every server that is started from now on, before anything else.
 

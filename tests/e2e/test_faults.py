@@ -191,7 +191,7 @@ def test_drain(start_server: StartServer, tmp_path: Path, clip: Path) -> None:
 
     Players have all that was sent until then, and end well.
     """
-    server = start_server(options=("--grace=6",))
+    server = start_server(options=("--grace=4",))
     rtmp, flv = tmp_path / "rtmp.flv", tmp_path / "flv.flv"
     name = "liveshow/steady"
     play = "ffmpeg -v error -i {} -map 0 -c copy -f flv {}"
@@ -216,7 +216,7 @@ def test_drain(start_server: StartServer, tmp_path: Path, clip: Path) -> None:
         wait_until(lambda: not listens(server.http_port), "the ports were closed", 2)
         assert not listens(server.rtmp_port)
         assert server.program.wait(20) == -signal.SIGTERM
-        assert time.monotonic() - start < 6 + 2
+        assert time.monotonic() - start < 4 + 2
         one.wait(10)
         two.finish(10)
     for path in (rtmp, flv):

@@ -14,12 +14,14 @@ import pytest
 from ntvmedia.media import Packet
 from tests.e2e.conftest import StartServer
 from tests.e2e.hostile import (
+    GIVE_BACK,
     SMALL_BUFFER,
     Base,
     Watchers,
     close_all,
     count_gaps,
     flv_packets,
+    inject,
     metric,
     play_flv,
     play_rtmp,
@@ -50,7 +52,11 @@ def rich_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_stalled_viewers(
-    start_server: StartServer, rich_clip: Path, tmp_path: Path, long_dose: bool
+    start_server: StartServer,
+    rich_clip: Path,
+    tmp_path: Path,
+    long_dose: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """B-SL-01, B-SL-02, G-RS-07: viewers stop reading, all at once.
 
@@ -62,6 +68,7 @@ def test_stalled_viewers(
     else:
         limits = ["hub.stall_timeout=3", "hub.queue_bytes=1000000"]
         stall_seconds, most_each, others = 3.0, 1_500_000, 12
+    inject(monkeypatch, tmp_path, GIVE_BACK)
     server = start_server(*limits)
     with undisturbed(server, rich_clip, tmp_path), Watchers(server, NAME, others) as watchers:
         time.sleep(3)
@@ -97,6 +104,7 @@ def test_stalled_viewers(
             player.close()
         for viewer in viewers:
             viewer.close()
+        server.program.send(signal.SIGUSR1)
         base.wait_until_back()
 
 
