@@ -18,7 +18,7 @@ TARGETS = PURE_TARGETS | EDGE_TARGETS
 CORPUS = Path(__file__).parent.parent / "data" / "fuzz"
 
 # Short enough to run always; what `script/test --long` does is in docs/reliability.md.
-EXAMPLES = 3000 if os.environ.get("NTVMEDIA_LONG") == "1" else 40
+EXAMPLES = 1000 if os.environ.get("NTVMEDIA_LONG") == "1" else 40
 
 
 @pytest.mark.parametrize("name", TARGETS)
