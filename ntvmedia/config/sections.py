@@ -163,8 +163,8 @@ class HubSettings:
 
     latency: Literal["auto", "low"] = setting(
         "auto",
-        "`low` sends every video frame at once; `auto` does so while there are few viewers and "
-        "gathers more for each write as they grow, up to `max_latency`.",
+        "With few viewers every frame is sent at once. As they grow, `auto` gathers more for each "
+        "write, up to `max_latency`, and `low` up to 50 ms.",
     )
     max_latency: Seconds = setting(
         0.35, "The longest that `auto` holds media back.", minimum=0.0, maximum=5.0

@@ -11,8 +11,9 @@ SECONDS_PER_VIEWER: Final = 0.0007
 # Below this a block is one read from the publisher: 28 viewers, and no timer.
 SHORTEST_INTERVAL: Final = 0.02
 
-# `low` waits for a video frame to end a block, but not longer than this.
-LOW_LATENCY_SECONDS: Final = 0.04
+# The longest interval of "low". One frame for each block, as it was, cost half as much again for
+# 500 viewers at 30 frames a second, and saved 17 ms of delay on average.
+LOW_LATENCY_SECONDS: Final = 0.05
 
 
 class Pacing:
@@ -24,22 +25,18 @@ class Pacing:
 
     Attributes:
         interval: Seconds between flushes; 0 sends with every read from the publisher.
-        per_frame: A video frame ends a block.
     """
 
-    __slots__ = ("_max_latency", "interval", "per_frame", "viewers")
+    __slots__ = ("_longest", "interval", "viewers")
 
     def __init__(self, latency: str, max_latency: float) -> None:
-        self._max_latency = max_latency
-        self.per_frame = latency == "low"
+        low = latency == "low"
+        self._longest = min(max_latency, LOW_LATENCY_SECONDS) if low else max_latency
         self.viewers = 0
         self.interval = 0.0
 
     def viewers_changed(self, by: int) -> None:
         """Adapt to one viewer more or less (`by` is 1 or -1)."""
         self.viewers += by
-        interval = min(self.viewers * SECONDS_PER_VIEWER, self._max_latency)
-        if interval < SHORTEST_INTERVAL:
-            self.interval = 0.0
-        else:
-            self.interval = min(interval, LOW_LATENCY_SECONDS) if self.per_frame else interval
+        interval = min(self.viewers * SECONDS_PER_VIEWER, self._longest)
+        self.interval = interval if interval >= SHORTEST_INTERVAL else 0.0

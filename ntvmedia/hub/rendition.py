@@ -219,9 +219,7 @@ class Rendition:
 
     def batch_ended(self) -> None:
         """All that came in one read was passed on: send it, where nothing is merged."""
-        if self._parts and (
-            not self._pacing.interval or (self._pacing.per_frame and self._parts_video)
-        ):
+        if self._parts and not self._pacing.interval:
             self.flush()
 
     def flush(self) -> None:

@@ -60,8 +60,8 @@ class PacingTests(HubCase):
         self.assertLess(len(gaps), 10 / 0.3)
 
     def test_low(self) -> None:
-        """With low latency a frame is never held back longer than the next takes."""
-        self.assertLessEqual(max(self.gaps("low", 600)), 0.045)
+        """With low latency nothing is held back longer than 50 ms, however many watch."""
+        self.assertLessEqual(max(self.gaps("low", 600)), 0.055)
 
     def test_low_at_ten_frames(self) -> None:
         """Nor is sound, where there are few frames."""
@@ -110,7 +110,7 @@ class PacingTests(HubCase):
 
 def test_interval() -> None:
     """It grows with the viewers to the limit, and comes back to nothing."""
-    for latency, longest, most in (("auto", 0.35, 0.35), ("auto", 0.1, 0.1), ("low", 0.35, 0.04)):
+    for latency, longest, most in (("auto", 0.35, 0.35), ("auto", 0.1, 0.1), ("low", 0.35, 0.05)):
         pacing = Pacing(latency, longest)
         seen = [pacing.interval]
         for _viewer in range(1000):
