@@ -14,6 +14,7 @@ from typing import Any, Final
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, Logger
 from twisted.plugin import getPlugins
 from zope.interface import implementer
@@ -32,6 +33,11 @@ from ntvmedia.services import ParallelService, StagedService
 # Objects made between two looks at the young ones, and looks before the older ones have a turn. By
 # default, 700: twenty times a second with 200 publishers.
 GARBAGE_THRESHOLDS: Final = (20_000, 20, 20)
+
+
+# SRS waits 2.3 s; load balancers ask every few seconds.
+NOTICE_SECONDS: Final = 2.0
+NOTICE_SHARE: Final = 0.25
 
 
 @implementer(IHost)
@@ -135,8 +141,18 @@ class Server(StagedService):
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM.{extension}")
 
     def stopService(self) -> Deferred[None]:
+        """Say that the server is not ready; then close the ports, and end what goes on.
+
+        With streams there is a while between the two, so that a load balancer sees the 503 of
+        `/readyz` and sends nobody else.
+        """
         self._host.draining = True
-        return super().stopService()
+        if not self._host.hub.streams:
+            return super().stopService()
+        wait = min(NOTICE_SECONDS, self._grace * NOTICE_SHARE)
+        self._grace -= wait
+        notice: Deferred[None] = deferLater(self._host.reactor, wait)
+        return notice.addCallback(lambda _none: super(Server, self).stopService())
 
 
 def settle_garbage_collector() -> None:

@@ -27,6 +27,7 @@ from ntvmedia import __version__, tap
 from ntvmedia.config import RTMPSettings, Settings, parse_section
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IHost, IMediaEndpoint, IMediaRoute
+from ntvmedia.server import NOTICE_SECONDS
 from tests.config.pem import make_pair
 
 
@@ -393,6 +394,25 @@ class TreeTests(TapCase):
         reactor.advance(0.001)
         self.successResultOf(stopping)
         self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_notice(self) -> None:
+        """G-LC-01: with streams it is not ready first, then there is a while, then the end."""
+        root, reactor = self.build("--grace", "8")
+        root.privilegedStartService()
+        root.startService()
+        made = self.rtmp.made[0]
+        made.host.hub.streams["one"] = mock.MagicMock()
+        stopping = root.stopService()
+        self.assertTrue(made.host.draining)
+        reactor.advance(NOTICE_SECONDS - 0.001)
+        self.assertFalse(made.draining_at_stop)
+        reactor.advance(0.001)
+        self.assertTrue(made.draining_at_stop)
+        made.host.hub.streams.clear()
+        reactor.advance(8 - NOTICE_SECONDS - 0.001)
+        self.assertNoResult(stopping)
+        reactor.advance(0.001)
+        self.successResultOf(stopping)
 
 
 class ClockTests(SynchronousTestCase):

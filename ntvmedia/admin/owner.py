@@ -23,13 +23,17 @@ _PROXY_PREFIX: Final = b"x-forwarded"
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-def is_local(peer_host: str, headers: Headers) -> bool:
+def is_local(peer_host: str, headers: Headers, version: bytes = b"HTTP/1.1") -> bool:
     """Say whether a request was made on this machine, as described above.
 
     Args:
         peer_host: The address of the connection's other end; empty where it has none.
         headers: Of the request.
+        version: Of the request. nginx, where it is told nothing else, passes requests on as
+            HTTP/1.0 with a Host of its own, and no other trace.
     """
+    if version == b"HTTP/1.0":
+        return False
     for name, _values in headers.getAllRawHeaders():
         lower = name.lower()
         if lower in _PROXY_HEADERS or lower.startswith(_PROXY_PREFIX):
@@ -64,7 +68,9 @@ class OwnerOnly:
         # Set by `twisted.web` to its name and version, which are nobody's business.
         request.responseHeaders.removeHeader("server")
         if not is_local(
-            str(getattr(request.getClientAddress(), "host", "")), request.requestHeaders
+            str(getattr(request.getClientAddress(), "host", "")),
+            request.requestHeaders,
+            request.clientproto,
         ):
             return reply(request, {"error": "only from this machine, without a proxy"}, 403)
         result: bytes | int = self._resource.render(request)

@@ -176,6 +176,13 @@ class Audience:
             self._forget(rendition)
         if not self.viewers:
             self._idle_since = context.reactor.seconds()
+        _log.info(
+            "{peer}: no longer plays {key}: {reason}; {size} bytes",
+            peer=viewer.info.peer,
+            key=self._key,
+            reason=reason,
+            size=viewer.bytes_out,
+        )
         context.events.emit(PlayEnded(self._key, viewer.session, reason, viewer.bytes_out))
 
     def end(self, reason: str) -> None:

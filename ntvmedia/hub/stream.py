@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from ntvmedia.events import PublishEnded
 from ntvmedia.hub.analysis import Analysis
@@ -27,6 +28,8 @@ UNWATCHED_PATIENCE: Final = 0.1
 # A part of the interval between blocks, so that these still go out in time.
 GATHERING_PATIENCE: Final = 0.05
 LEAST_GATHERING: Final = 0.2
+
+_log = Logger()
 
 
 class Stream:
@@ -230,6 +233,13 @@ class Stream:
         if publication is not self.publication:
             return
         self.publication = None
+        _log.info(
+            "{peer}: no longer publishes {key}: {reason}; {size} bytes",
+            peer=publication.publisher.peer,
+            key=self.key,
+            reason=reason,
+            size=publication.bytes_in,
+        )
         self._context.events.emit(
             PublishEnded(self.key, publication.session, reason, publication.bytes_in)
         )

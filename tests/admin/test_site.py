@@ -298,3 +298,10 @@ class SiteTests(SynchronousTestCase):
 def test_is_local(peer: str, fields: dict[str, list[str]], local: bool) -> None:
     """F-AC-05, F-AC-11: peer, Host and the traces of proxies decide together."""
     assert is_local(peer, Headers(cast(Any, fields))) is local
+
+
+def test_nginx() -> None:
+    """F-AC-05: nginx as it is installed: HTTP/1.0, a loopback Host, and nothing added."""
+    headers = Headers({"host": ["127.0.0.1:8080"], "connection": ["close"]})
+    assert is_local("127.0.0.1", headers)
+    assert not is_local("127.0.0.1", headers, b"HTTP/1.0")

@@ -130,7 +130,10 @@ def test_draining(start_server: StartServer, clip: Path, tmp_path: Path) -> None
         Program(play.split(), tmp_path, "player") as player,
     ):
         wait_until(lambda: (tmp_path / "copy.flv").exists(), "something was played")
-        assert server.stop() == -signal.SIGTERM
+        server.program.send(signal.SIGTERM)
+        # Load balancers are told before the ports close.
+        wait_until(lambda: server.get("/readyz")[0] == 503, "it said that it is not ready", 5)
+        assert server.program.wait(20) == -signal.SIGTERM
         # The end of the stream is a good end for a player.
         player.finish(20)
         publisher.wait(20)
