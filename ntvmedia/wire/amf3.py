@@ -22,7 +22,6 @@ from ntvmedia.formats.amf0 import (
     TypedObject,
     Value,
     check_extent,
-    decode,
     text_bytes,
     too_deep,
     too_many,
@@ -63,28 +62,12 @@ _WRAPPERS: Final = frozenset(
     }
 )
 
-# Markers with which AMF0 begins behind the format byte of a message of type 15 or 17: a string,
-# long or in AMF3.
-_AMF0_BEGINNINGS: Final = (b"\x00\x02", b"\x00\x0c", b"\x00\x11")
-
 
 class _Traits(NamedTuple):
     class_name: str
     is_externalizable: bool
     is_dynamic: bool
     names: list[str]
-
-
-def decode_message(payload: bytes) -> list[Value]:
-    """Read the values of a command or data message: types 15, 17, 18 and 20.
-
-    Types 15 and 17 have a format byte of 0 before AMF0 (Enhanced RTMP v2, "AMF0 and AMF3"), which
-    some encoders leave out. What follows it is a string; if not, the 0 is that of a number.
-
-    Raises:
-        PeerError, LimitExceeded: As `ntvmedia.formats.amf0.decode`.
-    """
-    return decode(payload, int(payload.startswith(_AMF0_BEGINNINGS)), avmplus=decode_value)
 
 
 def decode_value(data: bytes, offset: int = 0) -> tuple[Value, int]:

@@ -25,7 +25,7 @@ from ntvmedia.media import Packet, StreamKey, Track
 from ntvmedia.media.names import BadName, parse_path, parse_rtmp, stream_key
 from ntvmedia.wire import amf3
 from ntvmedia.wire.proxy_protocol import parse_proxy_header
-from ntvmedia.wire.rtmp.calls import read_call
+from ntvmedia.wire.rtmp.calls import decode_values, read_call
 from ntvmedia.wire.rtmp.capabilities import parse_capabilities
 from ntvmedia.wire.rtmp.chunks import ChunkReader, Message
 from ntvmedia.wire.rtmp.client import ClientSession
@@ -129,7 +129,7 @@ def _amf0(data: bytes) -> None:
 
 def _amf3(data: bytes) -> None:
     with suppress(PeerError):
-        amf3.decode_message(data)
+        decode_values(17, data)
     with suppress(PeerError):
         value, offset = amf3.decode_value(data)
         assert 0 < offset <= len(data)

@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 
 from ntvmedia.errors import LimitExceeded, PeerError, UsageError
 from ntvmedia.formats.amf0 import UNDEFINED, XML, Date, ECMAArray, TypedObject, Value, encode
-from ntvmedia.wire.amf3 import decode_message, decode_value, encode_value
+from ntvmedia.wire.amf3 import decode_value, encode_value
+from ntvmedia.wire.rtmp.calls import decode_values
 
 scalars = st.one_of(
     st.none(),
@@ -304,20 +305,19 @@ COMMAND: list[Value] = ["connect", 1.0, {"app": "live"}]
 
 def test_format_byte() -> None:
     """A-AM-01: messages of types 15 and 17 begin with 0, then AMF0."""
-    assert decode_message(b"\0" + encode(*COMMAND)) == COMMAND
+    assert decode_values(17, b"\0" + encode(*COMMAND)) == COMMAND
 
 
 def test_no_format_byte() -> None:
     """A-AM-02: some encoders leave it out."""
-    assert decode_message(encode(*COMMAND)) == COMMAND
-    assert decode_message(encode(5.0, "x")) == [5.0, "x"]
-    assert decode_message(b"\0" + b"\x0c\0\0\0\x01x") == ["x"]
+    assert decode_values(17, encode(*COMMAND)) == COMMAND
+    assert decode_values(17, b"\0" + b"\x0c\0\0\0\x01x") == ["x"]
 
 
 def test_numbers_before_the_first_string() -> None:
     """A-AM-14: Uniview's metadata have numbers first, which are not taken for a format byte."""
     values: list[Value] = [0.0, 1.0, "@setDataFrame", "onMetaData"]
-    assert decode_message(encode(*values)) == values
+    assert decode_values(18, encode(*values)) == values
 
 
 def test_switches_are_for_one_value_each() -> None:
@@ -325,17 +325,17 @@ def test_switches_are_for_one_value_each() -> None:
     one = b"\x11\x0a\x0b\x01\x03a\x06\x03x\x01"
     two = b"\x11\x09\x05\x01\x06\x03x\x06\x00"
     payload = b"\0\x11\x06\x0fpublish" + encode(3.0) + one + two + encode("end")
-    assert decode_message(payload) == ["publish", 3.0, {"a": "x"}, ["x", "x"], "end"]
+    assert decode_values(17, payload) == ["publish", 3.0, {"a": "x"}, ["x", "x"], "end"]
     # What the second value refers to is not in it.
     with pytest.raises(PeerError, match="no string 0"):
-        decode_message(encode("x") + one + b"\x11\x06\x00")
+        decode_values(17, encode("x") + one + b"\x11\x06\x00")
 
 
 def test_depth_of_both_together() -> None:
     """F-RE-02: AMF3 within AMF0 is no deeper than one of them may be."""
     inner = b"\x11" + b"\x09\x03\x01" * 20 + b"\x01"
-    assert decode_message(b"\x0a\0\0\0\x01" * 12 + inner)
+    assert decode_values(17, b"\x0a\0\0\0\x01" * 12 + inner)
     with pytest.raises(LimitExceeded):
-        decode_message(b"\x0a\0\0\0\x01" * 13 + inner)
+        decode_values(17, b"\x0a\0\0\0\x01" * 13 + inner)
     with pytest.raises(LimitExceeded):
-        decode_message(b"\x0a\0\0\0\x01" * 32 + b"\x11" + b"\x09\x03\x01" * 32 + b"\x01")
+        decode_values(17, b"\x0a\0\0\0\x01" * 32 + b"\x11" + b"\x09\x03\x01" * 32 + b"\x01")
