@@ -113,6 +113,7 @@ class RTMPConnection(Protocol):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._let_go("connection lost", lost=True)
+        self._session.discard()
 
     # What the hub and the factory call
 

@@ -145,6 +145,17 @@ class Session:
             self._acknowledged = self._received
             self._out.append(writer.acknowledgement(self._received % self._ack_modulus))
 
+    def discard(self) -> None:
+        """Let go of all that is held for the peer, who has gone. Nothing may be called after.
+
+        A connection is part of cycles, and what it holds may be 16 MiB: too much to leave to a
+        collector that comes when it likes.
+        """
+        self._failed = True
+        self._early.clear()
+        self._out.clear()
+        self._reader = ChunkReader()
+
     def data_to_send(self) -> bytes:
         """Return all that has to go out now, in order; empty for nothing."""
         if not self._out:

@@ -340,6 +340,16 @@ class ConnectionTests(SynchronousTestCase):
             self.server.factory.tick()
         self.assertTrue(transport.disconnected)
 
+    def test_unfinished_message_is_given_back(self) -> None:
+        """F-RE-01: what a peer left unfinished does not outlive its connection."""
+        peer = self.server.publisher()
+        session = peer.protocol._session
+        header = b"\x06" + bytes(3) + (9 << 20).to_bytes(3, "big") + b"\x09" + bytes(4)
+        peer.protocol.dataReceived(header + bytes(100_000))
+        self.assertGreater(session.buffered, 50_000)
+        peer.lose()
+        self.assertEqual(session.buffered, 0)
+
     def test_limits(self) -> None:
         """G-RS-03: one more than allowed is refused; each that goes makes room."""
         first, _transport = self.raw()
