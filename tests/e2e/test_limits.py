@@ -197,7 +197,7 @@ def test_message_bombs(
     """F-RE-01: messages of the longest size on very many chunk streams, none ever completed.
 
     Memory is taken as bytes come, up to a limit, and a connection that goes on is closed. Ten that
-    below it are closed when their time is over, and all is given back, as far as the allocator does.
+    below it are closed when their time is over, and all is given back, to the allocator too.
     """
     inject(monkeypatch, tmp_path, GIVE_BACK)
     server = start_server("rtmp.handshake_timeout=8")
