@@ -2,6 +2,7 @@
 
 from ntvmedia.config.reading import Network, Text, describe_section, parse_section, setting
 from ntvmedia.config.sections import (
+    DatabaseSettings,
     HTTPSettings,
     HTTPSSettings,
     HubSettings,
@@ -15,6 +16,7 @@ from ntvmedia.config.settings import SECTIONS, Settings, override, parse_setting
 
 __all__ = [
     "SECTIONS",
+    "DatabaseSettings",
     "HTTPSSettings",
     "HTTPSettings",
     "HubSettings",

@@ -52,6 +52,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where applications, and what else is set while the server runs, are kept."""
+
+    url: str = setting(
+        "",
+        "Empty: an SQLite file in the data folder. Or PostgreSQL, as in "
+        "`postgresql://USER:PASSWORD@HOST/NAME`.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TLSSettings:
     """The certificates of `https` and `rtmps`, read again on SIGHUP."""
 

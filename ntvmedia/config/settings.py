@@ -12,6 +12,7 @@ from typing import Any, Final, get_type_hints
 
 from ntvmedia.config.reading import Text, parse_section, unknown_name
 from ntvmedia.config.sections import (
+    DatabaseSettings,
     HTTPSettings,
     HTTPSSettings,
     HubSettings,
@@ -43,6 +44,7 @@ class Settings:
     rtmps: RTMPSSettings = field(default_factory=RTMPSSettings)
     tls: TLSSettings = field(default_factory=TLSSettings)
     hub: HubSettings = field(default_factory=HubSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
     log: LogSettings = field(default_factory=LogSettings)
     endpoints: Mapping[str, object] = field(default_factory=dict)
     data: Path = Path("data")

@@ -9,6 +9,11 @@ from ntvmedia.media import StreamKey
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """Something happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent(Event):
     """Something happened to a stream.
 
     Attributes:
@@ -19,7 +24,17 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamWanted(Event):
+class StreamReady(StreamEvent):
+    """The tracks of a new stream are known: it can be played."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOver(StreamEvent):
+    """A stream that was ready has ended, and its viewers have been told."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWanted(StreamEvent):
     """Somebody asked to play a stream that is not there, and waits for it.
 
     Emitted for the first who waits, not for each.
@@ -27,12 +42,12 @@ class StreamWanted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamIdle(Event):
+class StreamIdle(StreamEvent):
     """A stream has had no viewer for the setting `hub.idle_delay`. Emitted once, till one comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class PublishStarted(Event):
+class PublishStarted(StreamEvent):
     """A publisher was accepted.
 
     Attributes:
@@ -47,7 +62,7 @@ class PublishStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class PublishEnded(Event):
+class PublishEnded(StreamEvent):
     """That publisher has gone; its stream may wait for it.
 
     Attributes:
@@ -62,7 +77,7 @@ class PublishEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class PlayStarted(Event):
+class PlayStarted(StreamEvent):
     """A viewer was given a stream.
 
     Attributes:
@@ -77,7 +92,7 @@ class PlayStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class PlayEnded(Event):
+class PlayEnded(StreamEvent):
     """That viewer has left or was cut off.
 
     Attributes:
@@ -89,3 +104,16 @@ class PlayEnded(Event):
     session: int
     reason: str
     bytes_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationChanged(Event):
+    """An application was made, changed or deleted; what holds now is known to all already.
+
+    Attributes:
+        name: The name it had; for a new one, the name it has.
+        after: The name it has now; None when it is gone.
+    """
+
+    name: str
+    after: str | None
