@@ -82,6 +82,7 @@ class IHost(Interface):
     )
     hub = Attribute("The live streams: `IHub`.")
     access = Attribute("Who may publish and play: `IAccess`.")
+    applications = Attribute("What streams belong to: `ntvmedia.access.Applications`. Read only.")
     events = Attribute("What happens in the server: `ntvmedia.events.EventBus`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")
     certificates = Attribute("The context factory for TLS, or None where none is set up.")
@@ -96,6 +97,16 @@ class IHost(Interface):
 
     def media_routes() -> list[Any]:
         """List the `IMediaRoute` plugins that were found."""
+
+    def part(kind: Callable[[IHost], Any]) -> Any:
+        """Return the one instance of a class that this server has; made when first asked for.
+
+        For what several sections of a plugin share. Where it is an `IService`, it starts with the
+        server's ports, and stops after their connections have ended.
+
+        Args:
+            kind: Called with the host.
+        """
 
 
 class IMediaEndpoint(Interface):
@@ -145,7 +156,13 @@ class IExchange(Interface):
 
     method = Attribute("Text, upper case: GET or HEAD.")
     address = Attribute("`ntvmedia.media.names.Address`, without the extension.")
-    extension = Attribute("Text, lower case, without the dot.")
+    extension = Attribute("Text, lower case, without the dot; empty where `below` is not.")
+    below = Attribute(
+        """What follows `/APP/STREAM/`, as sent, for an `IFolderRoute`: "~name/file.ts".
+
+        Else empty.
+        """
+    )
     headers = Attribute("Mapping of lower-case names to values, both text.")
     http_version = Attribute('Text: "1.0" or "1.1".')
     peer = Attribute('The client\'s address as text, "192.0.2.1:50000" or "[2001:db8::1]:50000".')
@@ -201,4 +218,20 @@ class IMediaRoute(Interface):
         Called at start, once for each of the sections `http` and `https`. The handler is called in
         the reactor thread, must not block, and answers now or later. What it raises is a bug: the
         client gets status 500.
+        """
+
+
+class IFolderRoute(IMediaRoute):
+    """An output whose answers name further files: all of `/APP/STREAM/~...` belongs to it.
+
+    There can be one. A request for such a file is an exchange like any other, with `below` set.
+    """
+
+    def make_ready(host: IHost) -> Callable[[bytes], Any]:
+        """Return what finds files that are ready to be sent, the same for all who may have them.
+
+        Called as `make_handler` is. The result is called for each plain GET below a stream, with
+        the target as sent and its query. It must be quick, and returns None, which leaves the
+        request to the handler, or an object with two attributes: `head`, the header fields with
+        their line ends, the length among them, and an empty line; and `body`.
         """

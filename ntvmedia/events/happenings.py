@@ -30,7 +30,7 @@ class StreamReady(StreamEvent):
 
 @dataclass(frozen=True, slots=True)
 class StreamOver(StreamEvent):
-    """A stream that was ready has ended, and its viewers have been told."""
+    """A stream has ended, ready or not, and its viewers have been told."""
 
 
 @dataclass(frozen=True, slots=True)

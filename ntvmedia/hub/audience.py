@@ -11,7 +11,8 @@ from ntvmedia.events import PlayEnded, PlayStarted, StreamIdle
 from ntvmedia.hub.context import StreamContext
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.rendition import Rendition, RenditionKey
-from ntvmedia.hub.viewer import Viewer, ViewerInfo
+from ntvmedia.hub.sinks import PacketSink
+from ntvmedia.hub.viewer import OutletViewer, RequestViewer, Viewer, ViewerInfo
 from ntvmedia.media import Packet, StreamKey, Track
 
 # How often each viewer is asked of the kernel; a stalled one may go on for so much longer.
@@ -31,7 +32,8 @@ class Audience:
     Attributes:
         viewers: Who watches; a dict for its order.
         renditions: What is made of the stream now.
-        running: The same, for the loops over them: never changed, only replaced.
+        sinks: What else takes the packets.
+        running: All of these, for the loops over them: never changed, only replaced.
         bytes_out: Bytes sent to viewers that have left.
         dropped_blocks: Blocks left out for slow viewers that have left.
         stalled: How many were cut since they took nothing.
@@ -40,7 +42,8 @@ class Audience:
     def __init__(self, context: StreamContext, key: StreamKey) -> None:
         self.viewers: dict[Viewer, None] = {}
         self.renditions: dict[RenditionKey, Rendition] = {}
-        self.running: tuple[Rendition, ...] = ()
+        self.sinks: dict[PacketSink, None] = {}
+        self.running: tuple[Rendition | PacketSink, ...] = ()
         self.bytes_out = 0
         self.dropped_blocks = 0
         self.stalled = 0
@@ -84,8 +87,25 @@ class Audience:
             rendition.stop()
             raise
         self.renditions[key] = rendition
-        self.running = tuple(self.renditions.values())
+        self._renew_running()
         return rendition
+
+    def attach(
+        self,
+        sink: PacketSink,
+        tracks: Sequence[Track],
+        metadata: Mapping[str, object],
+        backlog: Sequence[Packet],
+    ) -> None:
+        """Let a sink have the packets, from the backlog on; arguments as of `make`."""
+        sink.start(tracks, metadata, backlog)
+        self.sinks[sink] = None
+        self._renew_running()
+
+    def detach(self, sink: PacketSink) -> None:
+        """Let it have no more. Idempotent."""
+        self.sinks.pop(sink, None)
+        self._renew_running()
 
     def tracks_changed(
         self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
@@ -105,26 +125,38 @@ class Audience:
             except Exception:
                 self.failed(rendition)
 
-    def flush(self) -> None:
+    def publisher_lost(self) -> None:
         """Send what waits for more, since no more comes for a while."""
-        for rendition in self.running:
+        for output in self.running:
             try:
-                rendition.flush()
+                if isinstance(output, Rendition):
+                    output.flush()
+                else:
+                    output.publisher_lost()
             except Exception:
-                self.failed(rendition)
+                self.failed(output)
 
-    def failed(self, rendition: Rendition) -> None:
+    def failed(self, output: Rendition | PacketSink) -> None:
         """End an output that failed, for its viewers. Called where the exception is handled."""
-        _log.failure("output {output} of {key} failed", output=rendition.key.format, key=self._key)
-        self._forget(rendition)
-        for viewer in [x for x in self.viewers if x.plays(rendition)]:
+        if not isinstance(output, Rendition):
+            name = type(output).__name__
+            _log.failure("{name} of {key} failed", name=name, key=self._key)
+            self.detach(output)
+            output.stop()
+            return
+        _log.failure("output {output} of {key} failed", output=output.key.format, key=self._key)
+        self._forget(output)
+        for viewer in [x for x in self.viewers if x.plays(output)]:
             viewer.end("the output failed")
 
     def _forget(self, rendition: Rendition) -> None:
         rendition.stop()
         if self.renditions.get(rendition.key) is rendition:
             del self.renditions[rendition.key]
-        self.running = tuple(self.renditions.values())
+        self._renew_running()
+
+    def _renew_running(self) -> None:
+        self.running = (*self.renditions.values(), *self.sinks)
 
     # Viewers
 
@@ -136,11 +168,11 @@ class Audience:
         on_end: Callable[[str], None],
         *,
         from_now: bool,
-    ) -> Viewer:
+    ) -> OutletViewer:
         """Let one more connection have an output; arguments as of `Stream.play`."""
         context = self._context
         rendition.users += 1
-        viewer = Viewer(
+        viewer = OutletViewer(
             self,
             rendition,
             outlet,
@@ -149,10 +181,8 @@ class Audience:
             session=context.new_session(),
             started_at=context.wall_clock(),
         )
-        self.viewers[viewer] = None
-        self._idle_since = None
         context.pacing.viewers_changed(1)
-        context.events.emit(PlayStarted(self._key, info.protocol, info.peer, viewer.session))
+        self._joined(viewer)
         try:
             if viewer.plays(rendition):  # who was told may have sent it away
                 rendition.add(outlet, from_now=from_now)
@@ -161,19 +191,41 @@ class Audience:
             raise
         return viewer
 
-    def viewer_left(self, viewer: Viewer, rendition: Rendition, reason: str) -> None:
-        """Count one viewer less. Called by `Viewer` only, once for each."""
-        del self.viewers[viewer]
+    def visit(self, info: ViewerInfo, on_end: Callable[[str], None]) -> RequestViewer:
+        """Count one who fetches the stream in pieces; arguments as of `Stream.visit`."""
         context = self._context
-        context.pacing.viewers_changed(-1)
-        self.bytes_out += viewer.bytes_out
-        self.dropped_blocks += viewer.dropped_blocks
-        if viewer.outlet.stalled:
-            self.stalled += 1
-            reason = "the viewer took nothing for too long"
+        viewer = RequestViewer(
+            self,
+            info,
+            on_end,
+            session=context.new_session(),
+            started_at=context.wall_clock(),
+        )
+        self._joined(viewer)
+        return viewer
+
+    def _joined(self, viewer: Viewer) -> None:
+        self.viewers[viewer] = None
+        self._idle_since = None
+        info = viewer.info
+        self._context.events.emit(PlayStarted(self._key, info.protocol, info.peer, viewer.session))
+
+    def outlet_left(self, rendition: Rendition) -> None:
+        """Count one connection less. Called by `OutletViewer` only, once for each."""
+        self._context.pacing.viewers_changed(-1)
         rendition.users -= 1
         if not rendition.users and self.renditions.get(rendition.key) is rendition:
             self._forget(rendition)
+
+    def viewer_left(self, viewer: Viewer, reason: str) -> None:
+        """Count one viewer less. Called by `Viewer` only, once for each."""
+        del self.viewers[viewer]
+        context = self._context
+        self.bytes_out += viewer.bytes_out
+        self.dropped_blocks += viewer.dropped_blocks
+        if viewer.stalled:
+            self.stalled += 1
+            reason = "the viewer took nothing for too long"
         if not self.viewers:
             self._idle_since = context.reactor.seconds()
         _log.info(
@@ -187,12 +239,14 @@ class Audience:
 
     def end(self, reason: str) -> None:
         """Send what is left, and tell all viewers that the stream is over."""
-        for rendition in self.running:
+        for output in self.running:
             try:
-                rendition.end()
+                output.end()
             except Exception:
                 _log.failure("the end of {key} failed", key=self._key)
+        for rendition in tuple(self.renditions.values()):
             rendition.stop()
+        self.sinks.clear()
         for viewer in tuple(self.viewers):
             viewer.end(reason)
 
@@ -208,4 +262,4 @@ class Audience:
         for viewer in tuple(self.viewers):
             viewer.sample(now)
             if looks:
-                viewer.outlet.look()
+                viewer.look()

@@ -121,6 +121,27 @@ class Outlet:
             return
         self._put(data, None)
 
+    def write_both(self, head: bytes, body: bytes) -> None:
+        """Send two pieces that may not be left out in one system call, without joining them."""
+        if not self.ready or not body:
+            self.write(head)
+            self.write(body)
+            return
+        try:
+            sent = self._transport.socket.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.abort()
+            return
+        self.sent_bytes += sent
+        rest = sent - len(head)
+        if rest < 0:
+            self._blocked_by(memoryview(head)[sent:])
+            self._put(body, None)
+        elif rest < len(body):
+            self._blocked_by(memoryview(body)[rest:])
+
     def begin(self, header: bytes, blocks: Sequence[Block], generation: int) -> None:
         """Send what a new viewer needs first; the rendition's next blocks follow.
 

@@ -71,7 +71,7 @@ def describe_viewer(viewer: Viewer) -> dict[str, Any]:
         "started_at": viewer.started_at,
         "bytes_out": viewer.bytes_out,
         "bitrate": round(viewer.bitrate),
-        "queued_bytes": viewer.outlet.queued_bytes,
+        "queued_bytes": viewer.queued_bytes,
         "dropped_blocks": viewer.dropped_blocks,
     }
 

@@ -18,8 +18,9 @@ from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.rendition import AUDIO_GROUP_SECONDS, RenditionKey
+from ntvmedia.hub.sinks import PacketSink
 from ntvmedia.hub.timeline import Timeline, TrackState
-from ntvmedia.hub.viewer import Viewer, ViewerInfo
+from ntvmedia.hub.viewer import OutletViewer, RequestViewer, ViewerInfo
 from ntvmedia.media import Epoch, MediaKind, Packet, StreamKey, Track
 
 # A viewer who joins finds the stream as it was this long ago, and then waits for nothing.
@@ -114,7 +115,7 @@ class Stream:
 
         Nobody waits for each frame while there is no viewer, or so many that blocks are gathered.
         """
-        if not self.audience.running:
+        if not self.renditions:
             return UNWATCHED_PATIENCE if self.state is StreamState.LIVE else 0.0
         pacing = self._context.pacing
         return GATHERING_PATIENCE if pacing.interval >= LEAST_GATHERING else 0.0
@@ -195,7 +196,9 @@ class Stream:
         if state is video:
             if packet[3]:
                 if state.keyframe_at is not None:
-                    state.keyframe_interval = dts - state.keyframe_at
+                    state.keyframe_interval = interval = dts - state.keyframe_at
+                    if interval > state.longest_interval:
+                        state.longest_interval = interval
                 state.keyframe_at = dts
                 backlog.begin(dts / track.clock_rate)
         elif video is None and dts / track.clock_rate - backlog.start > AUDIO_GROUP_SECONDS:
@@ -246,7 +249,7 @@ class Stream:
         if lost and self.state is StreamState.LIVE:
             self.state = StreamState.WAITING
             self._analysis.cancel()
-            self.audience.flush()
+            self.audience.publisher_lost()
             # Even a grace of nothing leaves the time to take over.
             self._deadline = self._context.reactor.callLater(
                 self._context.settings.publisher_grace, self.end, "the publisher did not come back"
@@ -278,7 +281,7 @@ class Stream:
         on_end: Callable[[str], None],
         *,
         from_now: bool = False,
-    ) -> Viewer:
+    ) -> OutletViewer:
         """Send one rendition of the stream to one connection.
 
         Args:
@@ -292,12 +295,47 @@ class Stream:
         Raises:
             NotFound: The stream is over, or there is no such format.
         """
-        if self.state in (StreamState.ENDED, StreamState.ANALYZING):
-            raise NotFound(f"{self.key} is not there")
+        self._check_ready()
         rendition = self.renditions.get(key)
         if rendition is None:
             rendition = self.audience.make(key, self.tracks, self.metadata, self._backlog.packets)
         return self.audience.join(rendition, outlet, info, on_end, from_now=from_now)
+
+    def visit(self, info: ViewerInfo, on_end: Callable[[str], None]) -> RequestViewer:
+        """Count one who fetches the stream piece by piece, over any connections.
+
+        Args:
+            info: Who it is.
+            on_end: As of `play`.
+
+        Raises:
+            NotFound: The stream is over.
+        """
+        self._check_ready()
+        return self.audience.visit(info, on_end)
+
+    def attach(self, sink: PacketSink) -> None:
+        """Give all that comes to something that is no viewer, beginning with the backlog.
+
+        Raises:
+            NotFound: The stream is over, or not ready.
+        """
+        self._check_ready()
+        self.audience.attach(sink, self.tracks, self.metadata, self._backlog.packets)
+
+    def detach(self, sink: PacketSink) -> None:
+        """Give it nothing more. Idempotent."""
+        self.audience.detach(sink)
+
+    @property
+    def longest_keyframe_interval(self) -> float:
+        """Seconds between two keyframes of the default video track, the most so far."""
+        video = self._video
+        return video.longest_interval / video.track.clock_rate if video is not None else 0.0
+
+    def _check_ready(self) -> None:
+        if self.state in (StreamState.ENDED, StreamState.ANALYZING):
+            raise NotFound(f"{self.key} is not there")
 
     # Once a second
 

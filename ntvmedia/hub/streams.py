@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ntvmedia.config import HubSettings
-from ntvmedia.events import EventBus, PublishStarted, StreamWanted
+from ntvmedia.events import EventBus, PublishStarted, StreamOver, StreamReady, StreamWanted
 from ntvmedia.hub.context import StreamContext, StreamState
 from ntvmedia.hub.lag import Lag
 from ntvmedia.hub.outlet import Outlet
@@ -90,7 +90,7 @@ class Hub:
     @property
     def viewers(self) -> int:
         """How many watch now, whatever and however."""
-        return self.pacing.viewers
+        return sum(len(stream.viewers) for stream in self.streams.values())
 
     @property
     def stalled(self) -> int:
@@ -204,6 +204,7 @@ class Hub:
         for waiter, _deadline in waiters:
             if not waiter.called:  # what one does may end the wait of another
                 waiter.callback(stream)
+        self._events.emit(StreamReady(stream.key))
 
     def _stream_ended(self, stream: Stream) -> None:
         if self.streams.get(stream.key) is stream:
@@ -212,6 +213,7 @@ class Hub:
     def _stream_finished(self, stream: Stream) -> None:
         self.finished_bytes_in += stream.bytes_in
         self.finished_bytes_out += stream.bytes_out
+        self._events.emit(StreamOver(stream.key))
 
     def _pop_waiters(self, key: StreamKey) -> list[tuple[Deferred[Stream], IDelayedCall]]:
         waiters = list(self._waiting.pop(key, {}).items())

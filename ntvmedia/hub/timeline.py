@@ -48,6 +48,7 @@ class TrackState:
         waits_since: Monotonic seconds since when it waits for a keyframe to go on, or None.
         keyframe_at: Decode time of the last keyframe.
         keyframe_interval: Ticks between the last two.
+        longest_interval: The most that these ever were.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class TrackState:
         "keyframe_at",
         "keyframe_interval",
         "last",
+        "longest_interval",
         "longest_step",
         "packets",
         "shift",
@@ -76,6 +78,7 @@ class TrackState:
         self.bytes = 0
         self.keyframe_at: int | None = None
         self.keyframe_interval = 0
+        self.longest_interval = 0
 
     def wait_for_keyframe(self, now: float) -> None:
         """Leave out what comes of a video track until a keyframe: it could not be decoded."""

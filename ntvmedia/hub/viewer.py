@@ -35,32 +35,127 @@ class ViewerInfo:
 
 
 class Viewer:
-    """One connection that plays one stream. Made by `Stream.play`.
+    """One who watches one stream: what all kinds of them have in common.
 
     Attributes:
         info: Who it is.
         session: As in `ntvmedia.events.PlayStarted`.
         started_at: Wall clock, seconds since 1970.
-        outlet: Its way out.
         kicked: It was sent away by `kick`.
         bitrate: Bits a second that it was sent, over the last second or so.
     """
 
     __slots__ = (
         "_audience",
-        "_bytes_before",
-        "_drops_before",
         "_on_end",
         "_rate_at",
         "_rate_bytes",
-        "_rendition",
         "bitrate",
         "info",
         "kicked",
-        "outlet",
         "session",
         "started_at",
     )
+
+    def __init__(
+        self,
+        audience: Audience,
+        info: ViewerInfo,
+        on_end: Callable[[str], None],
+        *,
+        session: int,
+        started_at: float,
+    ) -> None:
+        self._audience: Audience | None = audience
+        self._on_end: Callable[[str], None] | None = on_end
+        self._rate_bytes = 0
+        self._rate_at = 0.0
+        self.bitrate = 0.0
+        self.kicked = False
+        self.info = info
+        self.session = session
+        self.started_at = started_at
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes that it was sent for this stream."""
+        raise NotImplementedError
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for it."""
+        return 0
+
+    @property
+    def dropped_blocks(self) -> int:
+        """Blocks of this stream left out since it was too slow."""
+        return 0
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it was cut since it took nothing."""
+        return False
+
+    @property
+    def watching(self) -> bool:
+        """Whether it still does."""
+        return self._audience is not None
+
+    def plays(self, rendition: Rendition) -> bool:
+        """Whether that is what it is sent."""
+        return False
+
+    def look(self) -> None:
+        """Find out whether it takes anything."""
+
+    def sample(self, now: float) -> None:
+        """Measure `bitrate`, in bits a second, since the last sample."""
+        sent = self.bytes_out
+        passed = now - self._rate_at
+        if self._rate_at and passed > 0:
+            self.bitrate = (sent - self._rate_bytes) * 8 / passed
+        self._rate_bytes, self._rate_at = sent, now
+
+    def leave(self, reason: str = "viewer left") -> None:
+        """Stop watching; nothing more is sent, and `on_end` is not called. Idempotent."""
+        audience, self._audience = self._audience, None
+        self._on_end = None
+        if audience is not None:
+            self._detach(audience)
+            audience.viewer_left(self, reason)
+
+    def end(self, reason: str) -> None:
+        """Tell the connection that this is over: the stream ended, or it is not wanted here."""
+        on_end = self._on_end
+        self.leave(reason)
+        if on_end is None:
+            return
+        try:
+            on_end(reason)
+        except Exception:  # a bug of one connection ends that one only
+            _log.failure("{peer} failed when its stream ended", peer=self.info.peer)
+            self._abort()
+
+    def kick(self, reason: str) -> None:
+        """Send it away, while the stream goes on for the others."""
+        self.kicked = True
+        self.end(reason)
+
+    def _detach(self, audience: Audience) -> None:
+        """Let go of what it is sent."""
+
+    def _abort(self) -> None:
+        """Break off, after a bug."""
+
+
+class OutletViewer(Viewer):
+    """One connection that plays one stream. Made by `Stream.play`.
+
+    Attributes:
+        outlet: Its way out.
+    """
+
+    __slots__ = ("_bytes_before", "_drops_before", "_rendition", "outlet")
 
     def __init__(
         self,
@@ -73,72 +168,72 @@ class Viewer:
         session: int,
         started_at: float,
     ) -> None:
-        self._audience = audience
-        self._rendition: Rendition | None = rendition
-        self._on_end: Callable[[str], None] | None = on_end
+        super().__init__(audience, info, on_end, session=session, started_at=started_at)
+        self._rendition = rendition
         self._bytes_before = outlet.sent_bytes
         self._drops_before = outlet.dropped_blocks
-        self._rate_bytes = 0
-        self._rate_at = 0.0
-        self.bitrate = 0.0
-        self.kicked = False
         self.outlet = outlet
-        self.info = info
-        self.session = session
-        self.started_at = started_at
 
     @property
     def bytes_out(self) -> int:
-        """Bytes that it was sent for this stream."""
         return self.outlet.sent_bytes - self._bytes_before
 
     @property
+    def queued_bytes(self) -> int:
+        return self.outlet.queued_bytes
+
+    @property
     def dropped_blocks(self) -> int:
-        """Blocks of this stream left out since it was too slow."""
         return self.outlet.dropped_blocks - self._drops_before
 
+    @property
+    def stalled(self) -> bool:
+        return self.outlet.stalled
+
     def plays(self, rendition: Rendition) -> bool:
-        """Whether that is what it is sent."""
-        return self._rendition is rendition
+        return self.watching and self._rendition is rendition
 
-    def sample(self, now: float) -> None:
-        """Measure `bitrate`, in bits a second, since the last sample."""
-        sent = self.bytes_out
-        passed = now - self._rate_at
-        if self._rate_at and passed > 0:
-            self.bitrate = (sent - self._rate_bytes) * 8 / passed
-        self._rate_bytes, self._rate_at = sent, now
-
-    def leave(self, reason: str = "viewer left") -> None:
-        """Stop watching; nothing more is sent, and `on_end` is not called. Idempotent."""
-        rendition, self._rendition = self._rendition, None
-        self._on_end = None
-        if rendition is not None:
-            rendition.remove(self.outlet)
-            self._audience.viewer_left(self, rendition, reason)
+    def look(self) -> None:
+        self.outlet.look()
 
     def pause(self, paused: bool) -> None:
         """Hold the blocks back, or go on with the next that begins with a keyframe."""
-        if self._rendition is None:
+        if not self.watching:
             return
         if paused:
             self._rendition.remove(self.outlet)
         elif self.outlet not in self._rendition.outlets:
             self._rendition.resume(self.outlet)
 
-    def end(self, reason: str) -> None:
-        """Tell the connection that this is over: the stream ended, or it is not wanted here."""
-        on_end = self._on_end
-        self.leave(reason)
-        if on_end is None:
-            return
-        try:
-            on_end(reason)
-        except Exception:  # a bug of one connection ends that one only
-            _log.failure("{peer} failed when its stream ended", peer=self.info.peer)
-            self.outlet.abort()
+    def _detach(self, audience: Audience) -> None:
+        self._rendition.remove(self.outlet)
+        audience.outlet_left(self._rendition)
 
-    def kick(self, reason: str) -> None:
-        """Send it away, while the stream goes on for the others."""
-        self.kicked = True
-        self.end(reason)
+    def _abort(self) -> None:
+        self.outlet.abort()
+
+
+class RequestViewer(Viewer):
+    """One who fetches a stream piece by piece. Made by `Stream.visit`.
+
+    Attributes:
+        sent_bytes: What it was sent; counted by whoever answers it.
+    """
+
+    __slots__ = ("sent_bytes",)
+
+    def __init__(
+        self,
+        audience: Audience,
+        info: ViewerInfo,
+        on_end: Callable[[str], None],
+        *,
+        session: int,
+        started_at: float,
+    ) -> None:
+        super().__init__(audience, info, on_end, session=session, started_at=started_at)
+        self.sent_bytes = 0
+
+    @property
+    def bytes_out(self) -> int:
+        return self.sent_bytes

@@ -350,11 +350,18 @@ class HTTPConnection(Protocol):
             self.outlet.write(ready)
             self._await_head()
             return
+        if b"/~" in head.target and head.is_plain_get and not self._stopping:
+            file = front.find_file(head.target)
+            if file is not None:
+                self.outlet.write_both(front.ok + file.head, file.body)
+                self._await_head()
+                return
         self._head = head
         self._body = body_of(head)
         target = head.target.decode("ascii")
-        fixed = front.fixed_answer(target.partition("?")[0])
         media = media_target(target, front.routes)
+        path, _mark, query = target.partition("?")
+        fixed = front.fixed_answer(path, query) if media is None else None
         if fixed is not None:
             if head.method in (b"GET", b"HEAD"):
                 self.answer(*fixed)

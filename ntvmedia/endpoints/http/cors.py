@@ -29,6 +29,11 @@ class OriginPolicy:
         self._any = "*" in origins
         self._origins = frozenset(origins)
 
+    @property
+    def allows_any(self) -> bool:
+        """Whether all origins are answered the same."""
+        return self._any
+
     def fields(self, origin: str | None) -> str:
         """Return the header fields of an answer, good or bad, to a request from this origin.
 

@@ -17,7 +17,7 @@ from ntvmedia.endpoints.draining import DrainingService
 from ntvmedia.endpoints.http.front import HTTPFront, Route
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.errors import ConfigError
-from ntvmedia.interfaces import IHost, IMediaEndpoint
+from ntvmedia.interfaces import IFolderRoute, IHost, IMediaEndpoint
 
 
 class HTTPService(DrainingService):
@@ -52,9 +52,15 @@ def make_http_service(
         certificates: As in `listening_service`.
     """
     routes = {}
+    folder = ready_files = None
     for route in host.media_routes():
         methods = ("GET", "HEAD", *route.methods)
         handler = route.make_handler(host)
+        if IFolderRoute.providedBy(route):
+            if folder is not None:
+                raise ConfigError("two plugins have files below a stream", ("http",))
+            folder = Route(methods, handler)
+            ready_files = route.make_ready(host)
         for extension in route.extensions:
             if extension in routes:
                 raise ConfigError(f"two plugins serve .{extension}", ("http",))
@@ -67,6 +73,8 @@ def make_http_service(
         lambda: Site(host.web_resource(), reactor=host.reactor),
         time.time,
         lambda: bool(host.draining),
+        folder=folder,
+        ready_files=ready_files,
     )
     return HTTPService(host, listening_service(host.reactor, listen, front, certificates), front)
 

@@ -43,11 +43,17 @@ class Exchange:
     """
 
     def __init__(
-        self, connection: HTTPConnection, head: RequestHead, address: Address, extension: str
+        self,
+        connection: HTTPConnection,
+        head: RequestHead,
+        address: Address,
+        extension: str,
+        below: str = "",
     ) -> None:
         self.method = head.method.decode("ascii")
         self.address = address
         self.extension = extension
+        self.below = below
         self.http_version = f"1.{head.minor}"
         self.begun = False
         self.ended = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
@@ -41,6 +41,25 @@ class Route(NamedTuple):
     handler: Callable[[IExchange], None]
 
 
+class ReadyFile(Protocol):
+    """A file that is sent as it is."""
+
+    @property
+    def head(self) -> bytes:
+        """Header fields with their line ends, the length among them, and an empty line."""
+
+    @property
+    def body(self) -> bytes:
+        """Its content."""
+
+
+class Pages(Protocol):
+    """What people see: player pages."""
+
+    def answer(self, path: str, query: str) -> tuple[int, str, bytes] | None:
+        """Return status, header fields and body for a path; None for what is no page."""
+
+
 class HTTPFront(Factory):
     """Build a connection for each client, and look after all of them.
 
@@ -52,11 +71,15 @@ class HTTPFront(Factory):
         make_site: Makes what serves all that is not media. Called once, when the reactor runs.
         wall_seconds: Seconds since 1970, for the `Date` of answers.
         is_draining: Whether the server was told to stop.
+        folder: Where the requests below a stream go, if anywhere.
+        ready_files: As `IFolderRoute.make_ready` returns it.
+        pages: What is shown to people.
 
     Attributes:
         clock: Monotonic seconds.
         parser: Parses all heads: it is given whole ones.
         date: The `Date` field of now, to the second.
+        ok: The beginning of a good answer's head, up to that field.
         ready: Whole answers to plain GET requests, by target.
         connections: Those that were let in and live.
     """
@@ -72,14 +95,21 @@ class HTTPFront(Factory):
         make_site: Callable[[], Site],
         wall_seconds: Callable[[], float],
         is_draining: Callable[[], bool],
+        *,
+        folder: Route | None = None,
+        ready_files: Callable[[bytes], ReadyFile | None] | None = None,
+        pages: Pages | None = None,
     ) -> None:
         self.clock = reactor.seconds
         self.settings = settings
         self.policy = policy
         self.routes = routes
+        self.folder = folder
+        self.pages = pages
         self.origins = OriginPolicy(settings.allowed_origins)
         self.parser = HeadParser()
         self.date = ""
+        self.ok = b""
         self.ready: dict[bytes, bytes] = {}
         self.connections = Connections(settings.max_connections)
         self._reactor = reactor
@@ -87,6 +117,9 @@ class HTTPFront(Factory):
         self._site: Site | None = None
         self._wall_seconds = wall_seconds
         self._is_draining = is_draining
+        # Answers from memory carry no permission for one origin alone.
+        shared = ready_files if self.origins.allows_any else None
+        self.find_file: Callable[[bytes], ReadyFile | None] = shared or _no_file
         self._timed: set[HTTPConnection] = set()
         self._tick_call: IDelayedCall | None = None
 
@@ -126,12 +159,12 @@ class HTTPFront(Factory):
             self._tick_call.cancel()
             self._tick_call = None
 
-    def fixed_answer(self, path: str) -> tuple[int, str, bytes] | None:
+    def fixed_answer(self, path: str, query: str) -> tuple[int, str, bytes] | None:
         """Return status, header fields and body of what the front itself answers, or None."""
         if path == "/healthz":
             return 200, _HEALTH_FIELDS, _HEALTHY
         if path != "/readyz":
-            return None
+            return None if self.pages is None else self.pages.answer(path, query)
         if self._is_draining() or self.connections.closing:
             return 503, _HEALTH_FIELDS, b"draining\n"
         return 200, _HEALTH_FIELDS, b"ready\n"
@@ -150,10 +183,15 @@ class HTTPFront(Factory):
         """Renew the date and what depends on it; see to deadlines."""
         self._tick_call = self._reactor.callLater(TICK_SECONDS, self._tick)
         self.date = date = answers.date_field(self._wall_seconds())
+        self.ok = f"HTTP/1.1 200 OK\r\n{date}{self.origins.fields(None)}".encode("ascii")
         self.ready[b"/healthz"] = answers.complete(200, date, _HEALTH_FIELDS, _HEALTHY)
         now = self.clock()
         for connection in [x for x in self._timed if x.deadline <= now]:
             connection.deadline_passed()
+
+
+def _no_file(_target: bytes) -> None:
+    """Find no file: where there is no route that has some."""
 
 
 def _is_loopback(host: str) -> bool:

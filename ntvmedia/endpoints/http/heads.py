@@ -40,7 +40,7 @@ _HOST_CHARACTERS: Final = (
 )
 
 _NOTED: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"}
+    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"range"}
 )
 _SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 
@@ -71,6 +71,7 @@ class RequestHead:
         body_length: Bytes of body that follow, or `CHUNKED`.
         keep_alive: The client can send another request after this one.
         expects_continue: The client waits for status 100 before it sends the body.
+        ranged: It asks for a part.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class RequestHead:
         "keep_alive",
         "method",
         "minor",
+        "ranged",
         "target",
     )
 
@@ -93,12 +95,17 @@ class RequestHead:
         self.body_length = 0
         self.keep_alive = minor == 1
         self.expects_continue = False
+        self.ranged = False
 
     @property
     def is_plain_get(self) -> bool:
         """Whether the answer is a whole one to GET that says nothing about the connection."""
         return (
-            self.method == b"GET" and self.keep_alive and self.minor == 1 and not self.body_length
+            self.method == b"GET"
+            and self.keep_alive
+            and self.minor == 1
+            and not self.body_length
+            and not self.ranged
         )
 
     def header(self, name: bytes) -> str | None:
@@ -251,6 +258,8 @@ class HeadParser:
             if value.lower() != b"chunked" or not head.minor:
                 raise BadRequest(400, "a bad Transfer-Encoding", reference="RFC 9112 6.1")
             head.body_length = CHUNKED
+        elif name == b"range":
+            head.ranged = True
         elif value.lower() != b"100-continue":
             raise BadRequest(417, "an unknown expectation", reference="RFC 9110 10.1.1")
         else:

@@ -28,9 +28,11 @@ def serve_media(connection: HTTPConnection, head: RequestHead, media: MediaTarge
         connection.answer(204, origins.preflight(origin), b"")
         return
     cors = origins.fields(origin)
-    route = connection.front.routes.get(media.extension)
+    front = connection.front
+    route = front.folder if media.below else front.routes.get(media.extension)
     if route is None:
-        connection.refuse(404, f'there is no output ".{media.extension}"', cors)
+        what = "of this kind" if media.below else f'".{media.extension}"'
+        connection.refuse(404, f"there is no output {what}", cors)
         return
     try:
         address = media.address()
@@ -42,7 +44,7 @@ def serve_media(connection: HTTPConnection, head: RequestHead, media: MediaTarge
         allowed = ", ".join((*route.methods, "OPTIONS"))
         connection.refuse(405, f"{method} is not for this", f"{cors}Allow: {allowed}\r\n")
         return
-    exchange = Exchange(connection, head, address, media.extension)
+    exchange = Exchange(connection, head, address, media.extension, media.below)
     connection.give_turn(exchange)
     try:
         route.handler(exchange)
