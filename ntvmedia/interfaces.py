@@ -186,6 +186,21 @@ class IExchange(Interface):
     def finish() -> None:
         """End a streaming answer. After a chunked one the connection goes on; else it closes."""
 
+    def switch_protocols(headers: Mapping[str, str], receiver: Any) -> None:
+        """Answer with status 101: from now on the connection speaks another protocol.
+
+        The outlet is the caller's until `finish`, which closes the connection when all is sent.
+        Not for HTTP/1.0, nor for a request that has a body. The connection's deadlines no longer
+        apply: the receiver looks after a silent client itself.
+
+        Args:
+            headers: Those of the answer: "Upgrade" among them, "Connection" is added.
+            receiver: Its `data_received(data)` is called for all that the client sends, perhaps
+                before this returns: what came with the request is the first. Its `stop()` is
+                called when the server stops, after the functions of `on_closed`: it may say
+                goodbye, and then the connection is closed.
+        """
+
     def receive_body(receiver: Any, limit: int) -> None:
         """Have the request's body delivered; until then it waits with the client.
 

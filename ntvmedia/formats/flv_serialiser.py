@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from struct import Struct
 from typing import Final
 
@@ -11,9 +10,6 @@ from ntvmedia.codecs.description import describe
 from ntvmedia.formats import amf0, flv, flv_writer
 from ntvmedia.formats.flv import MAX_BODY_SIZE, TagType
 from ntvmedia.media.packets import MediaKind, Packet, Track
-
-# RFC 9112 section 7.1: what ends a chunked body.
-_LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _AUDIO: Final = MediaKind.AUDIO
 _VIDEO: Final = MediaKind.VIDEO
@@ -23,13 +19,6 @@ _VIDEO: Final = MediaKind.VIDEO
 _tag_header: Final = Struct(">II3x").pack
 _back_pointer: Final = Struct(">I").pack
 _TAG_AND_POINTER: Final = flv.TAG_HEADER_SIZE
-
-
-class Framing(StrEnum):
-    """What stands around the blocks on the wire."""
-
-    NONE = "none"
-    CHUNKED = "chunked"
 
 
 class FLVSerialiser:
@@ -42,13 +31,10 @@ class FLVSerialiser:
     Args:
         legacy_hevc: Write HEVC under codec id 12, which no document knows and older players
             do, instead of as Enhanced RTMP's "hvc1".
-        framing: With `CHUNKED`, `frame` makes HTTP chunks of blocks, and `trailer` ends with the
-            last chunk: it goes out as it is, and is never framed.
     """
 
-    def __init__(self, *, legacy_hevc: bool = False, framing: str = Framing.NONE) -> None:
+    def __init__(self, *, legacy_hevc: bool = False) -> None:
         self._legacy_hevc = legacy_hevc
-        self._chunked = Framing(framing) is Framing.CHUNKED
         self._tracks: dict[MediaKind, Track] = {}
         self._carried: frozenset[int] = frozenset()
         self._encoder = ""
@@ -120,13 +106,11 @@ class FLVSerialiser:
         )
 
     def trailer(self) -> bytes:
-        """Return what ends the output, ready to be sent."""
-        return _LAST_CHUNK if self._chunked else b""
+        """Return what ends the output: an FLV file just ends."""
+        return b""
 
     def frame(self, block: bytes) -> bytes:
-        """Wrap a finished block; nothing comes of an empty one, which as a chunk would end all."""
-        if self._chunked and block:
-            return b"%x\r\n%b\r\n" % (len(block), block)
+        """Return a finished block as it is: what stands around blocks is their transport's."""
         return block
 
     def metadata(self) -> bytes:

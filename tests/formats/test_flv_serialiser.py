@@ -240,27 +240,12 @@ def test_frame_too_long_for_a_tag() -> None:
     assert parts[0][:4].hex() == "09ffffff"
 
 
-def test_chunked_framing() -> None:
-    """RFC 9112 section 7.1: each block a chunk; an empty block none, as it would end the body."""
-    serialiser = FLVSerialiser(framing="chunked")
-    assert serialiser.frame(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
-    assert serialiser.frame(b"") == b""
-    # The trailer is complete: it is not framed again.
-    assert serialiser.trailer() == b"0\r\n\r\n"
-
-
 def test_no_framing() -> None:
-    """Without framing blocks stay the same object, and nothing ends the file."""
+    """Blocks stay the same object, and nothing ends the file."""
     serialiser = FLVSerialiser()
     block = b"block"
     assert serialiser.frame(block) is block
     assert serialiser.trailer() == b""
-
-
-def test_unknown_framing() -> None:
-    """A name that is none is our own mistake."""
-    with pytest.raises(ValueError, match="gzip"):
-        FLVSerialiser(framing="gzip")
 
 
 video_packets = st.builds(

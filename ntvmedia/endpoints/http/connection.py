@@ -8,6 +8,8 @@ then with the client.
     reading a head ──> fixed answer ──────────────────────> reading a head
           │      └───> Exchange or WebTurns has the turn ──> reading a head
           └──> error ──> closing <── turn done, not to be kept ──┘
+
+An exchange may switch to another protocol: then all that comes is its receiver's, to the end.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.hub.outlet import Outlet
 
 if TYPE_CHECKING:
+    from ntvmedia.endpoints.http.exchange import Receiver
     from ntvmedia.endpoints.http.front import HTTPFront
 
 # What a client may send ahead of its answer before it is held back: as much as one head.
@@ -114,6 +117,7 @@ class HTTPConnection(Protocol):
         self._body: Body | None = None
         self._turn: Turn | None = None
         self._web: WebTurns | None = None
+        self._receiver: Receiver | None = None
         self._open = True
         self._stopping = False
         self._advancing = False
@@ -135,6 +139,10 @@ class HTTPConnection(Protocol):
             self.fail(refusal)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._receiver is not None:
+            if self._open:
+                self._receiver.data_received(data)
+            return
         if self._buffer:
             self._buffer = self._buffer[self._at :] + data
             self._at = 0
@@ -150,7 +158,7 @@ class HTTPConnection(Protocol):
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.lost()
-        self._web = None
+        self._web = self._receiver = None
         self._when_drained.clear()
 
     @property
@@ -211,6 +219,15 @@ class HTTPConnection(Protocol):
         """Have the request at hand answered by somebody, now or later."""
         self._turn = turn
 
+    def switch_protocols(self, receiver: Receiver) -> None:
+        """Give all that comes to somebody else, beginning with what came already."""
+        self._receiver = receiver
+        rest = self._buffer[self._at :]
+        self._buffer, self._at = b"", 0
+        self._release(_AHEAD)
+        if rest and self._open:
+            receiver.data_received(rest)
+
     def turn_done(self, *, keep: bool) -> None:
         """Take the connection back: the answer at hand is complete."""
         self._turn = None
@@ -220,7 +237,7 @@ class HTTPConnection(Protocol):
             self._await_head()
             self.advance()
         else:
-            self._finish(linger=self._body is not None)
+            self._finish(linger=self._body is not None or self._receiver is not None)
 
     def fail(self, error: BadRequest) -> None:
         """Answer with an error as far as that is still possible, and close."""

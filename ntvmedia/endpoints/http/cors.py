@@ -49,6 +49,18 @@ class OriginPolicy:
             return "Vary: Origin\r\n"
         return f"Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"
 
+    def admits(self, origin: str | None, host: str) -> bool:
+        """Say whether a page may do what browsers leave to the server to refuse: a WebSocket.
+
+        Args:
+            origin: As of `fields`. Who sends none is not a browser.
+            host: The request's `Host` field: our own pages always may.
+        """
+        if self._any or origin is None:
+            return True
+        origin = origin.lower()
+        return origin in self._origins or origin.partition("://")[2] == host.lower()
+
     def preflight(self, origin: str | None) -> str:
         """Return the header fields of the answer to OPTIONS."""
         return self.fields(origin) + _PREFLIGHT

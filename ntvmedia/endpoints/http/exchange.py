@@ -32,6 +32,16 @@ class BodyReceiver(Protocol):
         """
 
 
+class Receiver(Protocol):
+    """What has a connection that no longer speaks HTTP."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; not called any more when the exchange has ended."""
+
+    def stop(self) -> None:
+        """The server stops: say goodbye where the protocol can. Then the connection closes."""
+
+
 @implementer(IExchange)
 class Exchange:
     """One request and its answer. Made by the connection.
@@ -64,6 +74,7 @@ class Exchange:
         self._chunked = False
         self.streaming = False
         self._receiver: BodyReceiver | None = None
+        self._switched: Receiver | None = None
         self._body_left = 0
         self._body_paused = False
 
@@ -123,6 +134,20 @@ class Exchange:
         self._chunked = chunked
         if self.method == "HEAD":
             self._end()
+
+    def switch_protocols(self, headers: Mapping[str, str], receiver: Receiver) -> None:
+        head_fields = answers.fields(headers)
+        if not self._head.minor or self._head.body_length:
+            raise UsageError("HTTP/1.0 knows no switch, and a body belongs to HTTP")
+        if not self._may_begin():
+            return
+        connection = self._connection
+        connection.outlet.write(
+            answers.head(101, connection.front.date, head_fields, connection="Upgrade")
+        )
+        self.streaming = True
+        self._switched = receiver
+        connection.switch_protocols(receiver)
 
     def finish(self) -> None:
         if self.ended:
@@ -207,6 +232,8 @@ class Exchange:
         callbacks, self._on_closed = self._on_closed, []
         for callback in callbacks:
             callback()
+        if self._switched is not None:
+            self._switched.stop()
         if self.streaming:
             self.finish()
         elif not self.begun:
@@ -254,3 +281,4 @@ class Exchange:
         self.ended = True
         self._on_closed.clear()
         self._receiver = None
+        self._switched = None
