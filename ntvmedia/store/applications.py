@@ -1,0 +1,119 @@
+"""Applications as rows: values only; what they mean is the business of `ntvmedia.access`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ntvmedia.store.problems import Duplicate, StoreError, is_duplicate
+from ntvmedia.store.schema import APPLICATIONS
+
+
+@dataclass(frozen=True)
+class ApplicationRow:
+    """One application.
+
+    No text may have a NUL character, which PostgreSQL does not keep, or half of a surrogate pair.
+
+    Attributes:
+        name: The key, compared case-sensitively; 1 to 128 characters.
+        type: A word of at most 32 characters, as is `recording`.
+        hls_segment_seconds: Above 0.
+        hls_segment_count: Above 0.
+        created_at: Seconds since 1970, as is `updated_at`.
+    """
+
+    name: str
+    type: str
+    enabled: bool
+    outputs: tuple[str, ...]
+    recording: str
+    publish_password: str
+    referers: tuple[str, ...]
+    allow_empty_referer: bool
+    signed: bool
+    encrypted: bool
+    hls_segment_seconds: float
+    hls_segment_count: int
+    hls_always: bool
+    hls_sessions: bool
+    hls_end_list: bool
+    created_at: float
+    updated_at: float
+
+
+def list_applications(connection: Connection) -> list[ApplicationRow]:
+    """Return all applications, in the order of their names' code points.
+
+    Raises:
+        StoreError: Somebody else wrote into the table what this program never does.
+    """
+    try:
+        rows = connection.execute(select(APPLICATIONS)).mappings().all()
+    except ValueError:
+        # SQLAlchemy reads the JSON while it fetches the rows.
+        raise StoreError("a list in the table of applications is broken") from None
+    # Sorted here: each PostgreSQL database has an order of its own.
+    return sorted(map(_read, rows), key=lambda row: row.name)
+
+
+def insert_application(connection: Connection, row: ApplicationRow) -> None:
+    """Add an application.
+
+    Raises:
+        Duplicate: There is one of this name. The transaction must end.
+    """
+    try:
+        connection.execute(insert(APPLICATIONS).values(_written(row)))
+    except IntegrityError as error:
+        raise _taken(row.name) if is_duplicate(error) else error from None
+
+
+def update_application(connection: Connection, name: str, row: ApplicationRow) -> bool:
+    """Give an application other values, another name too.
+
+    Args:
+        name: Its name so far.
+        row: All of its values from now on.
+
+    Returns:
+        Whether there is one of this name.
+
+    Raises:
+        Duplicate: There is another one that has the new name. The transaction must end.
+    """
+    change = update(APPLICATIONS).where(APPLICATIONS.c.name == name).values(_written(row))
+    try:
+        return connection.execute(change).rowcount == 1
+    except IntegrityError as error:
+        raise _taken(row.name) if is_duplicate(error) else error from None
+
+
+def delete_application(connection: Connection, name: str) -> bool:
+    """Remove an application.
+
+    Returns:
+        Whether there was one of this name.
+    """
+    done = connection.execute(delete(APPLICATIONS).where(APPLICATIONS.c.name == name))
+    return done.rowcount == 1
+
+
+def _taken(name: str) -> Duplicate:
+    return Duplicate(f'there is an application "{name}" already')
+
+
+def _written(row: ApplicationRow) -> dict[str, Any]:
+    return {**asdict(row), "outputs": list(row.outputs), "referers": list(row.referers)}
+
+
+def _read(row: Mapping[Any, Any]) -> ApplicationRow:
+    lists = {name: row[name] for name in ("outputs", "referers")}
+    for name, texts in lists.items():
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise StoreError(f'"{name}" of application "{row["name"]}" is no list of texts')
+    return ApplicationRow(**{**row, **{name: tuple(texts) for name, texts in lists.items()}})

@@ -1,0 +1,18 @@
+"""Alembic's environment, which it runs for every command.
+
+`ntvmedia.store.migration` hands in a connection that is in a transaction: all versions together
+are kept, or none. There is no `alembic.ini`.
+"""
+
+from alembic import context
+
+from ntvmedia.store.migration import VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table=VERSION_TABLE,
+    # Alembic takes SQLite for unable to take back a table, since Python's driver used to commit
+    # before each. The engine of ours begins transactions itself.
+    transactional_ddl=True,
+)
+context.run_migrations()
