@@ -1,0 +1,1 @@
+"""An independent judge of the HLS output: playlists and segments over time, as players get them."""

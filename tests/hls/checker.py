@@ -1,0 +1,319 @@
+"""What must stay true of a live playlist and its segments over time, whoever makes them.
+
+The rules are those of draft-pantos-hls-rfc8216bis (6.2.1, 6.2.2) and of this project's own: see
+`PlaylistMonitor`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import NamedTuple
+
+from tests.hls.m3u8 import MediaPlaylist, Segment, check_dates, demand, parse_media
+from tests.hls.ts import SegmentMedia, check_references, read_segment, step
+
+# A new version with a new segment comes at latest after so many target durations (6.2.1).
+LONGEST_WAIT = 1.5
+
+# No playlist is shorter than so many target durations, once it was that long (6.2.2).
+SHORTEST_WINDOW = 3
+
+HALF = Decimal("0.5")
+
+# Of EXTINF against the media, in ticks of 90 kHz: one segment, and a run of any length (C-PL-05).
+_SEGMENT_DRIFT = 180
+_RUN_DRIFT = 4500
+
+# The last frame of a segment lasts at most so long, in the same ticks.
+_LONGEST_FRAME = 90000
+
+# So much earlier than a removed segment may go it is asked for once more.
+_LAST_LOOK_SECONDS = 1.5
+
+
+class Answer(NamedTuple):
+    """An answer over HTTP: header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Fetch = Callable[[str], Answer]
+
+
+@dataclass(slots=True)
+class Seen:
+    """A segment that was listed once.
+
+    Attributes:
+        segment: As it was listed.
+        longest: The duration of the longest playlist that had it.
+        digest: Of its bytes; empty for a gap.
+        removed: Until when it must still be there, since it is listed no more.
+        looks: How often it was fetched since.
+    """
+
+    segment: Segment
+    longest: Decimal
+    digest: bytes = b""
+    removed: float | None = None
+    looks: int = 0
+
+
+class PlaylistMonitor:
+    """Watches one media playlist, as one player after the other would get it.
+
+    To be given every version, at least about twice in a target duration while `saw` is called;
+    whoever stops for a while says so by `paused`.
+
+    Args:
+        fetch: Fetches an address as written in the playlist.
+        on_segment: Called with each new segment that is not a gap, and what is in it.
+
+    Attributes:
+        playlist: The last version.
+        segments: How many there were, gaps too.
+        gaps: How many of them were gaps.
+        runs: How many discontinuities there were.
+        keyless: How many segments begin without a keyframe.
+        remakes: How often the list was made anew.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        on_segment: Callable[[Segment, SegmentMedia], None] = lambda segment, media: None,
+    ) -> None:
+        self.playlist: MediaPlaylist | None = None
+        self.segments = self.gaps = self.runs = self.keyless = self.remakes = 0
+        self._fetch = fetch
+        self._on_segment = on_segment
+        self._listed: dict[int, Seen] = {}
+        self._removed: dict[int, Seen] = {}
+        self._uris: set[str] = set()
+        self._text = b""
+        self._changed_at: float | None = None
+        self._polled_at = 0.0
+        self._over = self._was_last = False
+        self._may_be_remade = False
+        self._before: tuple[Segment, SegmentMedia | None] | None = None
+        self._run_ticks = 0
+        self._run_extinf = Decimal(0)
+
+    # What the driver knows
+
+    def paused(self) -> None:
+        """From here to the next `saw` nobody asks: what was owed in between is not judged."""
+        self._changed_at = None
+
+    def may_be_remade(self) -> None:
+        """The next version may have nothing of the last one: nobody asked, or another server."""
+        self._may_be_remade = True
+        self._changed_at = None
+
+    def stream_ended(self) -> None:
+        """The stream is over: after the next version no segment may come."""
+        self._over = True
+
+    def stream_began(self) -> None:
+        """There is a stream again: from the next version on, segments are owed."""
+        self._over = self._was_last = False
+        self._changed_at = None
+
+    # What it sees
+
+    def saw(self, now: float, body: bytes) -> MediaPlaylist:
+        """Take what a player got.
+
+        Args:
+            now: Monotonic seconds.
+            body: The playlist.
+
+        Raises:
+            Violation: A rule is broken.
+        """
+        before, playlist = self.playlist, parse_media(body)
+        if before is None:
+            new = list(playlist.segments)
+        else:
+            demand(not before.ended or body == self._text, "after-end", "ENDLIST is final (6.2.1)")
+            new = self._compare(before, playlist)
+        self.playlist, self._text = playlist, body
+        for segment in new:
+            self._take(segment, playlist)
+        duration = playlist.duration
+        for seen in self._listed.values():
+            seen.longest = max(seen.longest, duration)
+        if new or self._changed_at is None:
+            self._changed_at = now
+        elif not (self._over or playlist.ended):
+            waited = now - self._changed_at
+            limit = LONGEST_WAIT * playlist.target
+            demand(waited <= limit, "late", f"no new segment for {waited:.2f} s (6.2.1, C-PL-22)")
+        self._look_again(now)
+        self._polled_at = now
+        return playlist
+
+    def check_all(self, now: float) -> None:
+        """Fetch all that is listed or was removed lately once more.
+
+        Raises:
+            Violation: One is not there, or has changed.
+        """
+        for seen in self._listed.values():
+            self._fetch_again(seen)
+        for seen in self._removed.values():
+            if seen.removed is not None and now <= seen.removed:
+                self._fetch_again(seen)
+
+    def _compare(self, before: MediaPlaylist, after: MediaPlaylist) -> list[Segment]:
+        """Check what changed from one version to the next, and return what is new."""
+        demand(after.number >= before.number, "sequence-back", f"{after.number} (6.2.2, C-PL-06)")
+        back = after.discontinuity_number < before.discontinuity_number
+        demand(not back, "discontinuity-back", f"{after.discontinuity_number} (6.2.2, C-PL-08)")
+        last = before.segments[-1]
+        common = [x for x in after.segments if x.number <= last.number]
+        if not common:
+            # Whoever asks often sees no segment come that was not the next of one it knows.
+            follows = after.number == last.number + 1
+            demand(self._may_be_remade or follows, "jump", f"from {last.number} to {after.number}")
+            if self._may_be_remade:
+                return self._remade(before, after)
+        self._may_be_remade = False
+        demand(after.target == before.target, "target-changed", f"{after.target} (6.2.1, C-PL-02)")
+        demand(after.version == before.version, "version-changed", f"{after.version}")
+        same = after.independent == before.independent
+        demand(same, "independent-changed", "EXT-X-INDEPENDENT-SEGMENTS (6.2.1)")
+        for segment in common:
+            listed = self._listed[segment.number].segment
+            rule = "discontinuity-number" if _but_number(listed, segment) else "segment-changed"
+            demand(listed == segment, rule, f"{listed} became {segment} (6.2.1, 6.2.2)")
+        numbers = {x.number for x in after.segments}
+        demand(after.segments[-1].number >= last.number, "end-removed", f"{last.uri} (6.2.2)")
+        gone = [x for x in before.segments if x.number not in numbers]
+        if gone:
+            demand(not self._over or after.ended, "removed-at-end", f"{gone[0].uri} (6.2.2)")
+            short = after.duration < SHORTEST_WINDOW * after.target and not after.ended
+            demand(not short, "window", f"only {after.duration} s (6.2.2, C-PL-23)")
+            for segment in gone:
+                self._remove(segment)
+        new = [x for x in after.segments if x.number > last.number]
+        demand(not (new and self._was_last), "after-stream", "the stream is over (C-PL-15)")
+        self._was_last = self._over
+        return new
+
+    def _remade(self, before: MediaPlaylist, after: MediaPlaylist) -> list[Segment]:
+        self._may_be_remade = False
+        self.remakes += 1
+        first, last = after.segments[0], before.segments[-1]
+        number = first.discontinuity_number
+        demand(
+            first.discontinuity or number > last.discontinuity_number,
+            "remade",
+            f"a list made anew goes on at discontinuity {number}: nobody sees that it is another",
+        )
+        for segment in before.segments:
+            self._remove(segment)
+        self._before = None
+        return list(after.segments)
+
+    def _remove(self, segment: Segment) -> None:
+        seen = self._listed.pop(segment.number)
+        # It was removed after the last look, at which it was there.
+        seen.removed = self._polled_at + float(segment.duration + seen.longest)
+        self._removed[segment.number] = seen
+
+    def _take(self, segment: Segment, playlist: MediaPlaylist) -> None:
+        """Fetch and check a new segment."""
+        demand(segment.uri not in self._uris, "uri-again", f"{segment.uri} was another (C-PL-07)")
+        self._uris.add(segment.uri)
+        self.segments += 1
+        self.runs += segment.discontinuity
+        seen = self._listed[segment.number] = Seen(segment, Decimal(0))
+        media = None
+        if segment.gap:
+            self.gaps += 1
+        else:
+            answer = self._fetch(segment.uri)
+            demand(answer.status == 200, "not-there", f"{segment.uri}: {answer.status} (6.2.1)")
+            kind = answer.headers.get("content-type", "")
+            demand(kind.lower() == "video/mp2t", "segment-type", f"{segment.uri}: {kind!r}")
+            seen.digest = hashlib.sha256(answer.body).digest()
+            media = read_segment(answer.body)
+        if self._before is not None:
+            check_dates(self._before[0], segment)
+        if media is not None:
+            self._check_media(segment, media, playlist)
+            self._on_segment(segment, media)
+        self._before = segment, media
+
+    def _check_media(self, segment: Segment, media: SegmentMedia, playlist: MediaPlaylist) -> None:
+        _check_span(segment, media)
+        before, previous = self._before if self._before is not None else (None, None)
+        joined = before is not None and previous is not None and not segment.discontinuity
+        if not media.begins_with_key:
+            self.keyless += 1
+            demand(not playlist.independent, "independent", f"{segment.uri} has no keyframe first")
+            # The one case: a group of pictures that would go over the target is cut.
+            cut = joined and before is not None and before.duration >= playlist.target - HALF
+            demand(cut, "no-keyframe", f"{segment.uri} does not begin with a keyframe (C-PL-01)")
+        if not joined or before is None or previous is None:
+            after_gap = before is not None and before.gap and not segment.discontinuity
+            demand(not after_gap, "gap-without-discontinuity", segment.uri)
+            self._run_ticks, self._run_extinf = 0, Decimal(0)
+            return
+        demand(media.types == previous.types, "map-changed", f"{segment.uri} (6.2.1)")
+        for pid, counter in media.first.items():
+            if pid in previous.last:
+                expected = previous.last[pid] + 1 & 0x0F
+                demand(counter == expected, "counter-across", f"PID {pid:#x} (C-TS-01)")
+        check_references([previous.references[-1], media.references[0]])
+        passed = step(previous.start, media.start)
+        said = round(before.duration * 90000)
+        demand(
+            abs(passed - said) <= _SEGMENT_DRIFT,
+            "duration",
+            f"{before.uri}: EXTINF {before.duration}, the media {passed / 90000:.4f} s (C-PL-05)",
+        )
+        self._run_ticks += passed
+        self._run_extinf += before.duration
+        drift = abs(self._run_ticks - round(self._run_extinf * 90000))
+        demand(drift <= _RUN_DRIFT, "drift", f"{drift / 90:.1f} ms (C-PL-05)")
+
+    def _look_again(self, now: float) -> None:
+        """Fetch what was removed, at once and shortly before it may go."""
+        for number, seen in list(self._removed.items()):
+            until = seen.removed or 0.0
+            if now > until:
+                del self._removed[number]
+            elif not seen.looks or (seen.looks == 1 and now > until - _LAST_LOOK_SECONDS):
+                seen.looks += 1
+                self._fetch_again(seen)
+
+    def _fetch_again(self, seen: Seen) -> None:
+        if seen.segment.gap:
+            return
+        answer = self._fetch(seen.segment.uri)
+        rule = "gone-early" if seen.removed is not None else "not-there"
+        demand(answer.status == 200, rule, f"{seen.segment.uri}: {answer.status} (6.2.2, C-PL-14)")
+        same = hashlib.sha256(answer.body).digest() == seen.digest
+        demand(same, "bytes-changed", f"{seen.segment.uri} has other bytes than before")
+
+
+def _check_span(segment: Segment, media: SegmentMedia) -> None:
+    """Check that EXTINF covers what is in a segment, and not much more."""
+    units = media.video or media.audio
+    least = max(step(media.start, x.pts) for x in units)
+    most = max(step(media.start, x.pts) for kind in media.units.values() for x in kind)
+    said = segment.duration * 90000
+    good = least - _SEGMENT_DRIFT <= said <= most + _LONGEST_FRAME
+    demand(good, "duration", f"{segment.uri}: {segment.duration} s, {most / 90000} s of media")
+
+
+def _but_number(one: Segment, other: Segment) -> bool:
+    """Whether two differ in nothing but their Discontinuity Sequence Number."""
+    return one != other and replace(one, discontinuity_number=other.discontinuity_number) == other
