@@ -111,7 +111,9 @@ def _ancestors(referers: Sequence[str]) -> str:
     """
     if not referers:
         return "*"
-    hosts = [host.lstrip("*.") for host in referers]
+    # CSP 3 section 2.3.1 has no spelling for an IPv6 address. As with referers, any port will do,
+    # and names below a host belong to it.
+    hosts = [host for host in referers if ":" not in host]
     return " ".join(["'self'", *(f"{host}:* *.{host}:*" for host in hosts)])
 
 
