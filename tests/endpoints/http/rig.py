@@ -7,10 +7,12 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
+from zope.interface import implementer
 
 from ntvmedia.config import HTTPSettings
 from ntvmedia.endpoints.http.connection import HTTPConnection
@@ -21,6 +23,23 @@ from ntvmedia.interfaces import IExchange
 # The example of RFC 9110 section 5.6.7.
 WALL_SECONDS = 784111777.0
 DATE = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+
+@implementer(IHalfCloseableDescriptor)
+class HalfCloseable(StringTransport):
+    """A transport that can stop sending and still receive, as TCP can."""
+
+    half_closed = False
+
+    def loseWriteConnection(self) -> None:
+        """Note it."""
+        self.half_closed = True
+
+    def writeConnectionLost(self, reason: Any) -> None:
+        """Never called here."""
+
+    def readConnectionLost(self, reason: Any) -> None:
+        """Never called here."""
 
 
 class Pages(Resource):

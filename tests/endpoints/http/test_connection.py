@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import given, settings, strategies as st
-from twisted.internet.interfaces import IHalfCloseableDescriptor
-from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from ntvmedia.endpoints.http.connection import (
     BODY_BYTES_PER_SECOND,
@@ -19,7 +15,7 @@ from ntvmedia.endpoints.http.connection import (
 )
 from ntvmedia.endpoints.http.front import RESERVED_CONNECTIONS, TICK_SECONDS
 from ntvmedia.endpoints.http.heads import MAX_HEAD_BYTES
-from tests.endpoints.http.rig import DATE, Rig, request, status_of
+from tests.endpoints.http.rig import DATE, HalfCloseable, Rig, request, status_of
 from tests.endpoints.http.test_heads import HOST, SMUGGLING
 
 HEALTHY = (
@@ -28,23 +24,6 @@ HEALTHY = (
     + b"Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"
     b"Content-Length: 3\r\n\r\nok\n"
 )
-
-
-@implementer(IHalfCloseableDescriptor)
-class HalfCloseable(StringTransport):
-    """A transport that can stop sending and still receive, as TCP can."""
-
-    half_closed = False
-
-    def loseWriteConnection(self) -> None:
-        """Note it."""
-        self.half_closed = True
-
-    def writeConnectionLost(self, reason: Any) -> None:
-        """Never called here."""
-
-    def readConnectionLost(self, reason: Any) -> None:
-        """Never called here."""
 
 
 class HealthTests(SynchronousTestCase):
