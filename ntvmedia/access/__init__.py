@@ -1,14 +1,36 @@
-"""Who may publish and play."""
+"""Who may publish and play, and the applications that say so."""
 
-from ntvmedia.access.applications import BUILT_IN, Application, ApplicationType
+from ntvmedia.access.applications import (
+    BUILT_IN,
+    FIELDS,
+    Application,
+    ApplicationType,
+    describe,
+    read_fields,
+)
 from ntvmedia.access.decision import Access, Action, Request, Verdict
+from ntvmedia.access.keys import keep_signing_key
+from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
+from ntvmedia.access.registry import Applications
 
 __all__ = [
     "BUILT_IN",
+    "FIELDS",
+    "OUTPUTS",
     "Access",
     "Action",
     "Application",
     "ApplicationType",
+    "Applications",
+    "BuiltIn",
+    "NameInUse",
+    "NoApplication",
     "Request",
     "Verdict",
+    "WrongField",
+    "describe",
+    "keep_signing_key",
+    "output_of",
+    "read_fields",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hmac
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +12,9 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from ntvmedia.access.applications import Application, ApplicationType
+from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.access.referers import is_allowed
+from ntvmedia.access.signing import problem_of
 from ntvmedia.interfaces import IAccess
 from ntvmedia.media import StreamKey
 
@@ -28,7 +33,7 @@ class Request:
     Attributes:
         action: What it wants to do.
         key: With which stream.
-        protocol: Such as "rtmp", "rtmps", "flv".
+        protocol: Such as "rtmp", "rtmps", "flv"; see `ntvmedia.access.outputs`.
         peer: Its address.
         query: The decoded query of the address.
         page_url: The page that holds the player, as far as the peer tells; else empty.
@@ -39,7 +44,8 @@ class Request:
     key: StreamKey
     protocol: str
     peer: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    # Passwords and signatures stand in it: no log shows it by accident (F-AC-03).
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     page_url: str = ""
     user_agent: str = ""
 
@@ -67,12 +73,24 @@ class Verdict:
 class Access:
     """Decide by the applications that there are.
 
+    The rules are asked in the order in which they stand here, and the first that refuses has the
+    word: the same on every protocol (B-AC-01).
+
     Args:
         applications: By name. Read at every decision, so that a change counts at once.
+        signing_key: What addresses are signed with; empty to refuse all that need a signature.
+        wall_clock: Returns the seconds since 1970.
     """
 
-    def __init__(self, applications: Mapping[str, Application]) -> None:
+    def __init__(
+        self,
+        applications: Mapping[str, Application],
+        signing_key: bytes = b"",
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._applications = applications
+        self._signing_key = signing_key
+        self._wall_clock = wall_clock
 
     def decide(self, request: Request) -> Deferred[Verdict]:
         return succeed(self._verdict(request))
@@ -83,4 +101,37 @@ class Access:
             return Verdict(False, f'there is no application "{request.key.application}"')
         if not application.enabled:
             return Verdict(False, f'application "{application.name}" is disabled')
+        if request.action is Action.PUBLISH:
+            reason = _publishing_refused(application, request)
+        else:
+            reason = self._playing_refused(application, request)
+        if reason:
+            return Verdict(False, reason)
         return Verdict(True, audio_only=application.type is ApplicationType.AUDIO)
+
+    def _playing_refused(self, application: Application, request: Request) -> str:
+        output = output_of(request.protocol)
+        if output in OUTPUTS and output not in application.outputs:
+            return f'application "{application.name}" has no output "{output}"'
+        if application.referers:
+            if not request.page_url:
+                if not application.allow_empty_referer:
+                    return "the page that plays is not named"
+            elif not is_allowed(request.page_url, application.referers):
+                return "the page that plays is none of those allowed"
+        if application.signed:
+            if not self._signing_key:
+                return "there is no key to check signatures with"
+            return problem_of(self._signing_key, request.key, request.query, self._wall_clock())
+        return ""
+
+
+def _publishing_refused(application: Application, request: Request) -> str:
+    password = application.publish_password
+    # One answer for a password that is missing, wrong or nearly right.
+    if password and not hmac.compare_digest(
+        password.encode("utf-8", "surrogatepass"),
+        request.query.get("password", "").encode("utf-8", "surrogatepass"),
+    ):
+        return "the publish password is missing or wrong"
+    return ""

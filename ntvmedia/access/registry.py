@@ -1,0 +1,255 @@
+"""The applications that there are: in memory for every decision, in the database for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from unicodedata import normalize
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+
+from ntvmedia.access.applications import BUILT_IN, FIELDS, Application, read_fields
+from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
+from ntvmedia.events import ApplicationChanged, EventBus
+from ntvmedia.store import (
+    ApplicationRow,
+    Duplicate,
+    StoreError,
+    delete_application,
+    insert_application,
+    list_applications,
+    update_application,
+)
+
+_T = TypeVar("_T")
+
+_Change = Coroutine[Deferred[Any], Any, _T]
+
+# More than any name has, before it is composed.
+_MAX_NAME_LENGTH: Final = 1024
+
+
+class Database(Protocol):
+    """What is needed of an `ntvmedia.store.Store`."""
+
+    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
+        """Do some work in one transaction."""
+
+    def run_now(self, work: Callable[[Any], _T]) -> _T:
+        """Do the same, and wait for it."""
+
+
+class Times(NamedTuple):
+    """When an application was made and last changed, in seconds since 1970."""
+
+    created_at: float
+    updated_at: float
+
+
+class Applications(Mapping[str, Application]):
+    """All applications by name. Empty before `load`: who asks is refused (F-AC-10).
+
+    Memory changes after the database has committed, and only then; changes follow one another, in
+    the order in which they were asked for. Used from the reactor thread only.
+
+    Args:
+        store: The database.
+        events: Told of each change.
+        wall_clock: Returns the seconds since 1970.
+    """
+
+    _log = Logger()
+
+    def __init__(self, store: Database, events: EventBus, wall_clock: Callable[[], float]) -> None:
+        self._store = store
+        self._events = events
+        self._wall_clock = wall_clock
+        self._applications: dict[str, Application] = {}
+        self._times: dict[str, Times] = {}
+        self._turns = DeferredLock()
+
+    def __getitem__(self, name: str) -> Application:
+        return self._applications[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._applications)
+
+    def __len__(self) -> int:
+        return len(self._applications)
+
+    def find(self, name: str) -> Application:
+        """Return the application of a name that somebody typed.
+
+        Raises:
+            NoApplication: There is none.
+        """
+        application = self._applications.get(normalize("NFC", name[:_MAX_NAME_LENGTH]))
+        if application is None:
+            raise NoApplication(f"there is no application {_quoted(name)}")
+        return application
+
+    def times(self, name: str) -> Times:
+        """Return when an application was made and changed.
+
+        Raises:
+            KeyError: There is none of this name.
+        """
+        return self._times[name]
+
+    def load(self) -> None:
+        """Read all from the database, instead of what is here; blocking, at the start.
+
+        One that this program does not understand is left out, and so refuses everybody.
+
+        Raises:
+            StoreError: The database cannot be read. What is here stays.
+        """
+        rows = self._store.run_now(list_applications)
+        self._applications, self._times = {}, {}
+        for row in rows:
+            try:
+                self._keep(row, _application_of(row))
+            except WrongField as error:
+                self._log.error(
+                    "application {name} is not served: {error}", name=ascii(row.name), error=error
+                )
+
+    def add(self, name: str, fields: Mapping[str, object]) -> Deferred[Application]:
+        """Make an application.
+
+        Args:
+            name: The new name.
+            fields: Values for the others, as for `read_fields`; defaults for the rest.
+
+        Returns:
+            Fires with it when it is in the database and here. Fails with `WrongField`,
+            `NameInUse`, or `StoreError`: nothing has changed then. Cancelling it leaves the
+            change alone.
+        """
+        return self._in_turn(partial(self._add, name, dict(fields)))
+
+    def change(self, name: str, fields: Mapping[str, object]) -> Deferred[Application]:
+        """Give an application other values, a new "name" too.
+
+        Args:
+            name: Its name so far.
+            fields: What changes, as for `read_fields`.
+
+        Returns:
+            As for `add`; also fails with `NoApplication` and `BuiltIn`.
+        """
+        return self._in_turn(partial(self._change, name, dict(fields)))
+
+    def remove(self, name: str) -> Deferred[None]:
+        """Delete an application.
+
+        Returns:
+            Fires when it is gone. Fails with `NoApplication`, `BuiltIn` or `StoreError`.
+        """
+        return self._in_turn(partial(self._remove, name))
+
+    def _in_turn(self, work: Callable[[], _Change[_T]]) -> Deferred[_T]:
+        # What the caller is given is not the change itself: a client that hangs up cancels the
+        # one, and must not leave the other half done, in the database and not here.
+        answer: Deferred[_T] = Deferred()
+        self._turns.run(work).chainDeferred(answer)
+        return answer
+
+    async def _add(self, name: str, raw: dict[str, object]) -> Application:
+        if "name" in raw:
+            raise WrongField("given twice", "name")
+        application = Application(**read_fields({"name": name, **raw}))
+        if application.name in self._applications:
+            raise _in_use(application.name)
+        now = self._wall_clock()
+        row = _row_of(application, Times(now, now))
+        await self._save(application, lambda connection: insert_application(connection, row))
+        self._keep(row, application)
+        self._log.info("application {name} was added", name=application.name)
+        self._events.emit(ApplicationChanged(application.name, application.name))
+        return application
+
+    async def _change(self, name: str, raw: dict[str, object]) -> Application:
+        before = self.find(name)
+        name = before.name
+        application = replace(before, **read_fields(raw))
+        if name in BUILT_IN:
+            for what in ("name", "type"):
+                if getattr(application, what) != getattr(before, what):
+                    raise BuiltIn(f'application "{name}" is built in: its {what} stays')
+        if application == before:
+            return before
+        if application.name != name and application.name in self._applications:
+            raise _in_use(application.name)
+        times = self._times[name]
+        # The clock may have been set back; no change is older than the application.
+        row = _row_of(application, Times(times[0], max(times[0], self._wall_clock())))
+        if not await self._save(
+            application, lambda connection: update_application(connection, name, row)
+        ):
+            raise _lost(name)
+        del self._applications[name], self._times[name]
+        self._keep(row, application)
+        changed = [what for what in FIELDS if getattr(application, what) != getattr(before, what)]
+        # What a password was changed to is nobody's business; that it was, is.
+        self._log.info("application {name} was changed: {changed}", name=name, changed=changed)
+        self._events.emit(ApplicationChanged(name, application.name))
+        return application
+
+    async def _remove(self, name: str) -> None:
+        application = self.find(name)
+        name = application.name
+        if name in BUILT_IN:
+            raise BuiltIn(f'application "{name}" is built in: it can be disabled, not deleted')
+        if not await self._save(
+            application, lambda connection: delete_application(connection, name)
+        ):
+            raise _lost(name)
+        del self._applications[name], self._times[name]
+        self._log.info("application {name} was deleted", name=name)
+        self._events.emit(ApplicationChanged(name, None))
+
+    async def _save(self, application: Application, work: Callable[[Any], _T]) -> _T:
+        try:
+            return await self._store.run(work)
+        except Duplicate:
+            raise _in_use(application.name) from None
+        except StoreError as error:
+            self._log.error(
+                "the change of application {name} is not saved: {error}",
+                name=application.name,
+                error=error,
+            )
+            raise
+
+    def _keep(self, row: ApplicationRow, application: Application) -> None:
+        self._applications[application.name] = application
+        self._times[application.name] = Times(row.created_at, row.updated_at)
+
+
+def _application_of(row: ApplicationRow) -> Application:
+    values = asdict(row)
+    return Application(**read_fields({name: values[name] for name in FIELDS}))
+
+
+def _row_of(application: Application, times: Times) -> ApplicationRow:
+    values = asdict(application)
+    # The store keeps primitive values.
+    values["type"] = application.type.value
+    return ApplicationRow(**values, **times._asdict())
+
+
+def _in_use(name: str) -> NameInUse:
+    return NameInUse(f"there is an application {_quoted(name)} already")
+
+
+def _lost(name: str) -> StoreError:
+    return StoreError(f"the database has no application {_quoted(name)} any more")
+
+
+def _quoted(name: str) -> str:
+    shown = name[:60]
+    return f'"{shown}"' if shown.isprintable() else ascii(shown)

@@ -1,0 +1,407 @@
+"""Tests of ntvmedia.access.registry: the applications in memory and in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from ntvmedia.access import (
+    BUILT_IN,
+    FIELDS,
+    Access,
+    Action,
+    Application,
+    Applications,
+    ApplicationType,
+    BuiltIn,
+    NameInUse,
+    NoApplication,
+    Request,
+    WrongField,
+)
+from ntvmedia.events import ApplicationChanged, EventBus
+from ntvmedia.media import StreamKey
+from ntvmedia.store import ApplicationRow, Store, StoreError, list_applications, update_application
+
+SECRET = "s3cret-of-the-studio"
+
+
+class SlowStore:
+    """A real SQLite database whose transactions happen when the test says so.
+
+    Attributes:
+        problem: What the next transactions fail with, after they were undone.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._store = Store(None, "", data)
+        self._store.open()
+        self._waiting: list[tuple[Callable[[Any], Any], Deferred[Any]]] = []
+        self.at_once = True
+        self.problem: Exception | None = None
+
+    def run(self, work: Callable[[Any], Any]) -> Deferred[Any]:
+        """Put the work in the queue."""
+        answer: Deferred[Any] = Deferred()
+        self._waiting.append((work, answer))
+        if self.at_once:
+            self.step()
+        return answer
+
+    def run_now(self, work: Callable[[Any], Any]) -> Any:
+        """Do it."""
+        if self.problem is not None:
+            raise self.problem
+        return self._store.run_now(work)
+
+    @property
+    def waiting(self) -> int:
+        """How many transactions have not begun."""
+        return len(self._waiting)
+
+    def step(self) -> None:
+        """Do the oldest transaction."""
+        work, answer = self._waiting.pop(0)
+        try:
+            result = self.run_now(work)
+        except Exception:
+            if not answer.called:
+                answer.errback(Failure())
+        else:
+            if not answer.called:
+                answer.callback(result)
+
+    def rows(self) -> dict[str, ApplicationRow]:
+        """Return what the database has."""
+        return {row.name: row for row in self._store.run_now(list_applications)}
+
+
+class ApplicationsTests(SynchronousTestCase):
+    """Adding, changing, removing."""
+
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.store = SlowStore(Path(folder.name))
+        self.bus = EventBus()
+        self.heard: list[tuple[str, str | None]] = []
+        self.now = 1000.0
+        self.bus.subscribe(
+            ApplicationChanged, lambda event: self.heard.append((event.name, event.after))
+        )
+        self.logged: list[str] = []
+        observer: Any = self.log
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.applications = self.make()
+
+    def log(self, event: LogEvent) -> None:
+        """Keep what is logged."""
+        self.logged.append(formatEvent(event))
+
+    def make(self) -> Applications:
+        """Return what a server that starts now has."""
+        applications = Applications(self.store, self.bus, lambda: self.now)
+        applications.load()
+        return applications
+
+    def add(self, name: str, **fields: object) -> Application:
+        """Add one, which must succeed."""
+        added: Application = self.successResultOf(self.applications.add(name, fields))
+        return added
+
+    def refused(self, changing: Deferred[Any], kind: type[Exception]) -> str:
+        """Return why a change was refused; nothing happened."""
+        before, rows = dict(self.applications), self.store.rows()
+        self.assertEqual(self.heard, [])
+        text = str(self.failureResultOf(changing, kind).value)
+        self.assertEqual((dict(self.applications), self.store.rows()), (before, rows))
+        self.assertEqual(self.heard, [])
+        return text
+
+    def test_default_deny(self) -> None:
+        """F-AC-10: before anything was read, nothing is accepted."""
+        empty = Applications(self.store, self.bus, lambda: self.now)
+        self.assertEqual((len(empty), list(empty)), (0, []))
+        access = Access(empty, b"k" * 32, lambda: self.now)
+        for name in BUILT_IN:
+            for action in Action:
+                request = Request(action, StreamKey(name, "x"), "rtmp", "192.0.2.1:5")
+                self.assertFalse(self.successResultOf(access.decide(request)).allowed)
+
+    def test_unreadable(self) -> None:
+        """F-AC-10: a database that cannot be read at the start fails it, and opens no door."""
+        self.store.problem = StoreError("the database file is broken")
+        empty = Applications(self.store, self.bus, lambda: self.now)
+        with self.assertRaises(StoreError):
+            empty.load()
+        self.assertEqual(dict(empty), {})
+
+    def test_fresh(self) -> None:
+        """P-202: a fresh database has the four, with the values that the code documents."""
+        self.assertEqual(dict(self.applications), BUILT_IN)
+
+    def test_mapping(self) -> None:
+        """Everything else sees a mapping."""
+        self.assertIsInstance(self.applications, Mapping)
+        self.assertEqual(self.applications["tv"].type, ApplicationType.TIME_SHIFT)
+        self.assertIsNone(self.applications.get("none"))
+        self.assertEqual(len(self.applications), 4)
+
+    def test_every_field_is_kept(self) -> None:
+        """Every field is the same after a restart, a password with odd characters too."""
+        fields: dict[str, object] = {
+            "type": "audio",
+            "enabled": False,
+            "outputs": ["hls", "rtmp"],
+            "publish_password": "é'\"; DROP TABLE\\x &?=%20",
+            "referers": ["Example.org", "例子.cn"],
+            "allow_empty_referer": False,
+            "signed": True,
+            "hls_segment_seconds": 4,
+            "hls_segment_count": 5,
+            "hls_always": True,
+            "hls_sessions": False,
+            "hls_end_list": True,
+        }
+        self.assertEqual(set(FIELDS) - set(fields), {"name", "recording", "encrypted"})
+        added = self.add("studio", **fields)
+        self.assertEqual(added.outputs, ("rtmp", "hls"))
+        self.assertEqual(added.referers, ("example.org", "xn--fsqu00a.cn"))
+        self.assertEqual(added.hls_segment_seconds, 4.0)
+        self.assertEqual(self.applications["studio"], added)
+        self.assertEqual(self.make()["studio"], added)
+        self.assertEqual(self.heard, [("studio", "studio")])
+
+    def test_times(self) -> None:
+        """When it was made stays; when it was changed does not, and is never before."""
+        self.add("a")
+        self.assertEqual(self.applications.times("a"), (1000.0, 1000.0))
+        for now, updated in ((2000.0, 2000.0), (500.0, 1000.0)):
+            self.now = now
+            enabled = not self.applications["a"].enabled
+            self.successResultOf(self.applications.change("a", {"enabled": enabled}))
+            self.assertEqual(self.applications.times("a"), (1000.0, updated))
+            self.assertEqual(self.make().times("a"), (1000.0, updated))
+
+    def test_change(self) -> None:
+        """What is given changes; all else stays."""
+        before = self.add("a", hls_segment_count=9, publish_password=SECRET)
+        self.heard.clear()
+        after = self.successResultOf(self.applications.change("a", {"enabled": False}))
+        self.assertEqual((after.enabled, after.hls_segment_count), (False, 9))
+        self.assertEqual(after.publish_password, SECRET)
+        self.assertNotEqual(after, before)
+        self.assertEqual(self.make()["a"], after)
+        self.assertEqual(self.heard, [("a", "a")])
+
+    def test_change_to_the_same(self) -> None:
+        """What changes nothing is no event, and no viewer is looked at."""
+        self.add("a")
+        self.heard.clear()
+        self.successResultOf(self.applications.change("a", {"enabled": True, "name": "a"}))
+        self.assertEqual(self.heard, [])
+
+    def test_rename(self) -> None:
+        """The old name is gone at once; the event has both."""
+        self.add("a", hls_segment_count=9)
+        self.heard.clear()
+        after = self.successResultOf(self.applications.change("a", {"name": "b"}))
+        self.assertEqual((after.name, after.hls_segment_count), ("b", 9))
+        for applications in (self.applications, self.make()):
+            self.assertNotIn("a", applications)
+            self.assertEqual(applications["b"], after)
+        self.assertEqual(self.heard, [("a", "b")])
+        with self.assertRaises(KeyError):
+            self.applications.times("a")
+
+    def test_remove(self) -> None:
+        """P-203: it is gone, for good."""
+        self.add("a")
+        self.heard.clear()
+        self.assertIsNone(self.successResultOf(self.applications.remove("a")))
+        self.assertNotIn("a", self.applications)
+        self.assertNotIn("a", self.make())
+        self.assertEqual(self.heard, [("a", None)])
+
+    def test_built_in(self) -> None:
+        """P-202: the four keep name and type and stay; all else of them may be edited."""
+        for name in BUILT_IN:
+            text = self.refused(self.applications.change(name, {"name": "x"}), BuiltIn)
+            self.assertEqual(text, f'application "{name}" is built in: its name stays')
+            self.refused(self.applications.remove(name), BuiltIn)
+            other = "vod" if name == "liveshow" else "live"
+            self.refused(self.applications.change(name, {"type": other}), BuiltIn)
+        for name in BUILT_IN:
+            same = {"name": name, "type": BUILT_IN[name].type.value, "enabled": False}
+            after = self.successResultOf(self.applications.change(name, same))
+            self.assertFalse(after.enabled)
+        self.assertFalse(any(application.enabled for application in self.make().values()))
+
+    def test_names(self) -> None:
+        """Names obey the rule for addresses (F-PA-01); those in use are refused."""
+        for name in (
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "mserver",
+            "Metrics",
+            "a\x00",
+            "a\r\nb",
+            "\ud800",
+        ):
+            text = self.refused(self.applications.add(name, {}), WrongField)
+            self.assertTrue(text.startswith("name: "), text)
+            self.assertTrue(text.isprintable(), text)
+            self.refused(self.applications.change("tv", {"name": name}), WrongField)
+        self.assertEqual(
+            self.refused(self.applications.add("tv", {}), NameInUse),
+            'there is an application "tv" already',
+        )
+        self.refused(self.applications.add("a", {"name": "b"}), WrongField)
+        self.add("a")
+        self.heard.clear()
+        self.refused(self.applications.change("a", {"name": "tv"}), NameInUse)
+
+    def test_composed(self) -> None:
+        """A name typed in another form of Unicode is the same name."""
+        self.add("Cafe\u0301")
+        self.assertEqual(self.applications.find("Caf\u00e9"), self.applications["Caf\u00e9"])
+        self.heard.clear()
+        self.refused(self.applications.add("Caf\u00e9", {}), NameInUse)
+        self.successResultOf(self.applications.change("Cafe\u0301", {"enabled": False}))
+        self.successResultOf(self.applications.remove("Cafe\u0301"))
+        self.assertEqual(self.make().keys(), BUILT_IN.keys())
+
+    def test_absent(self) -> None:
+        """What is not there is neither changed nor deleted; what was typed is shown safely."""
+        for name, shown in (("none", '"none"'), ("a\x1b[2J", "'a\\x1b[2J'"), ("x" * 9999, "xxx")):
+            self.assertIn(shown, self.refused(self.applications.change(name, {}), NoApplication))
+            self.assertIn(shown, self.refused(self.applications.remove(name), NoApplication))
+
+    def test_database_fails(self) -> None:
+        """A change that is not saved does not happen, is logged, and the next one is tried."""
+        self.add("a")
+        self.heard.clear()
+        self.store.problem = StoreError("the disk of the database is full")
+        fields = {"publish_password": SECRET}
+        for change in (
+            self.applications.add("b", fields),
+            self.applications.change("a", fields),
+            self.applications.remove("a"),
+        ):
+            self.assertEqual(
+                str(self.failureResultOf(change, StoreError).value),
+                "the disk of the database is full",
+            )
+        self.assertEqual(self.heard, [])
+        self.assertEqual(self.applications.keys(), {*BUILT_IN, "a"})
+        self.assertEqual(self.applications["a"].publish_password, "")
+        self.assertEqual(sum("not saved: the disk" in line for line in self.logged), 3)
+        self.store.problem = None
+        self.add("b")
+        self.assertEqual(self.make().keys(), {*BUILT_IN, "a", "b"})
+
+    def test_another_program(self) -> None:
+        """What another program did to the database is found out, not written over."""
+        other = self.make()
+        self.successResultOf(other.add("a", {"hls_segment_count": 3}))
+        self.heard.clear()
+        self.refused(self.applications.add("a", {}), NameInUse)
+        applications = self.make()
+        self.successResultOf(other.remove("a"))
+        for change in (applications.change("a", {"enabled": False}), applications.remove("a")):
+            text = str(self.failureResultOf(change, StoreError).value)
+            self.assertEqual(text, 'the database has no application "a" any more')
+
+    def test_one_after_the_other(self) -> None:
+        """Changes asked for at the same time happen in order, each on what the last one left."""
+        self.store.at_once = False
+        applications = self.applications
+        changes: list[Deferred[Any]] = [
+            applications.add("a", {"hls_segment_count": 3}),
+            applications.add("a", {"hls_segment_count": 4}),
+            applications.change("a", {"name": "b"}),
+            applications.change("b", {"enabled": False}),
+            applications.remove("a"),
+        ]
+        self.assertEqual((self.store.waiting, len(applications)), (1, 4))
+        while self.store.waiting:
+            self.assertEqual(self.store.waiting, 1)
+            self.store.step()
+            self.assertEqual(set(applications), set(self.store.rows()))
+        self.successResultOf(changes[0])
+        self.failureResultOf(changes[1], NameInUse)
+        self.successResultOf(changes[2])
+        self.successResultOf(changes[3])
+        self.failureResultOf(changes[4], NoApplication)
+        self.assertEqual(self.heard, [("a", "a"), ("a", "b"), ("b", "b")])
+        self.assertEqual(applications["b"], Application("b", hls_segment_count=3, enabled=False))
+
+    def test_flood(self) -> None:
+        """G-RS-15: hundreds of changes at once leave memory and database the same."""
+        self.store.at_once = False
+        changes = [
+            self.applications.change("tv", {"hls_segment_count": 3 + number % 28})
+            for number in range(500)
+        ]
+        while self.store.waiting:
+            self.store.step()
+        for change in changes:
+            self.successResultOf(change)
+        last = self.applications["tv"].hls_segment_count
+        self.assertEqual(last, 3 + 499 % 28)
+        self.assertEqual(self.store.rows()["tv"].hls_segment_count, last)
+
+    def test_client_hangs_up(self) -> None:
+        """Who asked may leave: what was begun is finished, in the database and in memory."""
+        self.store.at_once = False
+        adding = self.applications.add("a", {})
+        waiting = self.applications.add("b", {})
+        adding.cancel()
+        waiting.cancel()
+        self.failureResultOf(adding, CancelledError)
+        self.failureResultOf(waiting, CancelledError)
+        while self.store.waiting:
+            self.store.step()
+        self.assertEqual(set(self.applications), set(self.store.rows()))
+        self.assertIn("a", self.applications)
+        self.add_next()
+
+    def add_next(self) -> None:
+        """Another change has its turn."""
+        adding = self.applications.add("next", {})
+        self.store.step()
+        self.successResultOf(adding)
+
+    def test_not_understood(self) -> None:
+        """A row that this program cannot have written is left out: its streams are refused."""
+        self.add("a")
+        row = self.store.rows()["a"]
+        bad = ApplicationRow(**{**row.__dict__, "type": "hologram"})
+        self.store.run_now(lambda connection: update(connection, bad))
+        self.assertEqual(self.make().keys(), BUILT_IN.keys())
+        self.assertIn("application 'a' is not served: type: expected", self.logged[-1])
+
+    def test_no_secret_in_the_log(self) -> None:
+        """F-AC-03: a change of the password is logged, never the password."""
+        self.add("a", publish_password=SECRET)
+        self.successResultOf(self.applications.change("a", {"publish_password": SECRET + "2"}))
+        self.failureResultOf(self.applications.change("a", {"publish_password": SECRET * 99}))
+        self.assertIn("application a was changed: ['publish_password']", self.logged)
+        self.assertNotIn(SECRET, "\n".join(self.logged))
+        self.assertNotIn(SECRET, repr(self.applications["a"]))
+
+
+def update(connection: Any, row: ApplicationRow) -> None:
+    """Write a row over that of its name."""
+    assert update_application(connection, row.name, row)
