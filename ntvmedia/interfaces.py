@@ -163,6 +163,7 @@ class IExchange(Interface):
         Else empty.
         """
     )
+    target = Attribute("Path and query as sent: text of ASCII characters.")
     headers = Attribute("Mapping of lower-case names to values, both text.")
     http_version = Attribute('Text: "1.0" or "1.1".')
     peer = Attribute('The client\'s address as text, "192.0.2.1:50000" or "[2001:db8::1]:50000".')

@@ -333,8 +333,13 @@ class Stream:
         video = self._video
         return video.longest_interval / video.track.clock_rate if video is not None else 0.0
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be played: its tracks are known, and it is not over."""
+        return self.state in (StreamState.LIVE, StreamState.WAITING)
+
     def _check_ready(self) -> None:
-        if self.state in (StreamState.ENDED, StreamState.ANALYZING):
+        if not self.is_ready:
             raise NotFound(f"{self.key} is not there")
 
     # Once a second

@@ -90,6 +90,11 @@ class Exchange:
         return self._headers
 
     @property
+    def target(self) -> str:
+        """What was asked for, as sent."""
+        return self._head.target.decode("ascii")
+
+    @property
     def peer(self) -> str:
         """The client's address and port."""
         return self._connection.peer

@@ -1,0 +1,1 @@
+"""HLS: the output `.m3u8`, and all that its playlists name."""

@@ -1,0 +1,268 @@
+"""Answers requests for HLS that are not answered from memory: the first of each viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ntvmedia.access import Action, Request
+from ntvmedia.codecs.description import describe
+from ntvmedia.endpoints.http import answers
+from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
+from ntvmedia.endpoints.http.hls.playlist import Playlist
+from ntvmedia.endpoints.http.hls.renditions import rendition_name, rendition_options
+from ntvmedia.endpoints.http.hls.segmenter import carried
+from ntvmedia.endpoints.http.hls.sessions import SESSION_BYTES, Session, session_name
+from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME
+from ntvmedia.errors import Refused, UsageError
+from ntvmedia.formats import m3u8
+from ntvmedia.hub.refusals import HubFull, NotFound
+from ntvmedia.interfaces import IExchange, IHost
+from ntvmedia.media import MediaKind, Track
+
+# A playlist of one viewer: nobody else may be given it.
+_PERSONAL: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "no-store"}
+_REFUSED: Final = {"Content-Type": answers.PLAIN, "Cache-Control": "no-store"}
+
+# Of a stream whose bit rate is not yet known, in bits a second.
+_ASSUMED_VIDEO: Final = 2_000_000
+_ASSUMED_AUDIO: Final = 160_000
+
+# MPEG-TS adds a few percent, and a segment may be larger than those before.
+_MARGIN: Final = 1.25
+
+
+class Denied(Refused):
+    """The session, or the address, may not have it: status 403."""
+
+
+class _Place(NamedTuple):
+    """What an address below a stream names."""
+
+    session: str
+    rendition: str
+    name: bytes
+
+
+class HLSHandler:
+    """Answers requests.
+
+    Args:
+        host: Asked for access, and for streams.
+        outputs: What there is.
+    """
+
+    _log = Logger()
+
+    def __init__(self, host: IHost, outputs: HLSOutputs) -> None:
+        self._host: Any = host
+        self._outputs = outputs
+
+    def __call__(self, exchange: IExchange) -> None:
+        """Answer one request, now or when there is a segment."""
+        answering = Deferred.fromCoroutine(
+            self._file(exchange) if exchange.below else self._multivariant(exchange)
+        )
+        exchange.on_closed(answering.cancel)
+        answering.addErrback(self._failed, exchange)
+
+    # The playlist that each viewer asks for first
+
+    async def _multivariant(self, exchange: Any) -> None:
+        host, outputs = self._host, self._outputs
+        request = Request(
+            action=Action.PLAY,
+            key=exchange.address.key,
+            protocol=PROTOCOL,
+            peer=exchange.peer,
+            query=exchange.address.query,
+            page_url=exchange.headers.get("referer", ""),
+            user_agent=exchange.headers.get("user-agent", ""),
+        )
+        verdict = await host.access.decide(request)
+        if not verdict.allowed:
+            raise Denied(verdict.reason)
+        key = verdict.rename or request.key
+        if exchange.method == "HEAD":
+            # Nobody watches, so nobody waits, and nothing is made.
+            stream = host.hub.streams.get(key)
+            if stream is None or not stream.is_ready:
+                raise NotFound(f"{key} is not published")
+            rendition = rendition_name(request.query, stream.tracks)
+            name = session_name(bytes(SESSION_BYTES))
+            exchange.respond(200, _PERSONAL, self._variants(stream, request, name, rendition))
+            return
+        stream = await host.hub.wait_for(key)
+        rendition = rendition_name(request.query, stream.tracks)
+        self._playlist(stream, rendition)
+        name = ""
+        if outputs.has_sessions(request.key.application):
+            session = outputs.new_session(request, key, rendition)
+            outputs.decided(session, verdict)
+            name = session.name
+        exchange.respond(200, _PERSONAL, self._variants(stream, request, name, rendition))
+
+    def _variants(self, stream: Any, request: Request, session: str, rendition: str) -> bytes:
+        options = rendition_options(rendition) or {}
+        tracks = carried(stream.tracks, options)
+        if not tracks:
+            codecs = ", ".join(sorted({x.codec.value for x in stream.tracks}))
+            raise NotFound(
+                f"HLS with MPEG-TS segments carries none of the stream's codecs: {codecs}"
+            )
+        playlist = self._outputs.playlists.get((stream.key, rendition))
+        peak = playlist.window.peak_bitrate if playlist is not None else 0.0
+        variant = m3u8.Variant(
+            f"{request.key.stream}/~{session}/{rendition}/{PLAYLIST_NAME.decode('ascii')}",
+            round(max(peak, _expected_bitrate(stream, tracks)) * _MARGIN),
+            [described for x in tracks if (described := describe(x).codec_string)],
+        )
+        video = next((x for x in tracks if x.kind is MediaKind.VIDEO), None)
+        if video is not None:
+            seen = describe(video)
+            variant = variant._replace(
+                width=seen.width,
+                height=seen.height,
+                frame_rate=seen.frame_rate or stream.frame_rate,
+            )
+        return m3u8.multivariant_playlist([variant])
+
+    # Playlists and segments
+
+    async def _file(self, exchange: Any) -> None:
+        outputs = self._outputs
+        place = _place(exchange.below)
+        if place.session:
+            session = outputs.sessions.get(place.session)
+            if (
+                session is None
+                or session.request.key != exchange.address.key
+                or session.rendition != place.rendition
+            ):
+                raise NotFound("there is no such session: ask for the stream's .m3u8 again")
+            await self._check(session)
+            key = session.key
+        else:
+            session = None
+            key = exchange.address.key
+            self._check_open(key.application)
+        playlist = self._find(key, place.rendition)
+        now = self._host.reactor.seconds()
+        playlist.seen = now
+        if session is not None:
+            session.seen = now
+        stream = self._host.hub.streams.get(key)
+        if stream is not None and stream.is_ready:
+            if place.name == PLAYLIST_NAME:
+                # Asked for by a player that waits: it watches, whatever there is yet.
+                if session is not None:
+                    outputs.join(session, stream, playlist)
+                if not playlist.is_running:
+                    playlist.run(stream)
+                await playlist.ready()
+        elif PLAYLIST_NAME not in playlist.files:
+            raise NotFound(f"{key} is not published")
+        if session is not None and session.refused:
+            raise Denied(session.refused)
+        file = playlist.files.get(place.name)
+        if file is None:
+            raise NotFound("there is no such segment, or it is no longer kept")
+        folder = exchange.target.partition("?")[0].rpartition("/")[0]
+        outputs.remember(folder.encode("ascii"), session, playlist)
+        if session is not None and session.viewer is not None:
+            session.viewer.sent_bytes += len(file.body)
+        exchange.respond(200, _fields(file.fields, ranged=place.name != PLAYLIST_NAME), file.body)
+
+    async def _check(self, session: Session) -> None:
+        """Ask for a decision where the last does not hold any more."""
+        if session.refused:
+            raise Denied(session.refused)
+        now = self._host.reactor.seconds()
+        watches = session.viewer is not None
+        # One who comes back after a while is asked like one who comes.
+        stale = session.used and not watches
+        if session.decided_at is None or stale or now >= session.valid_until:
+            self._outputs.decided(session, await self._host.access.decide(session.request))
+            if session.refused:
+                raise Denied(session.refused)
+
+    def _check_open(self, application: str) -> None:
+        """Refuse an address without a session where viewers have one."""
+        found = self._host.applications.get(application)
+        if found is None or not found.enabled or PROTOCOL not in found.outputs:
+            raise Denied(f'application "{application}" does not serve HLS')
+        if self._outputs.has_sessions(application):
+            raise Denied("this address has no session: ask for the stream's .m3u8")
+
+    def _find(self, key: Any, rendition: str) -> Playlist:
+        found = self._outputs.playlists.get((key, rendition))
+        if found is not None:
+            return found
+        stream = self._host.hub.streams.get(key)
+        options = rendition_options(rendition)
+        if stream is None or not stream.is_ready or options is None:
+            raise NotFound(f"{key} is not published")
+        number = options.get("audio", "0")
+        if number != "0" and not any(str(x.number) == number for x in stream.tracks):
+            raise NotFound("there is no such track")
+        return self._playlist(stream, rendition)
+
+    def _playlist(self, stream: Any, rendition: str) -> Playlist:
+        """Have segments made, so that they are there when the player asks for them."""
+        options = rendition_options(rendition)
+        assert options is not None
+        playlist = self._outputs.playlist(stream.key, rendition, options)
+        playlist.seen = self._host.reactor.seconds()
+        playlist.run(stream)
+        return playlist
+
+    # Errors
+
+    def _failed(self, failure: Failure, exchange: Any) -> None:
+        error = failure.value
+        if failure.check(CancelledError):
+            return
+        if isinstance(error, Refused):
+            status = 503 if isinstance(error, HubFull) else 404
+            if isinstance(error, Denied):
+                status = 403
+            self._log.info(
+                "{peer}: {key} refused: {reason}",
+                peer=exchange.peer,
+                key=exchange.address.key,
+                reason=str(error),
+            )
+            exchange.respond(status, _REFUSED, answers.reason_body(status, str(error)))
+            return
+        self._log.failure("answering {key} failed", failure, key=exchange.address.key)
+        try:
+            exchange.respond(500, _REFUSED, answers.reason_body(500, "an error in the server"))
+        except UsageError:  # too late for that
+            exchange.outlet.abort()
+
+
+def _place(below: str) -> _Place:
+    """Read "~SESSION/RENDITION/NAME"."""
+    parts = below.split("/")
+    if len(parts) != 3 or not below.isascii():
+        raise NotFound("there is nothing of this name")
+    session = parts[0].removeprefix("~").removeprefix("%7E").removeprefix("%7e")
+    return _Place(session, parts[1], parts[2].encode("ascii"))
+
+
+def _fields(text: str, *, ranged: bool) -> Mapping[str, str]:
+    fields = dict(line.split(": ", 1) for line in text.splitlines())
+    if ranged:
+        fields["Accept-Ranges"] = "bytes"
+    return fields
+
+
+def _expected_bitrate(stream: Any, tracks: list[Track]) -> float:
+    """Guess the bits a second of a stream that was not measured long enough."""
+    if stream.bitrate:
+        return float(stream.bitrate)
+    return sum(_ASSUMED_VIDEO if x.kind is MediaKind.VIDEO else _ASSUMED_AUDIO for x in tracks)

@@ -1,0 +1,289 @@
+"""One media playlist of one stream: made while somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ntvmedia.access import Application
+from ntvmedia.endpoints.http.hls.segmenter import CLOCK_RATE, Cut, Segmenter
+from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, File, Window
+from ntvmedia.hub.refusals import NotFound
+from ntvmedia.media import Packet, StreamKey, Track
+
+# What a stalled stream's list is told after this many target durations; the RFC allows 1.5
+# (RFC 8216bis section 6.2.1).
+GAP_TARGETS: Final = 1.4
+
+# Of a list that nobody asks for: when it is no longer made, in target durations and seconds.
+IDLE_TARGETS: Final = 2
+IDLE_SECONDS: Final = 10.0
+
+# How long the list of a stream that is over may still be had.
+KEPT_SECONDS: Final = 60.0
+
+_log = Logger()
+
+
+class Playlist:
+    """A media playlist, and the sink that takes its stream's packets while it is wanted.
+
+    Args:
+        reactor: Its clock is monotonic.
+        key: The stream.
+        options: Which tracks, as of `ntvmedia.hub.rendition.select_tracks`.
+        application: Asked for what the operator wants.
+        window: Empty.
+
+    Attributes:
+        key: The stream.
+        files: What can be fetched now, by name.
+        seen: Monotonic seconds of the last request; to be kept by who answers.
+        sent_bytes: What those without a session were sent.
+        sessions: How many sessions watch it.
+        ended_at: Monotonic seconds when the stream ended, or None while there is one.
+        segmenter: What makes the segments.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        key: StreamKey,
+        options: Mapping[str, str],
+        application: Callable[[], Application],
+        window: Window,
+    ) -> None:
+        self.key = key
+        self.files: Mapping[bytes, File] = window.files
+        self.seen = reactor.seconds()
+        self.sent_bytes = 0
+        self.sessions = 0
+        self.ended_at: float | None = None
+        self.segmenter = Segmenter(
+            options, self._cut, lambda: self._application().hls_segment_seconds, self._longest_group
+        )
+        self.window = window
+        self._reactor = reactor
+        self._application = application
+        self._stream: Any = None
+        self._discontinuity = False
+        self._warned = False
+        self._packet_at = 0.0
+        self._timer: IDelayedCall | None = None
+        self._waiters: list[Deferred[None]] = []
+
+    @property
+    def is_running(self) -> bool:
+        """Whether segments are made."""
+        return self._stream is not None
+
+    @property
+    def idle_seconds(self) -> float:
+        """After how much time without a request nobody watches any more."""
+        return max(IDLE_SECONDS, IDLE_TARGETS * self.segmenter.target_duration)
+
+    def run(self, stream: Any) -> None:
+        """Make segments of a stream. Idempotent.
+
+        Args:
+            stream: A `ntvmedia.hub.stream.Stream` of this key.
+
+        Raises:
+            NotFound: It is over, or not ready.
+        """
+        if self._stream is stream:
+            return
+        self._stream = stream
+        self.ended_at = None
+        self.window.ended = False
+        try:
+            stream.attach(self)
+        except BaseException:
+            self._stream = None
+            raise
+        if stream.publication is None:
+            self.publisher_lost()
+        self._set_timer()
+
+    def rest(self) -> None:
+        """Make no more segments, and let go of those that there are, till `run`."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.detach(self)
+        self._cancel_timer()
+        self._discontinuity = True
+        self.segmenter.forget()
+        self.window.clear()
+        self._answer_waiters(NotFound(f"{self.key} is not published"))
+
+    def ready(self) -> Deferred[None]:
+        """Wait for the first segment.
+
+        Returns:
+            Fires when there is a playlist. Fails with `NotFound` when the stream ends before, or
+            has nothing that can be cut. May be cancelled.
+        """
+        if PLAYLIST_NAME in self.files:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred(self._forget_waiter)
+        self._waiters.append(waiter)
+        return waiter
+
+    def look(self, now: float) -> None:
+        """Stop when nobody asks any more, and let go of old segments. About every second."""
+        self.window.purge(now)
+        if (
+            self._stream is not None
+            and not self.sessions
+            and not self._waiters
+            and now - self.seen > self.idle_seconds
+            and not self._application().hls_always
+        ):
+            _log.debug("{key}: no segments, since nobody asks for them", key=self.key)
+            self.rest()
+
+    # What the stream calls
+
+    def start(
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]
+    ) -> None:
+        self.segmenter.choose(tracks)
+        for packet in backlog:
+            self.segmenter.packet(packet)
+        self._packet_at = self._reactor.seconds()
+
+    def packet(self, packet: Packet) -> None:
+        self.segmenter.packet(packet)
+
+    def batch_ended(self) -> None:
+        self._packet_at = self._reactor.seconds()
+
+    def tracks_changed(
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
+    ) -> None:
+        if self.segmenter.choose(tracks):
+            self._discontinuity = True
+
+    def metadata_changed(self, metadata: Mapping[str, object]) -> None:
+        pass  # segments carry none
+
+    def publisher_lost(self) -> None:
+        self.segmenter.finish()
+        self._discontinuity = True
+
+    def end(self) -> None:
+        self.segmenter.finish()
+        self._over()
+        if self._application().hls_end_list:
+            self.window.end()
+
+    def stop(self) -> None:
+        self._over()
+
+    def _over(self) -> None:
+        self._stream = None
+        self._discontinuity = True
+        self.ended_at = self._reactor.seconds()
+        self._cancel_timer()
+        self._answer_waiters(NotFound(f"{self.key} is not published"))
+
+    # Segments
+
+    def _cut(self, cut: Cut) -> None:
+        if not cut.at_keyframe and not self._warned:
+            self._warned = True
+            _log.warn(
+                "{key}: HLS segments were cut without a keyframe: let the encoder send one every "
+                "{seconds} seconds",
+                key=self.key,
+                seconds=self.segmenter.target_duration,
+            )
+        # Where there was never a segment there is nothing to be different from.
+        discontinuity = self.window.begun and (self._discontinuity or not cut.follows)
+        self._discontinuity = False
+        stream = self._stream
+        epoch = stream.epoch if stream is not None else None
+        wall = epoch.wall_time(cut.start, CLOCK_RATE) if epoch is not None else 0.0
+        self._add(
+            cut.body,
+            duration=cut.duration / CLOCK_RATE,
+            wall_seconds=wall,
+            discontinuity=discontinuity,
+            gap=False,
+        )
+        self._answer_waiters(None)
+
+    def _add(self, body: bytes, **fields: Any) -> None:
+        self.window.add(
+            body,
+            target_duration=self.segmenter.target_duration,
+            count=self._application().hls_segment_count,
+            now=self._reactor.seconds(),
+            **fields,
+        )
+        self._set_timer()
+
+    def _longest_group(self) -> float:
+        stream = self._stream
+        return 0.0 if stream is None else float(stream.longest_keyframe_interval)
+
+    # Gaps
+
+    def _set_timer(self) -> None:
+        self._cancel_timer()
+        if self._stream is not None and self.segmenter.target_duration:
+            wait = GAP_TARGETS * self.segmenter.target_duration
+            self._timer = self._reactor.callLater(wait, self._overdue)
+
+    def _overdue(self) -> None:
+        """Nothing was listed for long: list what there is, or that there is nothing."""
+        self._timer = None
+        target = self.segmenter.target_duration
+        silence = self._reactor.seconds() - self._packet_at
+        if self.segmenter.is_open and silence < target / 2:
+            # It comes late, as with a target of a second: its end is near.
+            self._timer = self._reactor.callLater(target / 4, self._overdue)
+            return
+        if self.segmenter.is_open:
+            self.segmenter.finish()  # which adds it, and sets the timer
+            self._discontinuity = True
+            return
+        last = self.window.last
+        if last is None:
+            return
+        self._add(
+            self.segmenter.empty_segment(),
+            duration=float(target),
+            wall_seconds=last.wall_seconds + last.duration,
+            discontinuity=False,
+            gap=True,
+        )
+        self._discontinuity = True
+        # The edge of the list moves on as time does.
+        self._cancel_timer()
+        self._timer = self._reactor.callLater(target, self._overdue)
+
+    def _cancel_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+    # Who waits
+
+    def _answer_waiters(self, error: Exception | None) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if waiter.called:
+                continue
+            if error is None:
+                waiter.callback(None)
+            else:
+                waiter.errback(error)
+
+    def _forget_waiter(self, waiter: Deferred[None]) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)

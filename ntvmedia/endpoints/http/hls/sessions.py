@@ -1,0 +1,132 @@
+"""Who watches by HLS: a viewer has no connection, only a session that its requests name."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING, Final
+
+from ntvmedia.access import Request
+from ntvmedia.hub.viewer import RequestViewer
+from ntvmedia.media import StreamKey
+
+if TYPE_CHECKING:
+    from ntvmedia.endpoints.http.hls.playlist import Playlist
+    from ntvmedia.endpoints.http.hls.window import File
+
+SESSION_BYTES: Final = 16
+"""Of randomness in a session's name: nobody guesses 128 bits."""
+
+MAX_SESSIONS: Final = 100_000
+"""A session is about a kilobyte."""
+
+UNUSED_SECONDS: Final = 30.0
+"""A session whose playlist was never asked for is forgotten after this time."""
+
+REMEMBERED_SECONDS: Final = 600.0
+"""A viewer that paused for less goes on where it was, if it still may."""
+
+# Ways to spell one address that are remembered: a player uses one.
+MAX_SPELLINGS: Final = 4
+
+
+class Counter:
+    """Counts the bytes of those who have no session.
+
+    Attributes:
+        sent_bytes: So far.
+    """
+
+    __slots__ = ("sent_bytes",)
+
+    def __init__(self) -> None:
+        self.sent_bytes = 0
+
+
+class Session:
+    """One viewer, over any number of requests and connections.
+
+    Attributes:
+        name: Its secret part of the address.
+        request: What was allowed.
+        key: The stream that is played: that of the request, or what it was renamed to.
+        rendition: Which playlist: the folder of its address.
+        decided_at: Monotonic seconds of the last decision, or None when the next request has to
+            ask again.
+        valid_until: Monotonic seconds when the decision ends.
+        seen: Monotonic seconds of the last request.
+        viewer: While it watches.
+        refused: Why it gets nothing any more, or empty.
+        folders: The spellings of its folder's address in use.
+    """
+
+    __slots__ = (
+        "decided_at",
+        "folders",
+        "key",
+        "name",
+        "playlist",
+        "refused",
+        "rendition",
+        "request",
+        "seen",
+        "used",
+        "valid_until",
+        "viewer",
+    )
+
+    def __init__(
+        self, name: str, request: Request, key: StreamKey, rendition: str, now: float
+    ) -> None:
+        self.name = name
+        self.request = request
+        self.key = key
+        self.rendition = rendition
+        self.decided_at: float | None = now
+        self.valid_until = float("inf")
+        self.seen = now
+        self.used = False
+        self.viewer: RequestViewer | None = None
+        self.playlist: Playlist | None = None
+        self.refused = ""
+        self.folders: list[bytes] = []
+
+    def is_over(self, now: float) -> bool:
+        """Whether it can be forgotten."""
+        kept = REMEMBERED_SECONDS if self.used else UNUSED_SECONDS
+        return self.viewer is None and now - self.seen > kept
+
+
+class Visit:
+    """What a folder's address stands for, found for each request without looking further.
+
+    Attributes:
+        files: What is in the folder.
+        session: Who asks; None where all ask as one.
+        playlist: What is asked for.
+        counter: Where bytes are counted.
+    """
+
+    __slots__ = ("counter", "files", "playlist", "session")
+
+    def __init__(
+        self, playlist: Playlist, session: Session | None, counter: Counter | RequestViewer
+    ) -> None:
+        self.files = playlist.files
+        self.playlist = playlist
+        self.session = session
+        self.counter = counter
+
+    def find(self, name: bytes, now: float) -> File | None:
+        """Return a file, and note that it was asked for."""
+        file = self.files.get(name)
+        if file is not None:
+            self.counter.sent_bytes += len(file.body)
+            self.playlist.seen = now
+            if self.session is not None:
+                self.session.seen = now
+        return file
+
+
+def session_name(random: bytes) -> str:
+    """Write random bytes as they stand in an address."""
+    return urlsafe_b64encode(random).rstrip(b"=").decode("ascii")

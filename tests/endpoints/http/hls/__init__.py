@@ -1,0 +1,1 @@
+"""Tests of HLS below its addresses."""
