@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from ntvmedia.access.applications import Application, ApplicationType
+from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.outputs import OUTPUTS, output_of
 from ntvmedia.access.referers import is_allowed
 from ntvmedia.access.signing import problem_of
@@ -78,19 +81,33 @@ class Access:
 
     Args:
         applications: By name. Read at every decision, so that a change counts at once.
-        signing_key: What addresses are signed with; empty to refuse all that need a signature.
+        data: The data folder, with the key that addresses are signed with.
         wall_clock: Returns the seconds since 1970.
+        random: Returns that many unpredictable bytes.
     """
 
     def __init__(
         self,
         applications: Mapping[str, Application],
-        signing_key: bytes = b"",
+        data: Path = Path("data"),
         wall_clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._applications = applications
-        self._signing_key = signing_key
+        self._data = data
         self._wall_clock = wall_clock
+        self._random = random
+        self._signing_key = b""
+
+    def load(self) -> None:
+        """Read the key that addresses are signed with, or make it; blocking, at the start.
+
+        Before, whatever needs a signature is refused.
+
+        Raises:
+            ConfigError: It can be neither read nor made.
+        """
+        self._signing_key = keep_signing_key(self._data, self._random)
 
     def decide(self, request: Request) -> Deferred[Verdict]:
         return succeed(self._verdict(request))
@@ -121,7 +138,7 @@ class Access:
                 return "the page that plays is none of those allowed"
         if application.signed:
             if not self._signing_key:
-                return "there is no key to check signatures with"
+                return "there is no key yet to check signatures with"
             return problem_of(self._signing_key, request.key, request.query, self._wall_clock())
         return ""
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from ntvmedia.access.applications import BUILT_IN, FIELDS, Application, read_fields
 from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
+from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.store import (
     ApplicationRow,
@@ -105,9 +106,12 @@ class Applications(Mapping[str, Application]):
         One that this program does not understand is left out, and so refuses everybody.
 
         Raises:
-            StoreError: The database cannot be read. What is here stays.
+            ConfigError: The database cannot be read. What is here stays.
         """
-        rows = self._store.run_now(list_applications)
+        try:
+            rows = self._store.run_now(list_applications)
+        except StoreError as error:
+            raise ConfigError(str(error), ("database",)) from None
         self._applications, self._times = {}, {}
         for row in rows:
             try:

@@ -26,6 +26,7 @@ from ntvmedia.access import (
     Request,
     WrongField,
 )
+from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.media import StreamKey
 from ntvmedia.store import ApplicationRow, Store, StoreError, list_applications, update_application
@@ -130,7 +131,7 @@ class ApplicationsTests(SynchronousTestCase):
         """F-AC-10: before anything was read, nothing is accepted."""
         empty = Applications(self.store, self.bus, lambda: self.now)
         self.assertEqual((len(empty), list(empty)), (0, []))
-        access = Access(empty, b"k" * 32, lambda: self.now)
+        access = Access(empty)
         for name in BUILT_IN:
             for action in Action:
                 request = Request(action, StreamKey(name, "x"), "rtmp", "192.0.2.1:5")
@@ -140,7 +141,7 @@ class ApplicationsTests(SynchronousTestCase):
         """F-AC-10: a database that cannot be read at the start fails it, and opens no door."""
         self.store.problem = StoreError("the database file is broken")
         empty = Applications(self.store, self.bus, lambda: self.now)
-        with self.assertRaises(StoreError):
+        with self.assertRaisesRegex(ConfigError, "^database: the database file is broken$"):
             empty.load()
         self.assertEqual(dict(empty), {})
 
