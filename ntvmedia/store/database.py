@@ -248,7 +248,8 @@ class _Session:
         self._raw = raw
 
     def _interrupt(self) -> None:
-        self._backend.interrupt(self._raw)
+        if self._raw is not None:
+            self._backend.interrupt(self._raw)
 
 
 class _Thread(threading.Thread):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from ntvmedia.errors import ConfigError
@@ -62,12 +62,11 @@ class PostgreSQL:
         self.setting: tuple[str, ...] = SETTING
         self._url = check_url(url)
         try:
-            import psycopg  # noqa: F401 # an extra
+            import psycopg  # an extra
         except ImportError as error:
-            message = (
-                f'PostgreSQL needs a driver: pip install "ntvmedia[postgresql]" ({error.name})'
-            )
+            message = f"PostgreSQL needs {error.name}: install ntvmedia[postgresql]"
             raise ConfigError(message, SETTING) from None
+        self._driver = psycopg
 
     def engine(self, *, pooled: bool) -> Engine:
         """Make what opens connections.
@@ -106,12 +105,20 @@ class PostgreSQL:
         """
         engine = self.engine(pooled=False)
         try:
-            with engine.begin() as connection:
+            with self._first_connection(engine) as connection, connection.begin():
                 connection.exec_driver_sql(_MIGRATION_LIMITS)
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
                 yield connection
         finally:
             engine.dispose()
+
+    def _first_connection(self, engine: Engine) -> Connection:
+        try:
+            return engine.connect()
+        except ProgrammingError as error:
+            # What psycopg and libpq say of a parameter of the address that is unknown or wrong.
+            message = f"wrong parameter of the address: {self._reason(str(error.orig))}"
+            raise ConfigError(message, SETTING) from None
 
     def finish(self, connection: Connection) -> None:
         """Do nothing: PostgreSQL has checked each statement."""
@@ -134,20 +141,25 @@ class PostgreSQL:
         return f"{place}:{self._url.port}" if self._url.port else place
 
     def _reason(self, text: str) -> str:
-        """Return the last clause of what libpq says of a connection that failed."""
-        line = (text.strip().splitlines() or [""])[-1]
-        for mark in ("FATAL: ", "failed: "):
-            line = line.rpartition(mark)[2].strip()
+        """Return the last clause of what psycopg says of a connection that failed."""
+        # One line for each address that was tried. What is indented asks back, as in "Is the
+        # server running on that host?".
+        lines = [line for line in text.splitlines() if line and not line[0].isspace()]
+        reason = lines[-1] if lines else ""
+        for mark in ("FATAL: ", "failed: ", "connection is bad: "):
+            reason = reason.rpartition(mark)[2].strip()
         password = self._url.password
-        if not line or (password and password in line):
+        if not reason or (password and password in reason):
             return "the connection failed"
-        return line
+        return reason
 
     def interrupt(self, raw: Any) -> None:
         """End what a connection does, from another thread, by cutting it off."""
-        if raw is None or raw.closed:
-            return
-        with socket.socket(fileno=os.dup(raw.fileno())) as copy:
+        # It may be closed by now, or just be ending.
+        with (
+            suppress(OSError, self._driver.Error),
+            socket.socket(fileno=os.dup(raw.fileno())) as copy,
+        ):
             copy.shutdown(socket.SHUT_RDWR)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,8 +31,11 @@ BUSY_SECONDS: Final = 5.0
 # A migration copies the database, and may rewrite it.
 ALONE_SECONDS: Final = 60.0
 
-# The whole of a database of settings is checked at start: 0.2 s for this many bytes.
-_CHECKED_BYTES: Final = 64 << 20
+# A database of at most so many pages of 4096 bytes is looked through at start: some 0.1 s.
+_CHECKED_PAGES: Final = 1 << 14
+
+# And one of at most so many before each change: some milliseconds. One of settings has 10.
+_CHECKED_EACH_TIME: Final = 1 << 8
 
 _MODE: Final = 0o600
 
@@ -91,8 +95,10 @@ class SQLite:
     def _check_file(self, raw: Any, record: Any, proxy: Any) -> None:
         """Have the pool connect again when the file was removed, or another one put there.
 
-        Else all changes would go into a file that has no name any more, and be lost.
+        Else all changes would go into a file that has no name any more, and be lost. Pages that
+        are in memory are forgotten, or a file that somebody writes over would not be noticed.
         """
+        raw.execute("PRAGMA shrink_memory")
         try:
             status = self.path.stat()
         except OSError:
@@ -118,7 +124,7 @@ class SQLite:
             try:
                 with engine.connect() as connection:
                     connection.execution_options(is_bare=True)
-                    self._check(connection)
+                    _check(connection, _CHECKED_PAGES)
                     # Tables are rebuilt without asking whether others refer to them; `finish`
                     # does. It cannot be changed within a transaction.
                     connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
@@ -182,18 +188,6 @@ class SQLite:
             message = f"{self.path} cannot be made: {error.strerror}"
             raise ConfigError(message, self.setting) from None
 
-    def _check(self, connection: Connection) -> None:
-        """Look through a database that is not too large for that.
-
-        Raises:
-            ConfigError: It is broken.
-        """
-        if self.path.stat().st_size > _CHECKED_BYTES:
-            return
-        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if found != "ok":
-            raise ConfigError(f"{self.path} is broken: put a copy of it back", self.setting)
-
     def finish(self, connection: Connection) -> None:
         """Check what a migration made, before it is committed.
 
@@ -235,9 +229,19 @@ class SQLite:
         found = describe(error)
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
         if found is not None and code == sqlite3.SQLITE_CANTOPEN:
-            reason = "permission denied" if self.path.exists() else "it is gone"
-            return StoreError(f"{found}: {reason}")
+            return StoreError(f"{found}: {self._reason()}")
         return found
+
+    def _reason(self) -> str:
+        """Say why the file cannot be opened, which SQLite does not."""
+        try:
+            return (
+                "permission denied" if stat.S_ISREG(self.path.stat().st_mode) else "it is no file"
+            )
+        except FileNotFoundError:
+            return "it is gone"
+        except OSError as error:
+            return (error.strerror or "its folder cannot be read").lower()
 
     def interrupt(self, raw: Any) -> None:
         """End what a connection does, from another thread."""
@@ -254,3 +258,19 @@ def _begin(connection: Connection) -> None:
     reads = options.get("read_only", False)
     connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if not reads:
+        # Else a change could be kept on good pages of a file whose others are junk by now.
+        _check(connection, _CHECKED_EACH_TIME)
+
+
+def _check(connection: Connection, pages: int) -> None:
+    """Look through a database, unless it has more pages than that.
+
+    Raises:
+        StoreError: It is broken.
+    """
+    if (
+        connection.exec_driver_sql("PRAGMA page_count").scalar_one() <= pages
+        and connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok"
+    ):
+        raise StoreError("the database file is broken")

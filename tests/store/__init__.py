@@ -1,0 +1,1 @@
+"""Tests of `ntvmedia.store`, on SQLite and on a real PostgreSQL."""
