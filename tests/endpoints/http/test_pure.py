@@ -111,3 +111,27 @@ def test_bad_names(target: str) -> None:
     assert found is not None
     with pytest.raises(BadName):
         found.address()
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "below"),
+    [
+        ("/live/x/~abc/av/index.m3u8", "live/x", "~abc/av/index.m3u8"),
+        ("/live/x/~/av/7-a.ts", "live/x", "~/av/7-a.ts"),
+        ("//live/x/~a?t=1/~", "live/x", "~a"),
+        ("/live/x.y/%7Eabc/av/index.m3u8", "live/x.y", "%7Eabc/av/index.m3u8"),
+        ("/live/%E4%B8%AD/%7eabc/a", "live/中", "%7eabc/a"),
+    ],
+)
+def test_below_a_stream(target: str, key: str, below: str) -> None:
+    """What begins with a tilde after a stream's name is a file of one of its outputs."""
+    found = media_target(target)
+    assert found is not None
+    assert (found.extension, found.below) == ("", below)
+    assert str(found.address().key) == key
+
+
+@pytest.mark.parametrize("target", ["/mserver/x/~y", "/static/x/~y", "/x/~y", "/live/x/y/~z", "/~"])
+def test_not_below_a_stream(target: str) -> None:
+    """A tilde elsewhere, or below the server's own names, is nothing special."""
+    assert media_target(target) is None
