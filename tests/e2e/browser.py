@@ -70,17 +70,18 @@ class Browser:
     ) -> None:
         self.close()
 
-    def open(self, url: str, **options: object) -> Page:
+    def open(self, url: str, *, before: str = "", **options: object) -> Page:
         """Open a page in a context of its own.
 
         Args:
             url: Its address.
+            before: JavaScript that runs in each frame before the page's own.
             options: Of Playwright's `newContext`: locale, colorScheme, viewport, permissions.
 
         Raises:
             Failed: Nobody answers there.
         """
-        answer = self.command("open", url=url, options=options)
+        answer = self.command("open", url=url, before=before, options=options)
         return Page(self, self._count, answer["status"], answer["headers"])
 
     def command(self, name: str, **arguments: object) -> Any:

@@ -30,8 +30,11 @@ const commands = {
     return browser.version();
   },
   // A page in a context of its own: it shares no storage and no cache with others.
-  async open({ id, url, options }) {
+  async open({ id, url, before, options }) {
     const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+    if (before) {
+      await context.addInitScript(before);
+    }
     const page = await context.newPage();
     const entry = { page, context, trouble: [] };
     pages.set(id, entry);
