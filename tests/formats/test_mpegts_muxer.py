@@ -1,0 +1,595 @@
+"""Tests of ntvmedia.formats.mpegts_muxer, mpegts_clock and mpegts_frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from ntvmedia.codecs import aac, opus
+from ntvmedia.formats.mpegts_muxer import Muxer, can_carry
+from ntvmedia.media import Codec, Packet, Track, from_milliseconds
+from tests.codecs import vectors
+from tests.formats import ts_bytes
+from tests.formats.flv_bytes import nal_units
+from tests.formats.ts_bytes import (
+    AAC,
+    AC3,
+    AC3_FRAME,
+    EAC3,
+    H264,
+    HEVC,
+    MP3,
+    MP3_FRAME,
+    OPUS,
+    OPUS_FRAME,
+    SECOND,
+    audio,
+    interleaved,
+    mux,
+    read,
+    video,
+)
+
+VIDEO_PID, AUDIO_PID = 0x100, 0x101
+START = 10 * SECOND
+
+SPS, PPS = (
+    bytes.fromhex("67640028acd940780227e5c04400000fa40003a9803c60c658"),
+    bytes.fromhex("68eae3cb22c0"),
+)
+
+
+def units(data: bytes) -> list[bytes]:
+    """Cut a byte stream with start codes of four bytes."""
+    assert data.startswith(b"\0\0\0\x01")
+    return data.split(b"\0\0\0\x01")[1:]
+
+
+def mux_one(packet: Packet, *tracks: Track) -> bytes:
+    """Return the data of the one PES packet that comes of a packet."""
+    (pes,) = read(mux([packet], *(tracks or (packet.track,)))).pes
+    return pes.data
+
+
+def test_golden_start() -> None:
+    """C-TS-01, C-TS-02: the first packets of a stream, byte by byte."""
+    data = mux([video(0)], H264)
+    assert data[:21] == bytes.fromhex("47400010 00 00b00d0001c100000001f000 2ab104b2")[:21]
+    pmt = bytes.fromhex("475000 10 00 02b0120001c10000e100f000 1be100f000")
+    assert data[188 : 188 + len(pmt)] == pmt
+    # Unit start, PID 0x100; random access and PCR: 10 s less 0.2 s, as a base of 33 bits.
+    es = bytes.fromhex("0000000109f0 00000001") + SPS
+    head = bytes.fromhex("000001e0 0042 84 80 05 21 00 37 77 41")
+    start = data[376:]
+    assert start[:4] == bytes.fromhex("47410030")
+    pcr = (START - 18000) << 15 | 0x7E00
+    stuffed = start[4]
+    assert start[5] == 0x50 and start[6:12] == pcr.to_bytes(6, "big")
+    assert set(start[12 : 5 + stuffed]) == {0xFF}
+    assert start[5 + stuffed :].startswith(head + es)
+    assert len(data) == 3 * 188
+
+
+def test_access_unit() -> None:
+    """C-TS-03: delimiter first, then SPS and PPS though they are not in the frame; lengths gone."""
+    assert units(mux_one(video(0))) == [b"\x09\xf0", SPS, PPS, b"\x65\x88picture"]
+    assert units(mux_one(video(1))) == [b"\x09\xf0", b"\x41\x9apicture"]
+
+
+def test_no_parameter_set_twice() -> None:
+    """C-TS-03: sets in the frame stand, wherever they were, and whatever the configuration says."""
+    sei, idr, other_pps = b"\x06\x05sei", b"\x65idr", b"\x68\xce\x38\x80"
+    for given_units, expected in (
+        ([SPS, PPS, sei, idr], [SPS, PPS, sei, idr]),
+        ([b"\x09\x10", SPS, PPS, idr], [b"\x09\x10", SPS, PPS, idr]),
+        ([SPS, SPS, PPS, PPS, idr], [SPS, PPS, idr]),
+        ([sei, SPS, other_pps, idr], [SPS, other_pps, sei, idr]),
+        ([SPS, idr], [SPS, PPS, idr]),
+        ([other_pps, idr], [SPS, other_pps, idr]),
+    ):
+        packet = Packet(H264, 0, 0, True, nal_units(*given_units))
+        found = units(mux_one(packet))
+        delimiter = found.pop(0)
+        assert delimiter[0] == 9
+        assert [unit for unit in expected if unit[0] != 9] == found
+        if given_units[0][0] == 9:
+            assert delimiter == given_units[0]
+
+
+def test_hevc_access_unit() -> None:
+    """C-TS-03, with HEVC: delimiter, VPS, SPS, PPS, and of SEI what is more than a signature."""
+    sei = {kind: bytes((0x4E, 0x01, kind, 2, 0, 0, 0x80)) for kind in (5, 137)}
+    config = bytearray(vectors.HVCC_720)
+    config[22] += 1
+    array = bytes((0xA7, 0, 2)) + b"".join(
+        len(unit).to_bytes(2, "big") + unit for unit in sei.values()
+    )
+    track = replace(HEVC, config=bytes(config) + array)
+    slice_ = b"\x26\x01picture"
+    found = units(mux_one(Packet(track, 0, 0, True, nal_units(slice_))))
+    assert found[0] == b"\x46\x01\x50"
+    assert [unit[0] >> 1 for unit in found[1:]] == [32, 33, 34, 39, 19]
+    assert found[4] == sei[137]
+    again = Packet(track, 0, 0, True, nal_units(*found))
+    assert units(mux_one(again)) == found
+    assert units(mux_one(Packet(track, 0, 0, False, nal_units(b"\x02\x01p")))) == [
+        b"\x46\x01\x50",
+        b"\x02\x01p",
+    ]
+
+
+def test_config_comes_later() -> None:
+    """A track without configuration: its frames bring the sets, or go as they are."""
+    track = Track(Codec.H264)
+    packet = Packet(track, 0, 0, True, nal_units(SPS, PPS, b"\x65"))
+    assert units(mux_one(packet)) == [b"\x09\xf0", SPS, PPS, b"\x65"]
+    bare = Packet(track, 0, 0, True, nal_units(b"\x65"))
+    assert units(mux_one(bare)) == [b"\x09\xf0", b"\x65"]
+
+
+@pytest.mark.parametrize(
+    ("tracks", "types", "pcr_pid"),
+    [
+        ([H264, AAC], {VIDEO_PID: 0x1B, AUDIO_PID: 0x0F}, VIDEO_PID),
+        ([AAC, H264], {AUDIO_PID: 0x0F, VIDEO_PID: 0x1B}, VIDEO_PID),
+        ([H264], {VIDEO_PID: 0x1B}, VIDEO_PID),
+        ([AAC], {AUDIO_PID: 0x0F}, AUDIO_PID),
+        ([HEVC, OPUS], {VIDEO_PID: 0x24, AUDIO_PID: 0x06}, VIDEO_PID),
+        ([MP3], {AUDIO_PID: 0x03}, AUDIO_PID),
+        ([replace(MP3, clock_rate=22050)], {AUDIO_PID: 0x04}, AUDIO_PID),
+        ([AC3, replace(EAC3, number=1)], {AUDIO_PID: 0x81, AUDIO_PID + 4: 0x87}, AUDIO_PID),
+        ([Track(Codec.VP9), AAC], {AUDIO_PID: 0x0F}, AUDIO_PID),
+        ([], {}, 0x1FFF),
+    ],
+)
+def test_table_lists_what_is_there(
+    tracks: list[Track], types: dict[int, int], pcr_pid: int
+) -> None:
+    """C-TS-04, C-TS-07: the PMT has exactly the tracks that are sent, and PCRs where one is."""
+    seen = read(mux([], *tracks))
+    assert [programs for _index, programs in seen.pats] == [{1: 0x1000}]
+    ((_index, version, found, streams),) = seen.pmts
+    assert (version, found) == (0, pcr_pid)
+    assert {pid: kind for pid, (kind, _descriptors) in streams.items()} == types
+
+
+def test_descriptors() -> None:
+    """C-TS-07: what players know the newer codecs by."""
+    ((_index, _version, _pcr, streams),) = read(
+        mux([], HEVC, OPUS, replace(AC3, number=1), replace(EAC3, number=2))
+    ).pmts
+    assert [descriptors for _kind, descriptors in streams.values()] == [
+        bytes.fromhex("0504") + b"HEVC",
+        bytes.fromhex("0504") + b"Opus" + bytes.fromhex("7f028002"),
+        bytes.fromhex("0504") + b"AC-3",
+        bytes.fromhex("0504") + b"EAC3",
+    ]
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        Codec.AV1,
+        Codec.VP9,
+        Codec.VP8,
+        Codec.VVC,
+        Codec.FLAC,
+        Codec.PCM_ALAW,
+        Codec.PCM_MULAW,
+        Codec.SPEEX,
+        Codec.AMF0,
+    ],
+)
+def test_not_carried(codec: Codec) -> None:
+    """C-TS-07, A-MD-10: what has no place in MPEG-TS is left out, and its packets are nothing."""
+    track = Track(codec, clock_rate=8000)
+    assert not can_carry(track)
+    assert read(mux([Packet(track, 0, 0, True, b"data")], track)).pes == []
+
+
+OPUS_CODES = [
+    (vectors.OPUS_STEREO, 2),
+    (vectors.OPUS_51, 6),
+    (opus.build_opus_head(opus.OpusHead(1, coupled=0)), 1),
+    (opus.build_opus_head(opus.OpusHead(2, 0, 48000, 0, 255, 2, 0, b"\0\1")), 0),
+    (opus.build_opus_head(opus.OpusHead(2, 0, 48000, 0, 1, 1, 1, b"\0\1")), 2),
+    (opus.build_opus_head(opus.OpusHead(6, 0, 48000, 0, 255, 6, 0, bytes(range(6)))), None),
+    (b"OpusHead", None),
+    (b"", 2),
+]
+
+
+@pytest.mark.parametrize(("config", "code"), OPUS_CODES)
+def test_opus_channels(config: bytes, code: int | None) -> None:
+    """C-TS-07: layouts that have a number in MPEG-TS, and those that have none."""
+    track = replace(OPUS, config=config)
+    assert can_carry(track) == (code is not None)
+    if code is not None:
+        (_i, _v, _p, streams) = read(mux([], track)).pmts[0]
+        assert streams[AUDIO_PID][1][-1] == code
+
+
+def test_adts() -> None:
+    """C-TS-05: a header made of the AudioSpecificConfig before each frame."""
+    assert mux_one(audio(0, frame=b"!" * 300)) == bytes.fromhex("fff14c8026 7ffc") + b"!" * 300
+    surround = Track(Codec.AAC, clock_rate=44100, config=vectors.AAC_LC_51, channels=6)
+    data = mux_one(Packet(surround, 0, 0, True, bytes(872)))
+    assert data[:7] == vectors.ADTS_51_HEADER
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        # HE-AAC: 22.05 kHz, SBR to 44.1; HE-AAC v2 with one channel that becomes two.
+        ("2b920800", aac.ADTSHeader(2, 22050, 2, 57, 7, 1, False)),
+        ("eb8a0800", aac.ADTSHeader(2, 22050, 1, 57, 7, 1, False)),
+    ],
+)
+def test_high_efficiency(config: str, expected: aac.ADTSHeader) -> None:
+    """C-TS-06: SBR and PS are signalled as their AAC-LC core."""
+    track = Track(Codec.AAC, clock_rate=22050, config=bytes.fromhex(config), channels=2)
+    data = mux_one(Packet(track, 0, 0, True, b"!" * 50))
+    assert aac.parse_adts(data) == expected
+
+
+def test_program_config_element() -> None:
+    """C-TS-06: with channel configuration 0 each frame begins with the element that tells them."""
+    # One front pair, one back pair: 4 channels at 48 kHz (element tag 0, LC, index 3).
+    bits, count = 0b0000_01_0011_0001_0000_0001_00_000_0000_0_0_0_1_0000_1_0001, 44
+    config = aac.AudioSpecificConfig(
+        2, 48000, 4, channel_configuration=0, program_config=(bits, count)
+    )
+    encoded = aac.build_audio_specific_config(config)
+    assert aac.parse_audio_specific_config(encoded) == config
+    track = Track(Codec.AAC, clock_rate=48000, config=encoded, channels=4)
+    data = mux_one(Packet(track, 0, 0, True, b"!frame"))
+    assert aac.config_from_adts(data) == config
+    assert data[7 : 7 + 6] == ((5 << 44 | bits) << 1).to_bytes(6, "big")
+    assert data[7 + 6 :] == b"\0!frame"
+    # A frame that has one already gets no second.
+    own = data[7:]
+    assert mux_one(Packet(track, 0, 0, True, own))[7:] == own
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"",
+        b"\x11",
+        bytes.fromhex("f94840"),  # USAC
+        bytes.fromhex("1194"),  # 960 samples
+        bytes.fromhex("1158"),  # channel configuration 11
+        bytes.fromhex("178000fa0010"),  # a rate of 2000 Hz
+    ],
+)
+def test_aac_that_adts_cannot_tell(config: bytes) -> None:
+    """C-TS-06: refused, no garbage."""
+    assert not can_carry(replace(AAC, config=config))
+
+
+def test_opus_control_header() -> None:
+    """C-TS-07: the prefix and the size, in bytes of 255 and a rest, before each packet."""
+    for size, sizes in ((1, "01"), (254, "fe"), (255, "ff00"), (600, "ffff5a")):
+        payload = b"\xf8" * size
+        assert mux_one(Packet(OPUS, 0, 0, True, payload)) == bytes.fromhex("7fe0" + sizes) + payload
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        Packet(H264, 0, 0, True, b""),
+        Packet(H264, 0, 0, True, b"\0\0\0\0"),
+        Packet(H264, 0, 0, True, b"\0\0\0\x09short"),
+        Packet(H264, 0, 0, True, nal_units(b"\x09\xf0")),
+        Packet(AAC, 0, 0, True, b""),
+        Packet(AAC, 0, 0, True, bytes(8185)),
+        Packet(MP3, 0, 0, True, bytes(66000)),
+        Packet(OPUS, 0, 0, True, b""),
+        Packet(OPUS, 0, 0, True, bytes(66000)),
+    ],
+)
+def test_broken_packets(packet: Packet) -> None:
+    """F-RE-09: what is broken, or larger than there is a form for, is left out."""
+    assert read(mux([packet], packet.track)).pes == []
+
+
+def test_large_picture() -> None:
+    """C-TS-01: 1 MB in one PES packet, which cannot tell its length."""
+    payload = nal_units(b"\x65" + bytes(1_000_000))
+    seen = read(mux([Packet(H264, 0, 0, True, payload)], H264))
+    assert seen.pes[0].length == 0
+    assert len(seen.pes[0].data) > 1_000_000
+
+
+def test_clock_with_sound_and_pictures() -> None:
+    """C-TS-02: 10 s at each of several frame rates; keyframes can be begun with."""
+    for fps in (5, 24, 25, 30, 60):
+        sound = [audio(n) for n in range(470)]
+        pictures = [video(n, fps=fps) for n in range(10 * fps)]
+        seen = read(mux(interleaved(pictures, sound), H264, AAC))
+        ts_bytes.check_clock(seen)
+        assert {pid for _index, pid, _pcr in seen.pcrs} == {VIDEO_PID}
+        assert [pes.random_access for pes in seen.of(VIDEO_PID)] == [
+            p.is_keyframe for p in pictures
+        ]
+        assert all(pes.pcr for pes in seen.of(VIDEO_PID) if pes.random_access)
+        assert seen.pes[0].pts == START
+
+
+@pytest.mark.parametrize("tracks", [[AAC], [H264]])
+def test_clock_of_one_track(tracks: list[Track]) -> None:
+    """C-TS-02, C-TS-10: audio-only has its PCRs on the audio PID, video-only on its own."""
+    sent = [audio(n) for n in range(100)] if tracks == [AAC] else [video(n) for n in range(50)]
+    seen = read(mux(sent, *tracks))
+    ts_bytes.check_clock(seen)
+    assert {pid for _index, pid, _pcr in seen.pcrs} == {seen.pes[0].pid}
+    assert seen.fills == 0
+
+
+def test_rare_pictures() -> None:
+    """C-TS-02: one picture in 3 s: PCRs come alone between; after a minute's silence none are."""
+    seen = read(mux([video(n * 75) for n in range(5)], H264))
+    ts_bytes.check_clock(seen)
+    assert seen.fills == 4 * 29
+    quiet = read(mux([video(0), video(25 * 60)], H264))
+    assert quiet.fills == 0
+    assert [pcr for _index, _pid, pcr in quiet.pcrs] == [
+        (START - 18000) * 300,
+        (START + 60 * SECOND - 18000) * 300,
+    ]
+
+
+def test_b_frames() -> None:
+    """C-TS-02: presentation after decoding; a publisher's negative composition time is not kept."""
+    times = [(0, 7200), (3600, 18000), (7200, 10800), (10800, 9000)]
+    packets = [Packet(H264, dts, pts, n == 0, ts_bytes.IDR) for n, (dts, pts) in enumerate(times)]
+    seen = read(mux(packets, H264))
+    ts_bytes.check_clock(seen)
+    assert [(pes.dts - START, pes.pts - START) for pes in seen.pes] == [
+        *times[:3],
+        (10800, 10800),
+    ]
+
+
+@pytest.mark.parametrize("lag_seconds", [0.15, 1.0, 4.0])
+def test_lagging_sound(lag_seconds: float) -> None:
+    """C-TS-02: sound that comes late: the PCR waits for it once, and holds from then on."""
+    pictures = [(n / 25, video(n)) for n in range(500)]
+    sound = [(n * 1024 / 48000 + lag_seconds, audio(n)) for n in range(960)]
+    order = [packet for _time, packet in sorted(pictures + sound, key=lambda pair: pair[0])]
+    first = next(n for n, packet in enumerate(order) if packet.track is AAC)
+    muxer = Muxer([H264, AAC])
+    parts = [muxer.tables()]
+    counters: dict[int, int] = {}
+    for packet in order[:first]:
+        muxer.packet(packet, parts)
+    seen = read(b"".join(parts), counters)
+    last_pcr = seen.pcrs[-1][2] // 300
+    parts = [muxer.tables()]
+    for packet in order[first:]:
+        muxer.packet(packet, parts)
+    after = read(b"".join(parts), counters)
+    assert all(b > a for (_i, _p, a), (_j, _q, b) in pairwise(seen.pcrs + after.pcrs))
+    # The sound that was there already when the PCR had gone by is late; none is later on.
+    late = [pes for pes in after.of(AUDIO_PID) if pes.dts < last_pcr]
+    assert len(late) <= max(0, lag_seconds - 0.2) * 48000 / 1024 + 1
+    for pes in after.pes:
+        if pes not in late:
+            pcrs = [pcr for index, _pid, pcr in after.pcrs if index <= pes.last]
+            assert not pcrs or pcrs[-1] // 300 <= pes.dts
+    # And the PCR went on at the distance of that lag and 0.1 s.
+    assert after.pcrs[-1][2] // 300 <= after.of(AUDIO_PID)[-1].dts
+    steps = [b - a for (_i, _p, a), (_j, _q, b) in pairwise(after.pcrs[40:])]
+    assert max(steps) <= 27_000_000 // 10
+
+
+def test_track_that_stops() -> None:
+    """C-TS-02: PCRs go on with the pictures when the sound ends."""
+    sent = interleaved([video(n) for n in range(250)], [audio(n) for n in range(100)])
+    ts_bytes.check_clock(read(mux(sent, H264, AAC)))
+
+
+MILLISECONDS_44 = [round(n * 1024 * 1000 / 44100) for n in range(2000)]
+
+
+def test_rounded_times_make_no_gaps() -> None:
+    """C-TS-05: times in milliseconds, counted on by samples: each frame where the last one ends."""
+    track = Track(Codec.AAC, clock_rate=44100, config=bytes.fromhex("1210"), channels=2)
+    sent = [
+        Packet(track, at, at, True, b"!sound")
+        for at in (from_milliseconds(ms, 44100) for ms in MILLISECONDS_44)
+    ]
+    seen = read(mux(sent, track))
+    assert [pes.pts for pes in seen.pes] == [
+        START + (n * 1024 * 90000 + 22050) // 44100 for n in range(2000)
+    ]
+    ts_bytes.check_clock(seen)
+
+
+@pytest.mark.parametrize(
+    ("shift", "kept"), [(511, True), (-511, True), (513, False), (-513, False), (48000, False)]
+)
+def test_resynchronised(shift: int, kept: bool) -> None:
+    """C-TS-05: what differs by more than half a frame is no rounding."""
+    sent = [audio(n) for n in range(10)] + [audio(n, start=shift) for n in range(10, 20)]
+    seen = read(mux(sent, AAC))
+    expected = 10 * 1024 if kept else 10 * 1024 + shift
+    assert seen.pes[10].pts == START + (expected * 90000 + 24000) // 48000
+
+
+@pytest.mark.parametrize(
+    ("track", "frame", "ticks"),
+    [(MP3, MP3_FRAME, 1152), (AC3, AC3_FRAME, 1536), (OPUS, OPUS_FRAME, 960)],
+)
+def test_other_codecs_are_counted_too(track: Track, frame: bytes, ticks: int) -> None:
+    """C-TS-05: the frame itself tells how long it is."""
+    rate = track.clock_rate
+    sent = [
+        Packet(track, at, at, True, frame)
+        for at in (from_milliseconds(n * ticks * 1000 // rate, rate) for n in range(50))
+    ]
+    seen = read(mux(sent, track))
+    assert [pes.pts for pes in seen.pes] == [
+        START + (n * ticks * 90000 + rate // 2) // rate for n in range(50)
+    ]
+
+
+def test_times_that_fall_back() -> None:
+    """C-TS-02: decode times grow, even where a caller's do not."""
+    seen = read(mux([audio(5), audio(2), audio(3), video(9), video(4)], H264, AAC))
+    for pid in (VIDEO_PID, AUDIO_PID):
+        assert all(a.dts < b.dts for a, b in pairwise(seen.of(pid)))
+
+
+@pytest.mark.parametrize(
+    "hours",
+    [
+        4 + 39 / 60,
+        13 + 15 / 60,
+        24.86 * 24,
+        (1 << 33) / 90000 / 3600,
+        28 + 28 / 60,
+        49.7 * 24,
+    ],
+)
+def test_long_runs(hours: float) -> None:
+    """C-TS-08, G-RS-10: over 26 h 30 m, where 33 bits wrap, 28 h 28 m and others: all goes on."""
+    seconds = round(hours * 3600) - 2
+    for start in (seconds, seconds - 10):  # times begin at 10 s: the wrap is earlier by as much
+        pictures = [video(n, start=start * SECOND) for n in range(100)]
+        sound = [audio(n, start=start * 48000) for n in range(180)]
+        seen = read(mux(interleaved(pictures, sound), H264, AAC))
+        ts_bytes.check_clock(seen)
+        expected = [(packet.pts + START) % (1 << 33) for packet in pictures]
+        assert [pes.pts for pes in seen.of(VIDEO_PID)] == expected
+
+
+def test_counters_over_segments() -> None:
+    """C-TS-01: counters go on over tables, flushes and changes of tracks, also of those away."""
+    counters: dict[int, int] = {}
+    muxer = Muxer([H264, AAC], audio_gather_seconds=0.15)
+    versions = []
+    for segment in range(6):
+        if segment in (2, 3, 4):
+            muxer.tracks_changed([H264] if segment == 2 else [H264, AAC])
+        parts = [muxer.tables()]
+        start = segment * SECOND
+        for packet in interleaved(
+            [video(n, start=start) for n in range(25)],
+            [audio(n, start=segment * 48000) for n in range(46)],
+        ):
+            muxer.packet(packet, parts)
+        muxer.flush(parts)
+        seen = read(b"".join(parts), counters)
+        assert seen.pats[0][0] == 0 and seen.pmts[0][0] == 1
+        assert seen.pes[0].random_access
+        versions.append(seen.pmts[0][1])
+        assert len(seen.of(AUDIO_PID)) == (0 if segment == 2 else 7)
+    # A new version for each change, and none where nothing changed.
+    assert versions == [0, 0, 1, 2, 2, 2]
+
+
+def test_new_configuration() -> None:
+    """A change of configuration is no change of the tables; the new sets come with the keyframe."""
+    muxer = Muxer([H264])
+    muxer.tracks_changed([replace(H264, config=vectors.AVCC_BASELINE)])
+    parts = [muxer.tables()]
+    muxer.packet(video(0), parts)
+    seen = read(b"".join(parts))
+    assert seen.pmts[0][1] == 0
+    assert units(seen.pes[0].data)[1][:4] == bytes.fromhex("6742c00c")
+
+
+def test_versions_wrap() -> None:
+    """H.222.0 2.4.4.9: version_number has 5 bits."""
+    muxer = Muxer([H264])
+    for n in range(35):
+        muxer.tracks_changed([H264] if n % 2 else [H264, AAC])
+    assert read(muxer.tables()).pmts[0][1] == 35 % 32
+
+
+def test_many_tracks() -> None:
+    """More tracks than a PMT has room for: the first count."""
+    tracks = [replace(OPUS, number=n) for n in range(200)]
+    data = mux([], *tracks)
+    assert len(data) > 376
+    sections = b"".join(data[at + 4 : at + 188] for at in range(188, len(data), 188))[1:]
+    assert sections.count(b"Opus") == 48
+    size = 3 + (sections[1] << 8 & 0xF00 | sections[2])
+    assert size <= 1024
+    assert ts_bytes.crc(sections[:size]) == 0
+
+
+@pytest.mark.parametrize("gather", [0.1, 0.2])
+def test_gathered_sound(gather: float) -> None:
+    """C-TS-05: several frames to a PES packet, for at most as long as was asked for."""
+    sound = [audio(n, frame=b"!%03d" % n) for n in range(200)]
+    sent = interleaved([video(n) for n in range(100)], sound)
+    seen = read(mux(sent, H264, AAC, audio_gather_seconds=gather))
+    ts_bytes.check_clock(seen)
+    pes = seen.of(AUDIO_PID)
+    frames = [aac.split_adts(one.data) for one in pes]
+    assert [frame for some in frames for frame in some] == [packet.payload for packet in sound]
+    assert max(map(len, frames)) == int(gather * 48000 / 1024)
+    # Each has the time of its first frame.
+    count = 0
+    for one, some in zip(pes, frames, strict=True):
+        assert one.pts == START + count * 1920
+        count += len(some)
+
+
+def test_gathered_sound_alone() -> None:
+    """C-TS-02, C-TS-05: sound that has the PCRs is gathered for at most 100 ms."""
+    seen = read(mux([audio(n) for n in range(100)], AAC, audio_gather_seconds=0.2))
+    ts_bytes.check_clock(seen)
+    assert len(seen.pes) == 25
+    assert seen.fills == 0
+
+
+def test_gathering_ends_at_a_gap() -> None:
+    """C-TS-05: frames that do not follow one another go into two PES packets."""
+    sent = [video(0), audio(0), audio(1), audio(2, start=9000), audio(3, start=9000)]
+    seen = read(mux(sent, H264, AAC, audio_gather_seconds=0.2))
+    assert [len(aac.split_adts(pes.data)) for pes in seen.of(AUDIO_PID)] == [2, 2]
+
+
+def test_gathered_sound_does_not_wait_for_ever() -> None:
+    """What waits is sent when the pictures are as much ahead."""
+    sent = [video(0), audio(0), *(video(n) for n in range(1, 6))]
+    muxer = Muxer([H264, AAC], audio_gather_seconds=0.1)
+    parts: list[bytes] = [muxer.tables()]
+    for packet in sent:
+        muxer.packet(packet, parts)
+    assert [pes.pid for pes in read(b"".join(parts)).pes[:5]] == [
+        VIDEO_PID,
+        VIDEO_PID,
+        VIDEO_PID,
+        AUDIO_PID,
+        VIDEO_PID,
+    ]
+
+
+packets = st.builds(
+    lambda track, at, offset, key, payload: Packet(track, at, at + offset, key, payload),
+    st.sampled_from([H264, HEVC, AAC, MP3, OPUS, replace(AAC, number=1)]),
+    st.integers(-(1 << 16), 1 << 24),
+    st.integers(-5000, 50000),
+    st.booleans(),
+    st.one_of(st.binary(max_size=500), st.binary(min_size=1, max_size=400).map(nal_units)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(packets, max_size=30), st.sampled_from([0.0, 0.1, 0.2]))
+def test_any_packets(sent: list[Packet], gather: float) -> None:
+    """C-TS-01, F-RE-09: whatever comes, in whatever order: whole packets, counters, times."""
+    tracks = [H264, replace(HEVC, number=1), AAC, replace(OPUS, number=2)]
+    renumbered = {HEVC: tracks[1], OPUS: tracks[3]}
+    sent = [packet._replace(track=renumbered.get(packet.track, packet.track)) for packet in sent]
+    seen = read(mux(sent, *tracks, audio_gather_seconds=gather))
+    for pes in seen.pes:
+        assert (pes.pts - pes.dts) % (1 << 33) < 1 << 32
+    assert all(b > a for (_i, _p, a), (_j, _q, b) in pairwise(seen.pcrs))
