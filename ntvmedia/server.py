@@ -7,10 +7,11 @@ import gc
 import secrets
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.application.service import IService
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
@@ -19,16 +20,18 @@ from twisted.logger import ILogObserver, Logger
 from twisted.plugin import getPlugins
 from zope.interface import implementer
 
-from ntvmedia.access import Access
+from ntvmedia.access import Access, Applications, ApplicationType
+from ntvmedia.access.outputs import OUTPUTS, output_of
 from ntvmedia.config import Settings
 from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
 from ntvmedia.errors import ConfigError
-from ntvmedia.events import EventBus
+from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
 from ntvmedia.services import ParallelService, StagedService
+from ntvmedia.store import Store
 
 # Objects made between two looks at the young ones, and looks before the older ones have a turn. By
 # default, 700: twenty times a second with 200 publishers.
@@ -48,11 +51,14 @@ class Host:
     reactor: Any
     hub: Hub
     access: Access
+    applications: Applications
     events: EventBus
     settings: Settings
     certificates: Certificates | None
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
+    parts: ParallelService = field(default_factory=ParallelService)
+    _parts: dict[object, Any] = field(default_factory=dict)
     _resource: Any = None
 
     def web_resource(self) -> Any:
@@ -67,6 +73,14 @@ class Host:
     def media_routes(self) -> list[Any]:
         return list(getPlugins(IMediaRoute))
 
+    def part(self, kind: Callable[[IHost], Any]) -> Any:
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts[kind] = kind(self)
+            if IService.providedBy(found):
+                found.setServiceParent(self.parts)
+        return found
+
 
 class Server(StagedService):
     """The root of the tree.
@@ -76,6 +90,7 @@ class Server(StagedService):
 
     Args:
         host: Stopping is told to it.
+        store: The database: opened first of all, closed last.
         grace: As in `StagedService`.
         log: What twistd shall write the log with, or `None` for its own way.
         pid_file: The file that twistd has written its number into; empty for none.
@@ -87,6 +102,7 @@ class Server(StagedService):
     def __init__(
         self,
         host: Host,
+        store: Store,
         grace: float,
         log: Log | None = None,
         *,
@@ -95,6 +111,7 @@ class Server(StagedService):
     ) -> None:
         super().__init__(host.reactor, grace)
         self._host = host
+        self._store = store
         self._log_writer = log
         self._pid_file = Path(pid_file).absolute() if pid_file else None
         self._in_background = in_background
@@ -114,6 +131,9 @@ class Server(StagedService):
                 raise ConfigError(
                     f"cannot be made: {error.strerror}", (f"--data {data}",)
                 ) from None
+            self._store.open()
+            self._host.applications.load()
+            self._host.access.load()
             super().privilegedStartService()
         except ConfigError as error:
             self._log.critical("not started: {error}", error=error)
@@ -148,11 +168,15 @@ class Server(StagedService):
         """
         self._host.draining = True
         if not self._host.hub.streams:
-            return super().stopService()
+            return self._stop_all()
         wait = min(NOTICE_SECONDS, self._grace * NOTICE_SHARE)
         self._grace -= wait
         notice: Deferred[None] = deferLater(self._host.reactor, wait)
-        return notice.addCallback(lambda _none: super(Server, self).stopService())
+        return notice.addCallback(lambda _none: self._stop_all())
+
+    def _stop_all(self) -> Deferred[None]:
+        stopping: Deferred[None] = super().stopService()
+        return stopping.addCallback(lambda _none: self._store.close())
 
 
 def settle_garbage_collector() -> None:
@@ -164,6 +188,37 @@ def settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+class Enforcement:
+    """Drops who may no longer be there when an application is changed (P-203, P-204).
+
+    `access` decides about those who come, and `hub` knows those who are there.
+
+    Args:
+        host: The server.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        host.events.subscribe(ApplicationChanged, self._changed)
+
+    def _changed(self, event: ApplicationChanged) -> None:
+        name = event.name
+        application = self._host.applications.get(name)
+        streams = [x for key, x in self._host.hub.streams.items() if key.application == name]
+        for stream in streams:
+            if application is None:
+                stream.end(f'application "{name}" was deleted or renamed')
+            elif not application.enabled:
+                stream.end(f'application "{name}" was disabled')
+            elif stream.audio_only is not (application.type is ApplicationType.AUDIO):
+                stream.end(f'application "{name}" has another type now')
+            else:
+                for viewer in tuple(stream.viewers):
+                    output = output_of(viewer.info.protocol)
+                    if output in OUTPUTS and output not in application.outputs:
+                        viewer.kick(f"the output {output} was turned off")
 
 
 class Endpoints(ParallelService):

@@ -16,7 +16,7 @@ from twisted.plugin import getPlugins
 from twisted.python import usage
 
 from ntvmedia import __version__
-from ntvmedia.access import BUILT_IN, Access
+from ntvmedia.access import Access, Applications
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
@@ -25,8 +25,9 @@ from ntvmedia.events import EventBus
 from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
-from ntvmedia.server import Endpoints, Host, Server
+from ntvmedia.server import Endpoints, Enforcement, Host, Server
 from ntvmedia.services import SignalService
+from ntvmedia.store import Store
 
 # A configuration file of a thousand settings is some 50 kB.
 _MAX_CONFIG_BYTES: Final = 1 << 20
@@ -40,7 +41,7 @@ class Options(usage.Options):
     """
 
     synopsis = "[options]"
-    longdesc = "Serve live media by RTMP and HTTP-FLV."
+    longdesc = "Serve live media by RTMP, HTTP-FLV, HTTP-TS and HLS."
     optParameters = [
         ["config", "c", None, "Read settings from this TOML file.", Path],
         ["data", "d", Path("data"), "The folder for what the server keeps.", Path],
@@ -155,11 +156,16 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     settings: Settings = options["settings"]
     events = EventBus()
     hub = Hub(reactor, settings.hub, events, time.time)
-    host = Host(reactor, hub, Access(BUILT_IN), events, settings, options["certificates"])
+    store = Store(reactor, settings.database.url, settings.data)
+    applications = Applications(store, events, time.time)
+    access = Access(applications, settings.data, time.time)
+    host = Host(reactor, hub, access, applications, events, settings, options["certificates"])
+    Enforcement(host)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
     root = Server(
         host,
+        store,
         options["grace"],
         log,
         pid_file=twistd.get("pidfile") or "",
@@ -175,6 +181,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if isinstance(reactor, ReactorBase):
         SignalService(reactor, reload, lambda: host.draining).setServiceParent(root)
     HubService(reactor, hub).setServiceParent(root)
+    host.parts.setName("parts")
+    host.parts.setServiceParent(root)
     endpoints = Endpoints()
     endpoints.setName("endpoints")
     for name, endpoint in options["endpoints"].items():

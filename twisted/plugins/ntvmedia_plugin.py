@@ -7,6 +7,8 @@ from twisted.application.service import ServiceMaker
 
 from ntvmedia.endpoints.http.endpoint import HTTPEndpoint, HTTPSEndpoint
 from ntvmedia.endpoints.http.flv import FLVRoute
+from ntvmedia.endpoints.http.hls.route import HLSRoute
+from ntvmedia.endpoints.http.ts import TSRoute
 from ntvmedia.endpoints.rtmp.factory import RTMPEndpoint, RTMPSEndpoint
 
 ntvmedia = ServiceMaker("NTV Media", "ntvmedia.tap", "A streaming media server.", "ntvmedia")
@@ -15,3 +17,5 @@ rtmps = RTMPSEndpoint()
 http = HTTPEndpoint()
 https = HTTPSEndpoint()
 flv = FLVRoute()
+ts = TSRoute()
+hls = HLSRoute()

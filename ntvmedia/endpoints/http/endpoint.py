@@ -15,6 +15,7 @@ from ntvmedia.config import HTTPSettings, HTTPSSettings
 from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.draining import DrainingService
 from ntvmedia.endpoints.http.front import HTTPFront, Route
+from ntvmedia.endpoints.http.pages import Pages
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IFolderRoute, IHost, IMediaEndpoint
@@ -75,6 +76,7 @@ def make_http_service(
         lambda: bool(host.draining),
         folder=folder,
         ready_files=ready_files,
+        pages=Pages(host.applications),
     )
     return HTTPService(host, listening_service(host.reactor, listen, front, certificates), front)
 

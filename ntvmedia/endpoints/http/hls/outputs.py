@@ -190,6 +190,7 @@ class HLSOutputs(Service):
         session.playlist = playlist
         playlist.sessions += 1
         session.viewer = stream.visit(info, ended)
+        _log.info("{peer}: plays {key} by hls", peer=request.peer, key=session.key)
         if session.viewer is not None and not session.viewer.watching:
             self._part(session)  # who was told has sent it away
 
