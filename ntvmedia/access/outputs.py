@@ -8,7 +8,7 @@ OUTPUTS: Final = ("rtmp", "flv", "ts", "hls", "rtsp")
 """In the order in which they are shown. FLV is that over HTTP, WebSocket included."""
 
 # Those not here have the name of their output.
-_OUTPUT_OF: Final = {"rtmps": "rtmp", "ws-flv": "flv", "rtsps": "rtsp"}
+_OUTPUT_OF: Final = {"rtmps": "rtmp", "ws-flv": "flv", "ws-ts": "ts", "rtsps": "rtsp"}
 
 
 def output_of(protocol: str) -> str:
