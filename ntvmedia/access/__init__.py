@@ -13,6 +13,7 @@ from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.outputs import OUTPUTS, output_of
 from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
 from ntvmedia.access.registry import Applications
+from ntvmedia.store import StoreError
 
 __all__ = [
     "BUILT_IN",
@@ -27,6 +28,7 @@ __all__ = [
     "NameInUse",
     "NoApplication",
     "Request",
+    "StoreError",
     "Verdict",
     "WrongField",
     "describe",

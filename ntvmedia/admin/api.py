@@ -1,4 +1,7 @@
-"""The API's routes, `/mserver/api/v1` and `/metrics`. Thin: look up, describe, encode."""
+"""The API: status, streams and metrics here, other subjects in modules of their own.
+
+Routes are thin: look up, describe, encode.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from ntvmedia import __version__
+from ntvmedia.admin.applications import ApplicationRoutes
 from ntvmedia.admin.metrics import Metrics
 from ntvmedia.admin.replies import reply
+from ntvmedia.admin.routes import ROUTES
 from ntvmedia.admin.totals import totals
 from ntvmedia.errors import Refused
 from ntvmedia.hub.statistics import describe_stream, describe_viewer
 from ntvmedia.media.names import stream_key
 
 
-class API:
-    """The routes.
+class API(ApplicationRoutes):
+    """All routes: `/mserver/api/v1` and `/metrics`.
 
     Args:
         host: The server.
@@ -26,14 +31,14 @@ class API:
         started_at: When the server started, by the host's clock.
     """
 
-    app: ClassVar[Klein] = Klein()
+    app: ClassVar[Klein] = ROUTES
 
     def __init__(self, host: Any, metrics: Metrics, started_at: float) -> None:
         self._host = host
         self._metrics = metrics
         self._started_at = started_at
 
-    @app.route("/mserver/api/v1/status", methods=["GET"])
+    @ROUTES.route("/mserver/api/v1/status", methods=["GET"])
     def status(self, request: IRequest) -> bytes:
         """Answer `GET /mserver/api/v1/status`: the server as a whole.
 
@@ -49,7 +54,7 @@ class API:
             },
         )
 
-    @app.route("/mserver/api/v1/streams", methods=["GET"])
+    @ROUTES.route("/mserver/api/v1/streams", methods=["GET"])
     def streams(self, request: IRequest) -> bytes:
         """Answer `GET /mserver/api/v1/streams`: all streams, by name.
 
@@ -58,7 +63,7 @@ class API:
         found = sorted(self._host.hub.streams.items())
         return reply(request, {"streams": [describe_stream(stream) for _key, stream in found]})
 
-    @app.route("/mserver/api/v1/streams/<application>/<name>", methods=["GET"])
+    @ROUTES.route("/mserver/api/v1/streams/<application>/<name>", methods=["GET"])
     def stream(self, request: IRequest, application: str, name: str) -> bytes:
         """Answer `GET /mserver/api/v1/streams/APP/STREAM`: one stream with its viewers.
 
@@ -78,14 +83,14 @@ class API:
             },
         )
 
-    @app.route("/metrics", methods=["GET"])
+    @ROUTES.route("/metrics", methods=["GET"])
     def metrics(self, request: IRequest) -> bytes:
         """Answer `GET /metrics`, in the text format of Prometheus, version 0.0.4."""
         request.setHeader("content-type", self._metrics.content_type)
         request.setHeader("cache-control", "no-store")
         return self._metrics.text()
 
-    @app.handle_errors(HTTPException)
+    @ROUTES.handle_errors(HTTPException)
     def refused(self, request: IRequest, failure: Any) -> bytes:
         """Answer what has no route: 404, 405, or a redirection to the proper spelling."""
         error = failure.value

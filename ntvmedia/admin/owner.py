@@ -1,8 +1,11 @@
-"""Who may ask: until there are accounts, only somebody on this machine.
+"""Who may ask over the HTTP ports: until there are accounts, only somebody on this machine.
 
 A request counts as local when its peer is a loopback address, it names a loopback host (a page of
 another site, whose name was made to point here, does not), and it came without the traces of a
 proxy, which would make everybody's requests local.
+
+Such a request may read and no more: a browser on this machine makes it for any page that it shows
+(F-IN-07). Changes are made over the control socket (`ntvmedia.admin.control`).
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from ntvmedia.admin.replies import reply
 # Those that proxies add: RFC 7239, RFC 9110 section 7.6.3, and custom. Names in lower case.
 _PROXY_HEADERS: Final = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip"})
 _PROXY_PREFIX: Final = b"x-forwarded"
+
+# Methods that change nothing: RFC 9110 section 9.2.1.
+_READING: Final = frozenset({b"GET", b"HEAD"})
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -44,7 +50,7 @@ def is_local(peer_host: str, headers: Headers, version: bytes = b"HTTP/1.1") -> 
 
 @implementer(IResource)
 class OwnerOnly:
-    """Serves local requests by another resource, and refuses all others.
+    """Serves local requests that read by another resource, and refuses all others.
 
     All of them, whatever the path: the other resource's idea of equal paths need not be known.
 
@@ -73,6 +79,8 @@ class OwnerOnly:
             request.clientproto,
         ):
             return reply(request, {"error": "only from this machine, without a proxy"}, 403)
+        if request.method not in _READING:
+            return reply(request, {"error": "changes are made by the command ntvmedia"}, 403)
         result: bytes | int = self._resource.render(request)
         return result
 

@@ -1,4 +1,4 @@
-"""The web resource that serves all that is not media."""
+"""The web resources that serve all that is not media."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ntvmedia.interfaces import IHost
 
 
 def make_resource(host: IHost) -> OwnerOnly:
-    """Build the resource.
+    """Build the resource of the HTTP ports: for this machine only, and for reading only.
 
     Args:
         host: Asked at each request; nothing is kept here.
@@ -19,5 +19,14 @@ def make_resource(host: IHost) -> OwnerOnly:
     Returns:
         A `twisted.web.resource.IResource` for every path.
     """
+    return OwnerOnly(make_control_resource(host))
+
+
+def make_control_resource(host: IHost) -> Any:
+    """Build the resource of the control socket: the same, for whoever may open the socket.
+
+    Args:
+        host: As for `make_resource`.
+    """
     reactor: Any = host.reactor
-    return OwnerOnly(API(host, Metrics(host), reactor.seconds()).app.resource())
+    return API(host, Metrics(host), reactor.seconds()).app.resource()

@@ -207,7 +207,7 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual((viewer["peer"], viewer["protocol"]), ("192.0.2.5:2", "test"))
 
     def test_not_found(self) -> None:
-        """A stream, a name or a path that there is not, and a method that is not allowed."""
+        """A stream, a name or a path that there is not."""
         for path, text in (
             (b"/mserver/api/v1/streams/liveshow/x", "liveshow/x is not published"),
             (b"/mserver/api/v1/streams/mserver/x", 'application name "mserver" is reserved'),
@@ -216,9 +216,21 @@ class SiteTests(SynchronousTestCase):
         ):
             status, _fields, body = self.ask(path)
             self.assertEqual((status, json.loads(body)), (404, {"error": text}))
-        status, fields, body = self.ask(b"/metrics", method=b"DELETE")
-        self.assertEqual((status, json.loads(body)), (405, {"error": "Method Not Allowed"}))
-        self.assertIn(b"get", fields[b"allow"])
+
+    def test_reading_only(self) -> None:
+        """F-IN-07: what a browser may be made to send changes nothing, whatever it says it is."""
+        for method in (b"POST", b"PATCH", b"PUT", b"DELETE", b"OPTIONS", b"get", b"X"):
+            for path in (b"/metrics", b"/mserver/api/v1/applications", b"/nothing"):
+                status, fields, body = self.ask(
+                    path, b"Content-Type: application/json", method=method
+                )
+                self.assertEqual(status, 403, (method, path))
+                self.assertEqual(
+                    json.loads(body), {"error": "changes are made by the command ntvmedia"}
+                )
+                self.assertEqual(
+                    [name for name in fields if name.startswith(b"access-control")], []
+                )
 
     def test_head(self) -> None:
         """HEAD is GET without the body."""
