@@ -107,7 +107,9 @@ def imported(folder: Path) -> set[str]:
 
 def test_requirements() -> None:
     """What the server imports is what it requires: nothing by chance, nothing in vain."""
-    assert imported(ROOT / "ntvmedia") == requirements("options", "install_requires")
+    always = requirements("options", "install_requires")
+    on_wish = requirements("options.extras_require", "postgresql")
+    assert imported(ROOT / "ntvmedia") == always | on_wish
 
 
 def test_requirements_of_the_tests() -> None:

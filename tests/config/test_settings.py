@@ -105,7 +105,7 @@ def test_override_of_no_section() -> None:
             "server, http, https, rtmp, rtmps, tls, hub, log",
         ),
         ({"hub": 3}, "hub: expected a section"),
-        ({"data": {}}, "data: unknown section; expected one of "),
+        ({"data": {}}, "data: unknown section; did you mean database?"),
         ({"hub": {"latency": "none"}}, 'hub.latency: expected "auto" or "low", not \'none\''),
         ({"https": {"listen": "tcp:1"}}, "https.listen: needs tls.certificate and tls.key"),
         ({"rtmps": {"listen": "tcp:1"}}, "rtmps.listen: needs tls.certificate and tls.key"),
