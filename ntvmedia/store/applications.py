@@ -65,10 +65,12 @@ def insert_application(connection: Connection, row: ApplicationRow) -> None:
     """Add an application.
 
     Raises:
-        Duplicate: There is one of this name. The transaction must end.
+        Duplicate: There is one of this name. The transaction may go on without it.
     """
     try:
-        connection.execute(insert(APPLICATIONS).values(_written(row)))
+        # A savepoint: PostgreSQL would take back the whole transaction, and say so to nobody.
+        with connection.begin_nested():
+            connection.execute(insert(APPLICATIONS).values(_written(row)))
     except IntegrityError as error:
         raise _taken(row.name) if is_duplicate(error) else error from None
 
@@ -84,11 +86,12 @@ def update_application(connection: Connection, name: str, row: ApplicationRow) -
         Whether there is one of this name.
 
     Raises:
-        Duplicate: There is another one that has the new name. The transaction must end.
+        Duplicate: There is another one that has the new name. The transaction may go on.
     """
     change = update(APPLICATIONS).where(APPLICATIONS.c.name == name).values(_written(row))
     try:
-        return connection.execute(change).rowcount == 1
+        with connection.begin_nested():
+            return connection.execute(change).rowcount == 1
     except IntegrityError as error:
         raise _taken(row.name) if is_duplicate(error) else error from None
 

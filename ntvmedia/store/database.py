@@ -239,6 +239,8 @@ class _Session:
             raise problem from None
         finally:
             limit.cancel()
+            # It must not hit the next transaction, nor be there when the process forks.
+            limit.join()
 
     def close(self) -> None:
         """Disconnect."""

@@ -20,6 +20,7 @@ from ntvmedia.store.schema import METADATA
 # Not Alembic's own name: a PostgreSQL database may be shared with a program that uses that.
 VERSION_TABLE: Final = "ntvmedia_revision"
 
+# Alembic's environment and versions.
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -51,13 +52,10 @@ class Backend(Protocol):
         """End what a driver's connection does, from another thread."""
 
 
-def migrate(backend: Backend, migrations: Path = MIGRATIONS) -> None:
+def migrate(backend: Backend) -> None:
     """Make the tables, or bring them to what this program uses.
 
     Blocking. Of several processes one does it, and the others wait.
-
-    Args:
-        migrations: The folder of Alembic's environment and versions.
 
     Raises:
         ConfigError: The database cannot be used, or is newer than this program, or its migration
@@ -65,7 +63,7 @@ def migrate(backend: Backend, migrations: Path = MIGRATIONS) -> None:
     """
     try:
         with backend.migrating() as connection:
-            _bring_to_newest(backend, connection, migrations)
+            _bring_to_newest(backend, connection)
     except StoreError as error:
         raise ConfigError(str(error), backend.setting) from None
     except SQLAlchemyError as error:
@@ -75,10 +73,10 @@ def migrate(backend: Backend, migrations: Path = MIGRATIONS) -> None:
         raise ConfigError(str(problem), backend.setting) from None
 
 
-def _bring_to_newest(backend: Backend, connection: Connection, migrations: Path) -> None:
+def _bring_to_newest(backend: Backend, connection: Connection) -> None:
     config = Config()
     # The parser of Alembic's configuration takes a percent sign for a reference.
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     scripts = ScriptDirectory.from_config(config)
     revisions = [script.revision for script in scripts.walk_revisions()]
@@ -103,7 +101,9 @@ def _bring_to_newest(backend: Backend, connection: Connection, migrations: Path)
         command.upgrade(config, "head")
         backend.finish(connection)
     except Exception as error:
-        problem = backend.problem(error) if isinstance(error, SQLAlchemyError) else error
+        problem = backend.problem(error) if isinstance(error, SQLAlchemyError) else None
+        if isinstance(error, StoreError):
+            problem = error
         # What a driver says of a statement may have SQL in it; its kind has not.
         reason = problem or type(getattr(error, "orig", error)).__name__
         message = f"the change from schema {found or 'none'} to {newest} failed: {reason}"

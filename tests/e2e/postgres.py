@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -175,7 +176,9 @@ class PostgreSQLServer:
         """Return what restores a database, as SQL for `psql`."""
         command = [server_program("pg_dump"), "--no-owner", "--no-privileges", "--inserts", url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout
+        # Without comments, and commands that clients of other versions do not know.
+        lines = [line for line in done.stdout.splitlines() if not line.startswith(("--", "\\"))]
+        return re.sub(r"\n{2,}", "\n\n", "\n".join(lines).strip()) + "\n"
 
 
 def _somebody() -> pwd.struct_passwd:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -150,7 +151,17 @@ def row(name: str, **fields: Any) -> ApplicationRow:
 
 def add(store: Store, name: str) -> None:
     """Add an application, in one transaction."""
-    store.run_now(lambda connection: insert_application(connection, row(name)))
+    add_all(store, [row(name)])
+
+
+def add_all(store: Store, rows: Iterable[ApplicationRow]) -> None:
+    """Add applications, in one transaction."""
+
+    def work(connection: Connection) -> None:
+        for added in rows:
+            insert_application(connection, added)
+
+    store.run_now(work)
 
 
 def kept(store: Store) -> list[str]:
