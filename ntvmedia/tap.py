@@ -17,6 +17,7 @@ from twisted.python import usage
 
 from ntvmedia import __version__
 from ntvmedia.access import Access, Applications
+from ntvmedia.admin.control import ControlService
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
@@ -181,6 +182,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if isinstance(reactor, ReactorBase):
         SignalService(reactor, reload, lambda: host.draining).setServiceParent(root)
     HubService(reactor, hub).setServiceParent(root)
+    control = ControlService(host)
+    control.setName("control")
+    control.setServiceParent(root)
     host.parts.setName("parts")
     host.parts.setServiceParent(root)
     endpoints = Endpoints()
