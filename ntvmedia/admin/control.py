@@ -19,7 +19,7 @@ from typing import Any, Final
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 
 from ntvmedia.errors import ConfigError
@@ -46,7 +46,7 @@ class ControlService(Service):
         self._data: Path = host.settings.data
         self._folder = -1
         self._path = ""
-        self._port: IListeningPort | None = None
+        self._port: Any = None  # an IListeningPort
 
     def privilegedStartService(self) -> None:
         """Listen.
@@ -83,7 +83,7 @@ class ControlService(Service):
             return succeed(None)
         if not os.path.lexists(self._path):
             # With the whole data folder, say. Twisted's port fails to stop without its file.
-            port.stopReading()  # type: ignore[attr-defined]
+            port.stopReading()
             self._unlock()
             return succeed(None)
         stopping: Deferred[None] = maybeDeferred(port.stopListening)

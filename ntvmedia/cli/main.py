@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from twisted.scripts.twistd import run
 
 from ntvmedia import __version__
+from ntvmedia.cli import applications, signing
+from ntvmedia.cli.failures import Failed
+from ntvmedia.errors import NtvMediaError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,10 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; `None` for those of the process.
 
     Returns:
-        The exit status. `serve` and `check` end the process themselves.
+        The exit status: 0, or 1 for a command that could not do what it was asked. `serve` and
+        `check` end the process themselves.
 
     Raises:
-        SystemExit: The arguments are wrong, or the command is done.
+        SystemExit: The arguments are wrong (status 2), or the command is done.
     """
     parser = argparse.ArgumentParser(
         prog="ntvmedia", description="A self-hosted streaming media server."
@@ -37,14 +41,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         # What follows is for twistd, `--help` too.
         commands.add_parser(name, help=summary, add_help=False, prefix_chars="\0")
+    applications.add_commands(commands)
+    signing.add_commands(commands)
     commands.add_parser("version", help="print the version")
     known, rest = parser.parse_known_args(arguments)
-    if known.command == "version":
+    if known.command not in ("serve", "check"):
         if rest:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        sys.stdout.write(f"NTV Media Server {__version__}\n")
-        return 0
+        if known.command == "version":
+            sys.stdout.write(f"NTV Media Server {__version__}\n")
+            return 0
+        return _run(known.run, known)
     _twistd([*(["--check"] if known.command == "check" else []), *rest])
+
+
+def _run(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    """Run a command; what it cannot do is told in one line."""
+    try:
+        command(options)
+    except (Failed, NtvMediaError) as error:
+        # What was typed may be quoted in it.
+        text = " ".join(str(error).split())
+        shown = "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
+        sys.stderr.write(f"ntvmedia: {shown}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return 1
+    return 0
 
 
 def _twistd(options: Sequence[str]) -> NoReturn:

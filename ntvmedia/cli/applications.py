@@ -1,0 +1,286 @@
+"""`ntvmedia app`: applications, of a running server at once, or in a stopped one's database."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote
+
+from twisted.internet.defer import Deferred, execute
+
+from ntvmedia.access import Applications, describe, read_fields
+from ntvmedia.cli.control import ControlClient, NotRunning
+from ntvmedia.cli.failures import Failed
+from ntvmedia.cli.places import add_places, database_url
+from ntvmedia.cli.tables import as_fields, as_json, as_table
+from ntvmedia.config import Text
+from ntvmedia.events import EventBus
+from ntvmedia.store import Store
+
+_T = TypeVar("_T")
+
+_PATH: Final = "/mserver/api/v1/applications"
+
+Shown = dict[str, Any]
+"""An application as the API shows it; a stopped server has no `streams` and `viewers`."""
+
+
+class Server(Protocol):
+    """Where applications are listed and changed."""
+
+    def all(self) -> list[Shown]:
+        """Return all, by name."""
+
+    def one(self, name: str) -> Shown:
+        """Return one."""
+
+    def add(self, name: str, fields: Mapping[str, Any]) -> Shown:
+        """Make one."""
+
+    def change(self, name: str, fields: Mapping[str, Any]) -> Shown:
+        """Change one."""
+
+    def remove(self, name: str) -> None:
+        """Delete one."""
+
+
+class RunningServer:
+    """One that runs.
+
+    Args:
+        client: Asks it.
+    """
+
+    def __init__(self, client: ControlClient) -> None:
+        self._client = client
+
+    def all(self) -> list[Shown]:
+        found: list[Shown] = self._client.ask("GET", _PATH)["applications"]
+        return found
+
+    def one(self, name: str) -> Shown:
+        found: Shown = self._client.ask("GET", _path_of(name))
+        return found
+
+    def add(self, name: str, fields: Mapping[str, Any]) -> Shown:
+        found: Shown = self._client.ask("POST", _PATH, {"name": name, **fields})
+        return found
+
+    def change(self, name: str, fields: Mapping[str, Any]) -> Shown:
+        found: Shown = self._client.ask("PATCH", _path_of(name), fields)
+        return found
+
+    def remove(self, name: str) -> None:
+        self._client.ask("DELETE", _path_of(name))
+
+
+class StoppedServer:
+    """One that does not run: its database is used as the server itself would use it.
+
+    Args:
+        url: Of the database.
+        data: The data folder.
+
+    Raises:
+        ConfigError: The database cannot be used.
+        Failed: There is no data folder.
+    """
+
+    def __init__(self, url: str, data: Path) -> None:
+        if not data.is_dir():
+            raise Failed(f"--data {data}: there is no such folder; a server's first start makes it")
+        store = Store(None, url, data)
+        store.open()
+        self._applications = Applications(_AtOnce(store), EventBus(), time.time)
+        self._applications.load()
+
+    def all(self) -> list[Shown]:
+        return [self.one(name) for name in sorted(self._applications)]
+
+    def one(self, name: str) -> Shown:
+        application = self._applications.find(name)
+        return {
+            **describe(application),
+            **self._applications.times(application.name)._asdict(),
+        }
+
+    def add(self, name: str, fields: Mapping[str, Any]) -> Shown:
+        return self.one(_result(self._applications.add(name, fields)).name)
+
+    def change(self, name: str, fields: Mapping[str, Any]) -> Shown:
+        return self.one(_result(self._applications.change(name, fields)).name)
+
+    def remove(self, name: str) -> None:
+        _result(self._applications.remove(name))
+
+
+class _AtOnce:
+    """A store whose answers are there when it was asked: there is no reactor to wait with."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
+        return execute(self._store.run_now, work)
+
+    def run_now(self, work: Callable[[Any], _T]) -> _T:
+        return self._store.run_now(work)
+
+
+class _Intermixed(argparse.ArgumentParser):
+    """Takes options between the assignments too, which argparse does not do for a subcommand."""
+
+    _is_inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
+
+
+def add_commands(commands: Any) -> None:
+    """Add `app` to the commands of `ntvmedia`."""
+    app = commands.add_parser(
+        "app",
+        help="list and change applications: list, show, add, set, delete",
+        description="List and change applications. A running server does it at once; otherwise "
+        "its database is changed.",
+    )
+    actions = app.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=_Intermixed
+    )
+    hint = (
+        "Fields: type, enabled, outputs, publish_password, referers, ...: see `ntvmedia app show "
+        "NAME` and the documentation. Lists have commas; publish_password=- asks for it."
+    )
+    for name, run, summary in (
+        ("list", _list, "list all applications"),
+        ("show", _show, "show one with all its fields"),
+        ("add", _add, "make one"),
+        ("set", _set, "change fields of one"),
+        ("delete", _delete, "delete one, for good"),
+    ):
+        parser = actions.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        if name != "list":
+            parser.add_argument("name", metavar="NAME")
+        if name in ("add", "set"):
+            parser.epilog = hint
+            parser.add_argument(
+                "fields",
+                nargs="*" if name == "add" else "+",
+                metavar="FIELD=VALUE",
+                type=_assignment,
+            )
+        elif name == "delete":
+            parser.add_argument("--yes", action="store_true", help="do not ask")
+        else:
+            parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+        add_places(parser)
+        parser.set_defaults(run=run)
+
+
+def _list(options: argparse.Namespace) -> None:
+    found = _server(options).all()
+    sys.stdout.write(as_json(found) if options.json else as_table(found))
+
+
+def _show(options: argparse.Namespace) -> None:
+    found = _server(options).one(_name(options))
+    sys.stdout.write(as_json(found) if options.json else as_fields(found))
+
+
+def _add(options: argparse.Namespace) -> None:
+    fields = _fields(options)
+    added = _server(options).add(_name(options), fields)
+    sys.stdout.write(f"application {added['name']} was added\n")
+
+
+def _set(options: argparse.Namespace) -> None:
+    fields = _fields(options)
+    changed = _server(options).change(_name(options), fields)
+    sys.stdout.write(f"application {changed['name']} was changed\n")
+
+
+def _delete(options: argparse.Namespace) -> None:
+    server = _server(options)
+    found = server.one(_name(options))
+    name = found["name"]
+    if not options.yes and not found["built_in"] and not _is_sure(found):
+        raise Failed(f"application {name} was not deleted")
+    server.remove(name)
+    sys.stdout.write(f"application {name} was deleted\n")
+
+
+def _server(options: argparse.Namespace) -> Server:
+    client = ControlClient(options.data)
+    try:
+        client.ask("GET", "/mserver/api/v1/status")
+    except NotRunning:
+        return StoppedServer(database_url(options.config), options.data.absolute())
+    return RunningServer(client)
+
+
+def _is_sure(application: Shown) -> bool:
+    """Ask on the terminal whether an application shall go, with what goes with it."""
+    if not sys.stdin.isatty():
+        raise Failed("there is no terminal to ask on: use --yes to delete it")
+    streams, viewers = application.get("streams", 0), application.get("viewers", 0)
+    lost = f", which has {streams} streams and {viewers} viewers now," if streams else ""
+    sys.stderr.write(f"Delete application {application['name']}{lost} for good? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("expected FIELD=VALUE")
+    return name, value
+
+
+def _name(options: argparse.Namespace) -> str:
+    return str(read_fields({"name": Text(options.name)})["name"])
+
+
+def _fields(options: argparse.Namespace) -> dict[str, Any]:
+    """Read the assignments: what is wrong with them is told before anybody is asked."""
+    given: dict[str, Text] = {}
+    for name, value in options.fields:
+        if name in given:
+            raise Failed(f"{ascii(name)[1:-1]}: given twice")
+        given[name] = Text(value)
+    if given.get("publish_password") == "-":
+        given["publish_password"] = Text(_asked_password())
+    if options.action == "add" and "name" in given:
+        raise Failed("name: given twice")
+    return read_fields(given)
+
+
+def _asked_password() -> str:
+    """Take the password from the terminal, or from one line of a pipe: arguments are public."""
+    if sys.stdin.isatty():
+        return getpass.getpass("Publish password: ")
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _result(done: Deferred[_T]) -> _T:
+    """Return what a Deferred has already, or raise it."""
+    results: list[_T] = []
+    failures: list[Any] = []
+    done.addCallbacks(results.append, failures.append)
+    if failures:
+        failures[0].raiseException()
+    return results[0]
+
+
+def _path_of(name: str) -> str:
+    return f"{_PATH}/{quote(name, safe='')}"

@@ -1,0 +1,123 @@
+"""Asks the running server, over the control socket of its data folder."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from ntvmedia.cli.failures import Failed
+
+SOCKET_NAME: Final = "control.sock"
+
+# Longer than the server gives its database.
+TIMEOUT_SECONDS: Final = 60.0
+
+# Ten thousand applications are some 10 MB.
+_MAX_ANSWER_BYTES: Final = 64 << 20
+
+# `sun_path` of Linux has 108 bytes, the last of them zero (unix(7)).
+_MAX_PATH_BYTES: Final = 107
+
+
+class NotRunning(Exception):
+    """No server uses this data folder now."""
+
+
+class Refusal(Failed):
+    """The server answered that it does not do it.
+
+    Attributes:
+        status: Of HTTP.
+    """
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ControlClient:
+    """Asks one server.
+
+    Args:
+        data: Its data folder.
+        timeout: Seconds that it has for each step of an answer.
+    """
+
+    def __init__(self, data: Path, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._data = data
+        self._timeout = timeout
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Send a request, and return what the answer says.
+
+        Args:
+            method: Of HTTP.
+            path: With percent-encoding.
+            body: Sent as JSON; `None` for none.
+
+        Returns:
+            The JSON of the answer; `None` where it has none.
+
+        Raises:
+            NotRunning: Nobody listens; nothing was sent.
+            Refusal: The answer says that it was not done.
+            Failed: The server does not answer, or not as one of ours.
+        """
+        connection = self._connect()
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            data = None if body is None else json.dumps(body).encode("ascii")
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            content = answer.read(_MAX_ANSWER_BYTES)
+            found = json.loads(content) if content else None
+        except TimeoutError:
+            raise Failed("the server does not answer: it may have done it or not") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise Failed(f"the server does not answer: {reason}") from None
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            reason = found.get("error") if isinstance(found, dict) else None
+            raise Refusal(str(reason or f"the server answers {answer.status}"), answer.status)
+        return found
+
+    def _connect(self) -> http.client.HTTPConnection:
+        path = self._data / SOCKET_NAME
+        try:
+            return _connected(self._data, self._timeout)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NotRunning from None
+        except OSError as error:
+            raise Failed(f"{path}: {error.strerror or 'the server does not answer'}") from None
+
+
+def _connected(data: Path, timeout: float) -> http.client.HTTPConnection:
+    """Connect to the control socket in a folder.
+
+    Raises:
+        OSError: It cannot be.
+    """
+    path, folder = os.fspath(data / SOCKET_NAME), -1
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        peer.settimeout(timeout)
+        if len(os.fsencode(path)) > _MAX_PATH_BYTES:
+            # An address cannot be as long as a path: go by the open folder.
+            folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+            path = f"/proc/self/fd/{folder}/{SOCKET_NAME}"
+        peer.connect(path)
+    except BaseException:
+        peer.close()
+        raise
+    finally:
+        if folder >= 0:
+            os.close(folder)
+    connection = http.client.HTTPConnection("localhost", timeout=timeout)
+    connection.sock = peer
+    return connection
