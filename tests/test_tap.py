@@ -279,12 +279,21 @@ class BelowTwistdTests(TapCase):
             self.assertIsNone(self.observer(self.parse(arguments)))
 
 
+class FileReactor(MemoryReactorClock):
+    """A reactor whose unix sockets are at least files, as a real one's are."""
+
+    def listenUNIX(self, address: Any, *arguments: Any, **options: Any) -> Any:
+        """Make the file."""
+        Path(address).touch()
+        return super().listenUNIX(address, *arguments, **options)
+
+
 class TreeTests(TapCase):
     """The tree that is built."""
 
     def build(self, *arguments: str) -> tuple[Any, MemoryReactorClock]:
         """Build the tree on a reactor of the test."""
-        reactor = MemoryReactorClock()
+        reactor = FileReactor()
         return tap.makeService(self.options(*arguments), reactor), reactor
 
     def test_host(self) -> None:
@@ -340,7 +349,8 @@ class TreeTests(TapCase):
             (OverflowError("port must be 0-65535."), "rtmp.listen: cannot listen: port must be"),
             (ConfigError("is no good", ("rtmp", "listen")), "rtmp.listen: is no good"),
         ]:
-            root, _reactor = self.build()
+            # Each with a folder of its own: that of a process is given back with its end.
+            root, _reactor = self.build("--data", str(self.folder / str(len(self.rtmp.made))))
             self.rtmp.made[-1].problem = problem
             lines = self.logged()
             error = self.assertRaises(SystemExit, root.privilegedStartService)
