@@ -110,8 +110,14 @@ class PlaylistMonitor:
         """From here to the next `saw` nobody asks: what was owed in between is not judged."""
         self._changed_at = None
 
+    def server_restarted(self) -> None:
+        """Another server took over: its list goes on above the old one, whose files are gone."""
+        self.may_be_remade()
+        self._listed.clear()
+        self._removed.clear()
+
     def may_be_remade(self) -> None:
-        """The next version may have nothing of the last one: nobody asked, or another server."""
+        """The next version may have nothing of the last one: nobody asked for long."""
         self._may_be_remade = True
         self._changed_at = None
 
@@ -222,7 +228,9 @@ class PlaylistMonitor:
         return list(after.segments)
 
     def _remove(self, segment: Segment) -> None:
-        seen = self._listed.pop(segment.number)
+        seen = self._listed.pop(segment.number, None)
+        if seen is None:
+            return  # the server that had it is gone
         # It was removed after the last look, at which it was there.
         seen.removed = self._polled_at + float(segment.duration + seen.longest)
         self._removed[segment.number] = seen
@@ -262,6 +270,8 @@ class PlaylistMonitor:
             cut = joined and before is not None and before.duration >= playlist.target - HALF
             demand(cut, "no-keyframe", f"{segment.uri} does not begin with a keyframe (C-PL-01)")
         if not joined or before is None or previous is None:
+            if before is not None and previous is not None:
+                _check_end(before, previous)
             after_gap = before is not None and before.gap and not segment.discontinuity
             demand(not after_gap, "gap-without-discontinuity", segment.uri)
             self._run_ticks, self._run_extinf = 0, Decimal(0)
@@ -304,14 +314,27 @@ class PlaylistMonitor:
         demand(same, "bytes-changed", f"{seen.segment.uri} has other bytes than before")
 
 
-def _check_span(segment: Segment, media: SegmentMedia) -> None:
-    """Check that EXTINF covers what is in a segment, and not much more."""
+def _span(media: SegmentMedia) -> tuple[int, int]:
+    """Return how long after the first the last picture comes, and the last of all, in ticks."""
     units = media.video or media.audio
     least = max(step(media.start, x.pts) for x in units)
-    most = max(step(media.start, x.pts) for kind in media.units.values() for x in kind)
+    return least, max(step(media.start, x.pts) for kind in media.units.values() for x in kind)
+
+
+def _check_span(segment: Segment, media: SegmentMedia) -> None:
+    """Check that EXTINF covers what is in a segment."""
+    least, _most = _span(media)
     said = segment.duration * 90000
-    good = least - _SEGMENT_DRIFT <= said <= most + _LONGEST_FRAME
-    demand(good, "duration", f"{segment.uri}: {segment.duration} s, {most / 90000} s of media")
+    text = f"{segment.uri}: EXTINF {segment.duration}, {least / 90000} s of media"
+    demand(said >= least - _SEGMENT_DRIFT, "duration", text)
+
+
+def _check_end(segment: Segment, media: SegmentMedia) -> None:
+    """Check that the EXTINF of the last segment of a run is not more than is in it."""
+    _least, most = _span(media)
+    said = segment.duration * 90000
+    text = f"{segment.uri}: EXTINF {segment.duration}, only {most / 90000} s of media"
+    demand(said <= most + _LONGEST_FRAME, "duration", text)
 
 
 def _but_number(one: Segment, other: Segment) -> bool:

@@ -228,6 +228,13 @@ def jump(watched: Watched) -> None:
     watched.look()
 
 
+def restarted(watched: Watched) -> None:
+    """Another server, which begins below what the first one had (C-PL-07)."""
+    watched.monitor.server_restarted()
+    watched.server = Server(number=3, discontinuities=8, made=50)
+    watched.next()
+
+
 def remade(watched: Watched) -> None:
     """A list made anew that looks like the old one going on."""
     watched.monitor.may_be_remade()
@@ -386,6 +393,13 @@ def duration(watched: Watched) -> None:
 def duration_of_last(watched: Watched) -> None:
     """The same, of a segment after which nothing came yet."""
     watched.next(0.4, said=2.0)
+    watched.server.now += 1.6
+    watched.next(discontinuity=True)
+
+
+def duration_too_short(watched: Watched) -> None:
+    """Less said than there is."""
+    watched.next(2.0, said=0.4)
 
 
 def drift(watched: Watched) -> None:
@@ -412,6 +426,7 @@ def drift(watched: Watched) -> None:
         (retimed, "date-step"),
         (jump, "jump"),
         (remade, "remade"),
+        (restarted, "sequence-back"),
         (removed_last, "end-removed"),
         (window, "window"),
         (window_at_end, "removed-at-end"),
@@ -434,6 +449,7 @@ def drift(watched: Watched) -> None:
         (times, "pcr-interval"),
         (duration, "duration"),
         (duration_of_last, "duration"),
+        (duration_too_short, "duration"),
         (drift, "drift"),
     ],
 )

@@ -1,0 +1,104 @@
+"""What was published against what is in the segments: nothing lost, doubled, joined or parted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from tests.hls.m3u8 import Segment, demand
+from tests.hls.rig import Rig
+from tests.hls.source import number_of
+from tests.hls.ts import SegmentMedia, adts_frames
+
+# A picture is sent when its step of the clock comes.
+_DATE_TOLERANCE_MS = 200
+
+
+class Ledger:
+    """Compares each segment with what the encoder sent; a monitor's `on_segment`.
+
+    Attributes:
+        pictures: How many came out.
+        sounds: Likewise.
+    """
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.pictures = self.sounds = 0
+        self._last: tuple[Segment, list[int], list[int]] | None = None
+        self._offsets = {rig.wall_offset}
+        self._dates_hold = True
+
+    def forget(self) -> None:
+        """The next segment need not follow the last one: nobody asked in between."""
+        self._last = None
+
+    def clock_stepped(self) -> None:
+        """The wall clock was set: dates follow the one that was, or the one that is."""
+        if self.rig.wall_offset < max(self._offsets):
+            # Where new dates would fall upon old ones they have to differ from the clock.
+            self._dates_hold = False
+        self._offsets.add(self.rig.wall_offset)
+
+    def __call__(self, segment: Segment, media: SegmentMedia) -> None:
+        """Take a segment.
+
+        Raises:
+            Violation: It is not what was sent.
+        """
+        pictures = [number_of(x.payload) for x in media.video]
+        sounds = [number_of(frame) for x in media.audio for frame in adts_frames(x.payload)]
+        self.pictures += len(pictures)
+        self.sounds += len(sounds)
+        for kind, numbers in (("video", pictures), ("audio", sounds)):
+            text = f"{segment.uri}: {kind} {numbers}"
+            in_order = all(b == a + 1 for a, b in pairwise(numbers))
+            demand(in_order, "frames", f"{text} are not all in order")
+            sent = self.rig.encoder.sent[kind]
+            runs = {sent[x].run for x in numbers}
+            demand(len(runs) < 2, "mixed", f"{text} are of several runs: {runs}")
+        self._check_joint(segment, pictures, sounds)
+        self._check_group(segment, pictures)
+        self._check_date(segment, pictures, sounds)
+        self._last = segment, pictures, sounds
+
+    def _check_joint(self, segment: Segment, pictures: list[int], sounds: list[int]) -> None:
+        if self._last is None:
+            return
+        before, *lists = self._last
+        follows = segment.number == before.number + 1
+        sent = self.rig.encoder.sent
+        for kind, ended, began in (
+            ("video", lists[0], pictures),
+            ("audio", lists[1], sounds),
+        ):
+            if not (ended and began):
+                continue
+            one, other = ended[-1], began[0]
+            text = f"{kind} {one} of {before.uri}, {other} of {segment.uri}"
+            demand(other > one, "frames", f"{text}: not in order")
+            same_run = sent[kind][one].run == sent[kind][other].run
+            if segment.discontinuity:
+                # Sound that comes in before the first picture of a run may be left out.
+                parted = not (same_run and follows and other == one + 1 and kind == "video")
+                demand(parted, "needless-discontinuity", f"{text} (C-PL-09)")
+            else:
+                demand(same_run, "no-discontinuity", f"{text} are of two runs (6.2.1)")
+                demand(other == one + 1, "frames-lost", text)
+
+    def _check_group(self, segment: Segment, pictures: list[int]) -> None:
+        """Check that a group of pictures is cut only where it alone fills a segment (C-PL-01)."""
+        sent = self.rig.encoder.sent["video"]
+        if self._last is None or not pictures or sent[pictures[0]].is_keyframe:
+            return
+        before, earlier, _sounds = self._last
+        keys = [x for x in earlier[1:] if sent[x].is_keyframe]
+        text = f"{segment.uri} begins in the middle of a group that began in {before.uri}"
+        demand(not keys, "group-cut", f"{text}, {len(earlier)} pictures, keyframes {keys}")
+
+    def _check_date(self, segment: Segment, pictures: list[int], sounds: list[int]) -> None:
+        if not self._dates_hold:
+            return
+        kind, numbers = ("video", pictures) if pictures else ("audio", sounds)
+        at = self.rig.encoder.sent[kind][numbers[0]].at
+        wrong = min(abs(segment.date - (at + x) * 1000) for x in self._offsets)
+        demand(wrong <= _DATE_TOLERANCE_MS, "date-wrong", f"{segment.uri}: by {wrong:.0f} ms")

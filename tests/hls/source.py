@@ -1,0 +1,137 @@
+"""An encoder without pictures: packets of H.264 and AAC that each say their number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ntvmedia.media import Codec, Packet, Track
+from tests.codecs.vectors import AVCC_576I, AVCC_1080, AVCC_BASELINE
+
+VIDEO_CONFIGS = (AVCC_1080, AVCC_576I, AVCC_BASELINE)
+
+# AAC-LC, 8 kHz, mono (ISO/IEC 14496-3 1.6.2.1): few frames a second, so that an hour is quick.
+AUDIO = Track(Codec.AAC, clock_rate=8000, config=b"\x15\x88", channels=1)
+
+# 12.5 pictures a second, and 7.8 frames of sound.
+FRAME_TICKS = 7200
+FRAME_SECONDS = FRAME_TICKS / 90000
+SOUND_TICKS = 1024
+
+_NUMBER = re.compile(rb"<(\d{8})>")
+
+
+def video_track(config: int = 0) -> Track:
+    """Return the track of one of several decoder configurations."""
+    return Track(Codec.H264, config=VIDEO_CONFIGS[config % len(VIDEO_CONFIGS)])
+
+
+def number_of(payload: bytes) -> int:
+    """Return what a frame says of itself."""
+    match = _NUMBER.search(payload)
+    assert match is not None, payload[:40]
+    return int(match[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A frame that was sent.
+
+    Attributes:
+        at: When: monotonic seconds.
+        is_keyframe: Of a picture.
+        run: Frames of two runs do not belong together: see `Encoder.cut`.
+    """
+
+    at: float
+    is_keyframe: bool
+    run: int
+
+
+class Encoder:
+    """Makes packets as time goes by.
+
+    Args:
+        now: Monotonic seconds.
+        has_video: It sends pictures.
+        has_audio: It sends sound.
+
+    Attributes:
+        gop_seconds: From one keyframe to the next.
+        wants_key: The next picture is a keyframe, whatever the time.
+        size: Bytes of a picture.
+        video: The track, of the configuration in use.
+        sent: All frames that were sent: pictures and sounds are numbered apart.
+        run: Counts what makes a discontinuity.
+    """
+
+    def __init__(self, now: float, *, has_video: bool = True, has_audio: bool = True) -> None:
+        self.gop_seconds = 2.0
+        self.wants_key = True
+        self.size = 60
+        self.video = video_track()
+        self.has_video, self.has_audio = has_video, has_audio
+        self.sent: dict[str, list[Sent]] = {"video": [], "audio": []}
+        self.run = 0
+        self.begin(now)
+
+    def begin(self, now: float, clock: float = 0.0) -> None:
+        """Begin to send, with a clock of its own that stands at so many seconds."""
+        self._began = now
+        self._clock = round(clock * 1000)
+        self._pictures = self._sounds = 0
+        self._key_at = 0.0
+        self.wants_key = True
+
+    def skip(self, now: float) -> None:
+        """Send nothing of the time until now: what was made meanwhile is lost."""
+        passed = now - self._began
+        while self._pictures * FRAME_TICKS / 90000 <= passed:
+            self._pictures += 1
+        while self._sounds * SOUND_TICKS / AUDIO.clock_rate <= passed:
+            self._sounds += 1
+
+    def cut(self) -> None:
+        """From here on it is something else: the publisher or its configuration changed."""
+        self.run += 1
+
+    def tracks(self) -> list[Track]:
+        """Return the tracks."""
+        return [self.video] * self.has_video + [AUDIO] * self.has_audio
+
+    def packets(self, now: float) -> Iterator[Packet]:
+        """Make all that is due, in order of time."""
+        passed = now - self._began + 1e-6
+        while True:
+            picture = self._pictures * FRAME_TICKS / 90000
+            sound = self._sounds * SOUND_TICKS / AUDIO.clock_rate
+            if self.has_video and picture <= passed and (picture <= sound or not self.has_audio):
+                yield self._picture(now, picture)
+            elif self.has_audio and sound <= passed:
+                yield self._sound(now)
+            elif self.has_video and picture <= passed:
+                yield self._picture(now, picture)
+            else:
+                return
+
+    def _picture(self, now: float, at: float) -> Packet:
+        is_keyframe = self.wants_key or at - self._key_at >= self.gop_seconds - 0.001
+        if is_keyframe:
+            self._key_at, self.wants_key = at, False
+        text = b"<%08d>" % len(self.sent["video"])
+        # Baseline slices with a reference: first_mb_in_slice 0, slice_type I or P, parameter set 0.
+        nal = (b"\x65\x88\x84" if is_keyframe else b"\x41\x9a\x21") + text
+        nal += b"\xaa" * (self.size - len(nal))
+        dts = self._clock * 90 + self._pictures * FRAME_TICKS
+        self._pictures += 1
+        self.sent["video"].append(Sent(now, is_keyframe, self.run))
+        payload = len(nal).to_bytes(4, "big") + nal
+        return Packet(self.video, dts, dts, is_keyframe, payload)
+
+    def _sound(self, now: float) -> Packet:
+        text = b"\x21<%08d>" % len(self.sent["audio"])
+        dts = self._clock * AUDIO.clock_rate // 1000 + self._sounds * SOUND_TICKS
+        self._sounds += 1
+        self.sent["audio"].append(Sent(now, True, self.run))
+        return Packet(AUDIO, dts, dts, True, text)
