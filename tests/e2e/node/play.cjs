@@ -1,4 +1,5 @@
-// Play an FLV stream with mpegts.js, as a browser would, and keep what it gives to the decoders.
+// Play a stream with mpegts.js, as a browser would, and keep what it gives to the decoders: FLV, or
+// MPEG-TS where the address ends so, over HTTP or WebSocket.
 //
 //     node play.cjs URL FOLDER [MILLISECONDS]
 //
@@ -11,9 +12,13 @@
 const fs = require("node:fs");
 const path = require("node:path");
 
+const WebSocket = require("ws");
+
 const [url, folder, milliseconds] = process.argv.slice(2);
 const buffers = {};
-const report = { complete: false, errors: [], media: null, metadata: null, buffers };
+const report = {
+  complete: false, errors: [], media: null, metadata: null, buffers, close: null, messages: [],
+};
 
 class TimeRanges {
   constructor(ranges = []) {
@@ -102,6 +107,20 @@ class MediaElement extends EventTarget {
   removeAttribute() {}
 }
 
+// Node's own is there only where it is asked for, and not in all versions.
+class NotedWebSocket extends WebSocket {
+  constructor(address) {
+    super(address);
+    this.addEventListener("close", ({ code, reason, wasClean }) => {
+      report.close = { code, reason, wasClean };
+    });
+    this.addEventListener("message", ({ data }) => {
+      const bytes = data instanceof ArrayBuffer ? Buffer.from(data) : null;
+      report.messages.push(bytes === null ? "text" : bytes.subarray(0, 4).toString("hex"));
+    });
+  }
+}
+
 let source = null;
 URL.createObjectURL = (object) => {
   source = object;
@@ -111,6 +130,7 @@ URL.createObjectURL = (object) => {
 URL.revokeObjectURL = () => {};
 globalThis.self = globalThis;
 globalThis.window = globalThis;
+globalThis.WebSocket = NotedWebSocket;
 globalThis.MediaSource = MediaSource;
 globalThis.HTMLVideoElement = MediaElement;
 globalThis.location = { protocol: "http:", href: "http://127.0.0.1/" };
@@ -124,7 +144,7 @@ mpegts.LoggingControl.enableAll = false;
 mpegts.LoggingControl.enableError = true;
 
 const player = mpegts.createPlayer(
-  { type: "flv", isLive: true, url },
+  { type: new URL(url).pathname.endsWith(".ts") ? "mpegts" : "flv", isLive: true, url },
   { enableWorker: false, enableStashBuffer: false, lazyLoad: false },
 );
 
