@@ -83,8 +83,8 @@ class ControlClient:
         finally:
             connection.close()
         if answer.status >= 400:
-            reason = found.get("error") if isinstance(found, dict) else None
-            raise Refusal(str(reason or f"the server answers {answer.status}"), answer.status)
+            text = found.get("error") if isinstance(found, dict) else None
+            raise Refusal(str(text or f"the server answers {answer.status}"), answer.status)
         return found
 
     def _connect(self) -> http.client.HTTPConnection:

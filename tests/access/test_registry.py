@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.access import (
@@ -29,59 +28,10 @@ from ntvmedia.access import (
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.media import StreamKey
-from ntvmedia.store import ApplicationRow, Store, StoreError, list_applications, update_application
+from ntvmedia.store import ApplicationRow, StoreError, update_application
+from tests.access.stores import SlowStore
 
 SECRET = "s3cret-of-the-studio"
-
-
-class SlowStore:
-    """A real SQLite database whose transactions happen when the test says so.
-
-    Attributes:
-        problem: What the next transactions fail with, after they were undone.
-    """
-
-    def __init__(self, data: Path) -> None:
-        self._store = Store(None, "", data)
-        self._store.open()
-        self._waiting: list[tuple[Callable[[Any], Any], Deferred[Any]]] = []
-        self.at_once = True
-        self.problem: Exception | None = None
-
-    def run(self, work: Callable[[Any], Any]) -> Deferred[Any]:
-        """Put the work in the queue."""
-        answer: Deferred[Any] = Deferred()
-        self._waiting.append((work, answer))
-        if self.at_once:
-            self.step()
-        return answer
-
-    def run_now(self, work: Callable[[Any], Any]) -> Any:
-        """Do it."""
-        if self.problem is not None:
-            raise self.problem
-        return self._store.run_now(work)
-
-    @property
-    def waiting(self) -> int:
-        """How many transactions have not begun."""
-        return len(self._waiting)
-
-    def step(self) -> None:
-        """Do the oldest transaction."""
-        work, answer = self._waiting.pop(0)
-        try:
-            result = self.run_now(work)
-        except Exception:
-            if not answer.called:
-                answer.errback(Failure())
-        else:
-            if not answer.called:
-                answer.callback(result)
-
-    def rows(self) -> dict[str, ApplicationRow]:
-        """Return what the database has."""
-        return {row.name: row for row in self._store.run_now(list_applications)}
 
 
 class ApplicationsTests(SynchronousTestCase):
