@@ -11,6 +11,7 @@ connections.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import httptools
@@ -43,6 +44,9 @@ _NOTED: Final = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"range"}
 )
 _SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+
+# What nobody reads in two ways: nothing of it is special to any reader of a request line.
+_PLAIN_LINE: Final = re.compile(rb"GET (/[0-9A-Za-z/_.~-]{0,500}) HTTP/1\.1\r\n")
 
 CHUNKED: Final = -1
 """`RequestHead.body_length` of a body in chunks."""
@@ -108,6 +112,15 @@ class RequestHead:
             and not self.ranged
         )
 
+    def with_target(self, target: bytes) -> RequestHead:
+        """Return the same head for another target."""
+        head = RequestHead(self.method, target, self.minor, self.headers)
+        head.body_length = self.body_length
+        head.keep_alive = self.keep_alive
+        head.expects_continue = self.expects_continue
+        head.ranged = self.ranged
+        return head
+
     def header(self, name: bytes) -> str | None:
         """Return the first value of a field, by its lower-case name; None where there is none."""
         for field, value in self.headers:
@@ -129,8 +142,8 @@ def check_line_feeds(data: bytes) -> None:
 class HeadParser:
     """Parses heads, one after the other, of any number of connections.
 
-    Players and supervisors ask for the same again and again, in the same bytes: what short heads
-    meant is remembered, which costs a tenth of parsing them (0.2 against 2 microseconds).
+    Players send the same header fields again and again, with another target each time: what short
+    ones meant behind a plain request line is remembered, which costs a sixth of parsing them.
     """
 
     def __init__(self) -> None:
@@ -152,13 +165,18 @@ class HeadParser:
         Raises:
             BadRequest: It is not a head that this server takes.
         """
-        head = self._known.get(data)
-        if head is None:
-            head = self._parse(data)
-            if len(data) <= MAX_KNOWN_BYTES:
-                if len(self._known) >= MAX_KNOWN_HEADS:
-                    self._known.clear()
-                self._known[data] = head
+        line = _PLAIN_LINE.match(data)
+        if line is None:
+            return self._parse(data)
+        fields = data[line.end() :]
+        known = self._known.get(fields)
+        if known is not None:
+            return known.with_target(line[1])
+        head = self._parse(data)
+        if len(fields) <= MAX_KNOWN_BYTES:
+            if len(self._known) >= MAX_KNOWN_HEADS:
+                self._known.clear()
+            self._known[fields] = head
         return head
 
     def _parse(self, data: bytes) -> RequestHead:
