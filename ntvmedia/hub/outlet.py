@@ -25,6 +25,9 @@ PIECE_BYTES: Final = 65536
 # Linux takes 1024 buffers in one sendmsg (IOV_MAX).
 MAX_BUFFERS: Final = 1000
 
+# A body is joined to its head below this.
+JOINED_BYTES: Final = 16384
+
 _log = Logger()
 
 
@@ -122,10 +125,16 @@ class Outlet:
         self._put(data, None)
 
     def write_both(self, head: bytes, body: bytes) -> None:
-        """Send two pieces that may not be left out in one system call, without joining them."""
-        if not self.ready or not body:
+        """Send two pieces that may not be left out in one system call.
+
+        Large ones are not joined: a call with two buffers costs as much as copying some 20 kB.
+        """
+        if not self.ready:
             self.write(head)
             self.write(body)
+            return
+        if len(body) < JOINED_BYTES:
+            self._send_direct(head + body)
             return
         try:
             sent = self._transport.socket.sendmsg((head, body))

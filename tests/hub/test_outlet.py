@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.hub.blocks import Block
-from ntvmedia.hub.outlet import MAX_BUFFERS, PIECE_BYTES, Outlet, fan_out
+from ntvmedia.hub.outlet import JOINED_BYTES, MAX_BUFFERS, PIECE_BYTES, Outlet, fan_out
 from ntvmedia.hub.policy import OutletPolicy
 from tests.hub.fakes import UNLIMITED, FakeConnection, FakeReactor, FakeTLS
 
@@ -55,6 +56,36 @@ class OutletTests(SynchronousTestCase):
             self.assertEqual(self.transport.wire, b"headK1b2b3")
             self.assertTrue(self.outlet.ready)
             self.assertEqual(self.outlet.sent_bytes, 10)
+
+    def test_head_and_body(self) -> None:
+        """Whatever the kernel takes of them, all of both arrives in order; in one call if it can."""
+        head = b"head" * 50
+        for size in (0, 10, JOINED_BYTES - 1, JOINED_BYTES, 300_000):
+            body = random.Random(size).randbytes(size)
+            for room in (0, 1, 199, 200, 201, 5000, 1 << 20):
+                self.setUp()
+                kernel, transport = self.kernel, self.transport
+                kernel.room = room
+                self.outlet.write_both(head, body)
+                self.assertEqual(kernel.calls, 1)
+                self.outlet.write(b"next")
+                kernel.room = 1 << 20
+                transport.run()
+                self.assertEqual(transport.wire, head + body + b"next")
+                self.assertEqual(self.outlet.sent_bytes, len(head) + size + 4)
+                self.assertFalse(self.outlet.blocked)
+
+    def test_head_and_body_in_vain(self) -> None:
+        """A broken connection is closed; over TLS the transport has both."""
+        for size in (10, 300_000):
+            self.setUp()
+            self.kernel.error = OSError("reset")
+            self.outlet.write_both(b"head", bytes(size))
+            self.assertTrue(self.outlet.closed)
+        transport, outlet = self.over_tls()
+        outlet.write_both(b"head", b"body")
+        transport.drain()
+        self.assertEqual(outlet.sent_bytes, 8)
 
     def test_more_blocks_than_one_call_takes(self) -> None:
         """A long cache is sent all the same."""
