@@ -58,7 +58,7 @@ class OutletTests(SynchronousTestCase):
             self.assertEqual(self.outlet.sent_bytes, 10)
 
     def test_head_and_body(self) -> None:
-        """Whatever the kernel takes of them, all of both arrives in order; in one call if it can."""
+        """Whatever the kernel takes, all of both arrives in order; in one call if it can."""
         head = b"head" * 50
         for size in (0, 10, JOINED_BYTES - 1, JOINED_BYTES, 300_000):
             body = random.Random(size).randbytes(size)
