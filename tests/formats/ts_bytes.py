@@ -245,3 +245,95 @@ def interleaved(*packets: Sequence[Packet]) -> list[Packet]:
     """Put packets of several tracks into the order of their decode times."""
     flat = [packet for of_track in packets for packet in of_track]
     return sorted(flat, key=lambda packet: packet.dts / packet.track.clock_rate)
+
+
+class Wire:
+    """Writes MPEG-TS for readers, plainly, with whatever a test wants to be wrong.
+
+    Attributes:
+        packets: So far.
+        counters: The next one of each PID.
+    """
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+        self.counters: dict[int, int] = {}
+
+    @property
+    def data(self) -> bytes:
+        """All packets."""
+        return b"".join(self.packets)
+
+    def payload(self, pid: int, data: bytes, *, starts: bool = True) -> None:
+        """Write bytes into packets; the last is filled up by its adaptation field."""
+        for at in range(0, len(data), 184):
+            piece = data[at : at + 184]
+            counter = self.counters.get(pid, 0)
+            self.counters[pid] = (counter + 1) % 16
+            room = 184 - len(piece)
+            adaptation = b""
+            if room:
+                adaptation = bytes((room - 1,)) + (b"\0" + b"\xff" * 184)[: room - 1]
+            self.packets.append(
+                bytes(
+                    (
+                        0x47,
+                        (0x40 if starts and at == 0 else 0) | pid >> 8,
+                        pid & 0xFF,
+                        (0x30 if room else 0x10) | counter,
+                    )
+                )
+                + adaptation
+                + piece
+            )
+
+    def section(self, pid: int, table_id: int, number: int, body: bytes, version: int = 0) -> None:
+        """Write a section."""
+        head = bytes((table_id,)) + (0xB000 | len(body) + 9).to_bytes(2, "big")
+        section = head + number.to_bytes(2, "big") + bytes((0xC1 | version << 1, 0, 0)) + body
+        data = b"\0" + section + crc(section).to_bytes(4, "big")
+        self.payload(pid, data + b"\xff" * (-len(data) % 184))
+
+    def pat(self, *programs: tuple[int, int], version: int = 0) -> None:
+        """Write a PAT of numbers and PIDs."""
+        body = b"".join(
+            number.to_bytes(2, "big") + (0xE000 | pid).to_bytes(2, "big")
+            for number, pid in programs
+        )
+        self.section(0, 0, 1, body, version)
+
+    def pmt(
+        self, *streams: tuple[int, int, bytes], pid: int = 0x20, number: int = 1, version: int = 0
+    ) -> None:
+        """Write a PMT of stream types, PIDs and descriptors."""
+        body = b"\xe1\0\xf0\0" + b"".join(
+            bytes((kind,))
+            + (0xE000 | of).to_bytes(2, "big")
+            + (0xF000 | len(descriptors)).to_bytes(2, "big")
+            + descriptors
+            for kind, of, descriptors in streams
+        )
+        self.section(pid, 2, number, body, version)
+
+    def pes(
+        self,
+        pid: int,
+        data: bytes,
+        pts: int | None = None,
+        dts: int | None = None,
+        *,
+        stream_id: int = 0xC0,
+        length: int | None = None,
+    ) -> None:
+        """Write a PES packet; `length` 0 does not tell how long it is."""
+        times = b""
+        for prefix, time in ((3 if dts is not None else 2, pts), (1, dts)):
+            if time is not None:
+                bits = f"{prefix:04b}{time % (1 << 33):033b}"
+                marked = bits[:7] + "1" + bits[7:22] + "1" + bits[22:] + "1"
+                times += int(marked, 2).to_bytes(5, "big")
+        flags = (0x80 if pts is not None else 0) | (0x40 if dts is not None else 0)
+        if length is None:
+            length = 3 + len(times) + len(data)
+        head = b"\0\0\1" + bytes((stream_id,)) + length.to_bytes(2, "big")
+        self.payload(pid, head + bytes((0x80, flags, len(times))) + times + data)
