@@ -30,7 +30,7 @@ class Player:
 
     Attributes:
         name: For tests and files.
-        protocol: "rtmp" or "flv".
+        protocol: "rtmp", "flv" or "ts".
         suffix: Of the file that it makes.
         command: Its command line, of address and file.
     """
@@ -45,7 +45,7 @@ class Player:
         if self.protocol == "rtmp":
             return server.rtmp(stream)
         name, mark, query = stream.partition("?")
-        return server.flv(name) + mark + query
+        return server.http(f"/{name}.{self.protocol}") + mark + query
 
     def start(self, server: Server, stream: str, folder: Path) -> Recording:
         """Let it play "APP/STREAM" and record into a file in the folder."""
@@ -92,6 +92,16 @@ def _vlc(address: str, path: Path) -> Command:
         *(_AS_NOBODY if os.getuid() == 0 else ()),
         *("cvlc", "-I", "dummy", "--no-dbus", address),
         *("--sout", f"#std{{access=file,mux=mkv,dst={path}}}", "vlc://quit"),
+    ]
+
+
+def _gstreamer_ts(video: str) -> Callable[[str, Path], Command]:
+    """Return the command of GStreamer's own demuxer and parsers for one kind of video, or none."""
+    ways = [f"demux. ! queue ! {x} ! mux." for x in ("aacparse", video) if x]
+    return lambda url, path: [
+        *("gst-launch-1.0", "-q", "souphttpsrc", f"location={url}", "is-live=true"),
+        *("!", "tsdemux", "name=demux", "matroskamux", "name=mux", "!"),
+        *("filesink", f"location={path}", *" ".join(ways).split()),
     ]
 
 
@@ -144,6 +154,20 @@ MPV_RTMP = Player("mpv-rtmp", "rtmp", ".mkv", _mpv)
 MPV_FLV = Player("mpv-flv", "flv", ".mkv", _mpv)
 VLC_RTMP = Player("vlc-rtmp", "rtmp", ".mkv", _vlc)
 VLC_FLV = Player("vlc-flv", "flv", ".mkv", _vlc)
+# What they record is written anew: H.264 and HEVC have other bytes in a transport stream.
+CURL_TS = Player("curl-ts", "ts", ".ts", lambda url, path: ["curl", "-sS", "-f", "-o", path, url])
+FFMPEG_TS = Player("ffmpeg-ts", "ts", ".mkv", lambda url, path: ffmpeg_player("ffmpeg", url, path))
+FFMPEG9_TS = Player("ffmpeg9-ts", "ts", ".mkv", lambda url, path: ffmpeg_player(FFMPEG9, url, path))
+MPV_TS = Player("mpv-ts", "ts", ".mkv", _mpv)
+VLC_TS = Player("vlc-ts", "ts", ".mkv", _vlc)
+GSTREAMER_TS = {
+    video: Player("gstreamer-ts", "ts", ".mkv", _gstreamer_ts(parser))
+    for video, parser in (("h264", "h264parse"), ("hevc", "h265parse"), ("", ""))
+}
+"""GStreamer for each kind of video."""
+
+TS = (CURL_TS, FFMPEG_TS, FFMPEG9_TS, MPV_TS, VLC_TS)
+"""Players of HTTP-TS, whatever is in it."""
 
 EXACT = (
     CURL,

@@ -16,7 +16,14 @@ from twisted.logger import Logger
 from ntvmedia.errors import PeerError, Refused
 from ntvmedia.interfaces import IExchange
 from ntvmedia.wire import websocket
-from ntvmedia.wire.websocket import BadFrame, ClientFrames, Close, CloseCode, Event, Ping
+from ntvmedia.wire.websocket import (
+    MAX_MESSAGE_BYTES,
+    BadFrame,
+    ClientFrames,
+    Close,
+    CloseCode,
+    Ping,
+)
 
 VERSION: Final = "13"
 """The one version that there is (RFC 6455 section 4.1)."""
@@ -26,6 +33,10 @@ PING_SECONDS: Final = 20.0
 
 MAX_UNANSWERED: Final = 2
 """After so many pings, and the time until the next, without a frame the client is gone."""
+
+MAX_CLIENT_BYTES: Final = 2 * MAX_MESSAGE_BYTES
+"""What a client may send between two pings of ours: a viewer has nothing to say, and who sends
+empty frames without end would keep the server busy (6 microseconds for 6 bytes)."""
 
 _PING: Final = websocket.ping()
 
@@ -107,6 +118,7 @@ class WebSocket:
         self._outlet = exchange.outlet
         self._frames = ClientFrames()
         self._unanswered = 0
+        self._client_bytes = 0
         self._ping_to_answer: bytes | None = None
         self._call: IDelayedCall | None = None
 
@@ -137,36 +149,52 @@ class WebSocket:
         """Take what the client sends."""
         if self.closed:
             return
+        self._client_bytes += len(data)
+        if self._client_bytes > MAX_CLIENT_BYTES:
+            self._refuse(CloseCode.POLICY, "sends too much")
+            return
         self._frames.receive_data(data)
         try:
             for event in self._frames.events():
-                self._received(event)
+                self._unanswered = 0
+                if isinstance(event, Ping):
+                    self._ping_to_answer = event.payload
+                elif isinstance(event, Close):
+                    self._gone("viewer left")
+                    self.close(event.code)
         except BadFrame as error:
-            self._log.info("{peer}: {error}", peer=self._exchange.peer, error=error)
-            self._gone(f"broke a rule of WebSocket: {error.args[0]}")
-            self.close(error.code, str(error.args[0]))
+            self._refuse(error.code, str(error.args[0]), error.reference)
+        if self._ping_to_answer is not None:
+            self._answer_ping()
 
-    def _received(self, event: Event) -> None:
-        self._unanswered = 0
-        if isinstance(event, Ping):
-            if self._outlet.blocked:
-                # Only the last of those that wait is answered (RFC 6455 section 5.5.3): a client
-                # that takes nothing does not fill our memory with answers.
-                self._ping_to_answer = event.payload
-                self._outlet.on_drained = self._drained
-            else:
-                self._outlet.write(websocket.pong(event.payload))
-        elif isinstance(event, Close):
-            self._gone("viewer left")
-            self.close(event.code)
+    def _refuse(self, code: CloseCode, what: str, reference: str = "MAX_CLIENT_BYTES") -> None:
+        """Close to a client that breaks a rule, and tell it which."""
+        self._log.info(
+            "{peer}: {what} [{reference}]",
+            peer=self._exchange.peer,
+            what=what,
+            reference=reference,
+        )
+        self._gone(f"broke a rule of WebSocket: {what}")
+        self.close(code, what)
 
-    def _drained(self) -> None:
-        payload, self._ping_to_answer = self._ping_to_answer, None
-        if payload is not None and not self.closed:
-            self._outlet.write(websocket.pong(payload))
+    def _answer_ping(self) -> None:
+        """Answer the last of the pings that came, now or when the client takes something again.
+
+        The others need no answer (RFC 6455 section 5.5.3): so answers do not pile up.
+        """
+        outlet = self._outlet
+        if self.closed:
+            self._ping_to_answer = None
+        elif outlet.blocked:
+            outlet.on_drained = self._answer_ping
+        elif self._ping_to_answer is not None:
+            outlet.write(websocket.pong(self._ping_to_answer))
+            self._ping_to_answer = None
 
     def _ping_due(self) -> None:
         self._call = None
+        self._client_bytes = 0
         if self._unanswered >= MAX_UNANSWERED:
             self._gone("the viewer answers no ping")
             self._let_go()

@@ -384,7 +384,9 @@ class ClientTests(WebSocketCase):
             (frame(1, b"\xff"), b"\x03\xef"),
         ):
             self.open()
-            ((opcode, payload),) = frames(self.client.send(frame(9) + data)[2:])
+            answer = self.client.send(frame(9))
+            self.assertEqual(frames(answer)[-1:], [(10, b"")])
+            ((opcode, payload),) = frames(self.client.send(data))
             self.assertEqual((opcode, payload[:2]), (8, code))
             self.assertTrue(self.client.closed)
             self.assertEqual(self.viewers(), 0)
@@ -392,6 +394,26 @@ class ClientTests(WebSocketCase):
             self.client.leave()
         self.assertEqual(self.timers(), [])
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_too_much(self) -> None:
+        """F-RE-04: a viewer has little to say; who sends without end is told so, with code 1008."""
+        self.open()
+        for _period in range(3):
+            for _number in range(2):
+                self.assertEqual(self.client.send(frame(2, bytes(60000))), b"")
+            self.host.reactor.advance(PING_SECONDS)
+            self.assertEqual(self.client.received(), PING)
+        for _number in range(2):
+            self.client.send(frame(2, bytes(60000)))
+        answer = self.client.send(frame(2, bytes(60000)))
+        self.assertEqual(frames(answer), [(8, b"\x03\xf0sends too much")])
+        self.assertEqual((self.viewers(), self.client.closed), (0, True))
+
+    def test_many_pings_at_once(self) -> None:
+        """RFC 6455 section 5.5.3: of the pings that came together the last is answered."""
+        self.open()
+        data = b"".join(frame(9, b"%d" % number) for number in range(1000))
+        self.assertEqual(self.client.send(data), b"\x8a\x03999")
 
     def test_leaves(self) -> None:
         """B-WS-03: nothing is left of a client who went without a word."""
