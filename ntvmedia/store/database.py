@@ -218,9 +218,10 @@ class _Session:
         limit.start()
         try:
             with self._engine.connect() as connection:
-                connection = connection.execution_options(
-                    read_only=read_only, postgresql_readonly=read_only
-                )
+                if read_only:
+                    # One for SQLite, and one for PostgreSQL; to say the contrary there would
+                    # overrule an operator.
+                    connection.execution_options(read_only=True, postgresql_readonly=True)
                 with connection.begin():
                     return work(connection)
         except Duplicate:

@@ -75,6 +75,11 @@ class SQLite:
         return engine
 
     def _connect(self) -> sqlite3.Connection:
+        # SQLite gives a new log the mode of the file, and never looks again: one that was made
+        # while the file was read-only would keep all from writing for good.
+        for log in ("-wal", "-shm"):
+            with suppress(OSError):
+                os.chmod(f"{self.path}{log}", self.path.stat().st_mode & 0o777)
         raw = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,

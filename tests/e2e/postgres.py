@@ -107,7 +107,10 @@ class PostgreSQLServer:
         return subprocess.run(command, check=False).returncode == 0
 
     def start(self) -> None:
-        """Start it again after `stop`, on the same port with the same databases."""
+        """Start it again after `stop`, on the same port with the same databases.
+
+        Call it from the main thread: it ends with the thread that started it.
+        """
         self._program = self._start()
 
     def stop(self, number: int = signal.SIGINT) -> None:
