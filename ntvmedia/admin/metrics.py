@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,6 +81,13 @@ class HubCollector(Collector):
             ("refused_publishers", "Publishers refused by the hub.", hub.refused_publishers),
         ):
             yield CounterMetricFamily(f"ntvmedia_{name}", text, value)
+        protocols = GaugeMetricFamily(
+            "ntvmedia_protocol_viewers", "Viewers of all streams.", labels=("protocol",)
+        )
+        counts = Counter(x.info.protocol for s in hub.streams.values() for x in s.viewers)
+        for protocol, count in sorted(counts.items()):
+            protocols.add_metric((protocol,), count)
+        yield protocols
         yield from self._streams()
 
     def _streams(self) -> Iterator[Metric]:

@@ -206,6 +206,28 @@ class SiteTests(SynchronousTestCase):
         (viewer,) = found["viewer_list"]
         self.assertEqual((viewer["peer"], viewer["protocol"]), ("192.0.2.5:2", "test"))
 
+    def test_viewers(self) -> None:
+        """Who watches is one list for all streams and protocols, with connections or without."""
+        keys = [StreamKey("liveshow", "b"), StreamKey("tv", "a")]
+        for key in keys:
+            self.host.publish(key)
+            self.host.play(key)
+        info = ViewerInfo("hls", "192.0.2.6:3", "phone")
+        self.host.hub.streams[keys[0]].visit(info, lambda reason: None).sent_bytes += 7
+        found = self.json(b"/mserver/api/v1/viewers")["viewers"]
+        self.assertEqual(
+            [(x["application"], x["stream"], x["protocol"], x["user_agent"]) for x in found],
+            [
+                ("liveshow", "b", "test", "player"),
+                ("tv", "a", "test", "player"),
+                ("liveshow", "b", "hls", "phone"),
+            ],
+        )
+        self.assertEqual((found[2]["bytes_out"], found[2]["started_at"]), (7, 784111777.0))
+        _status, _fields, text = self.ask(b"/metrics")
+        self.assertIn(b'ntvmedia_protocol_viewers{protocol="hls"} 1.0\n', text)
+        self.assertIn(b'ntvmedia_protocol_viewers{protocol="test"} 2.0\n', text)
+
     def test_not_found(self) -> None:
         """A stream, a name or a path that there is not."""
         for path, text in (
