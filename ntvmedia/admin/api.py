@@ -83,6 +83,25 @@ class API(ApplicationRoutes):
             },
         )
 
+    @ROUTES.route("/mserver/api/v1/viewers", methods=["GET"])
+    def viewers(self, request: IRequest) -> bytes:
+        """Answer `GET /mserver/api/v1/viewers`: who watches, by whatever protocol.
+
+        200 with `{"viewers": [...]}`, the longest there first: the fields of
+        `ntvmedia.hub.statistics.describe_viewer`, and `application` and `stream`.
+        """
+        found = [
+            {
+                **describe_viewer(viewer),
+                "application": stream.key.application,
+                "stream": stream.key.stream,
+            }
+            for stream in self._host.hub.streams.values()
+            for viewer in stream.viewers
+        ]
+        found.sort(key=lambda viewer: viewer["session"])
+        return reply(request, {"viewers": found})
+
     @ROUTES.route("/metrics", methods=["GET"])
     def metrics(self, request: IRequest) -> bytes:
         """Answer `GET /metrics`, in the text format of Prometheus, version 0.0.4."""
