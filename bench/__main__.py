@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings=tuple(given.set),
         http_path=given.http_path,
         http_connections=given.http_connections,
+        http_rate=given.http_rate,
         server_core=given.server_core,
     )
     rounds = given.rounds or (1 if quick else 3)
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="for our server")
     add("--http-path", default="/healthz", help="what `http` asks our server for (/healthz)")
     add("--http-connections", type=int, default=32, help="of `http` (32)")
+    add("--http-rate", type=float, help="requests/s of `hls-*` (0: as fast as answered)")
     add("--server-core", type=int, default=0, help="CPU of the server (0)")
     add("--generator-core", type=int, default=1, help="CPU of the load generator (1)")
     add("--json", type=Path, help="write every run's figures there")

@@ -29,13 +29,22 @@ def fetch_body(port: int, path: str) -> bytes:
         BadStream: Not a 200 with a Content-Length.
     """
     with socket.create_connection((HOST, port), _CONNECT_SECONDS) as connection:
-        connection.sendall(_request(path))
-        data = b""
-        while (size := answer_size(data)) is None or len(data) < size:
-            piece = connection.recv(65536)
-            if not piece:
-                raise BadStream("closed within an answer")
-            data += piece
+        return fetch_on(connection, path)
+
+
+def fetch_on(connection: socket.socket, path: str) -> bytes:
+    """Return what the server answers to one GET on a blocking connection.
+
+    Raises:
+        BadStream: Not a 200 with a Content-Length.
+    """
+    connection.sendall(_request(path))
+    data = b""
+    while (size := answer_size(data)) is None or len(data) < size:
+        piece = connection.recv(1 << 18)
+        if not piece:
+            raise BadStream("closed within an answer")
+        data += piece
     return data.partition(b"\r\n\r\n")[2]
 
 

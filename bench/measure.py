@@ -18,7 +18,7 @@ from bench.players import RTMP, PlayerFigures, PlayersPlan, PlayersResult, run_p
 from bench.proc import cpu_seconds, open_peers, waited_seconds
 from bench.publisher import PublishersPlan, PublishersResult, run_publishers
 from bench.report import Metrics, percentile
-from bench.servers import NginxFile, Server
+from bench.servers import NginxFiles, Server
 from bench.source import Expectation, Source
 
 # Before the first player: a GOP is cached, and what a server does once is done.
@@ -31,7 +31,9 @@ _SETTLE_SECONDS: Final = 4.0
 _DRAIN_SECONDS: Final = 1.5
 
 _CHILD_SECONDS: Final = 60.0
-_CHUNK_BYTES: Final = 4096
+CHUNK_BYTES: Final = 4096
+"""Of publishers, where it is not what is looked at."""
+
 _KIB: Final = 1024
 _MIB: Final = 1 << 20
 
@@ -110,7 +112,7 @@ def measure_fan_out(server: Server, source: Source, load: FanOut) -> Metrics:
     """Load a server that is not started yet with one publisher and many players."""
     with (
         server,
-        Child(run_publishers, _publishers(server, 1, _CHUNK_BYTES), source) as publisher,
+        Child(run_publishers, publishing_plan(server, 1, CHUNK_BYTES), source) as publisher,
     ):
         publisher.answer()
         time.sleep(_WARM_SECONDS)
@@ -138,12 +140,12 @@ def measure_publishers(server: Server, source: Source, load: Publishing, seconds
     count = load.publishers
     with server:
         idle = server.resident_bytes()
-        plan = _publishers(server, count, load.chunk_bytes, load.tick_seconds)
+        plan = publishing_plan(server, count, load.chunk_bytes, load.tick_seconds)
         with Child(run_publishers, plan, source) as publisher:
             publisher.answer()
             time.sleep(_WARM_SECONDS)
             begin = time.monotonic()
-            window = _Window(server, [publisher.pid])
+            window = Window(server, [publisher.pid])
             time.sleep(seconds)
             window.end(time.monotonic() - begin)
             # They join at the rate of one every 97 ms, so at all phases of a GOP.
@@ -164,7 +166,7 @@ def measure_publishers(server: Server, source: Source, load: Publishing, seconds
 def measure_latencies(server: Server, source: Source, protocol: str, seconds: float) -> Metrics:
     """Measure the way of single frames through an otherwise idle server."""
     with server:
-        result = measure_latency(server.address, protocol, source, _CHUNK_BYTES, seconds)
+        result = measure_latency(server.address, protocol, source, CHUNK_BYTES, seconds)
     if not result.delays:
         return {"frames_percent": 0.0}
     return {
@@ -194,14 +196,14 @@ def measure_http(server: Server, path: str, connections: int, seconds: float) ->
     }
 
 
-def nginx_file_like(server: Server, path: str, core: int) -> NginxFile:
+def nginx_file_like(server: Server, path: str, core: int) -> NginxFiles:
     """Make the nginx that serves a file with the same content as `server` at `path`."""
     with server:
         content = fetch_body(server.address.http_port, path)
-    return NginxFile(core, content)
+    return NginxFiles(core, {"/file": content})
 
 
-class _Window:
+class Window:
     """The costs of a server, from construction to `end`."""
 
     def __init__(self, server: Server, generators: Sequence[int]) -> None:
@@ -236,28 +238,30 @@ class _Window:
         }
 
 
-def _watch(server: Server, plan: PlayersPlan, generators: Sequence[int]) -> _Window:
+def _watch(server: Server, plan: PlayersPlan, generators: Sequence[int]) -> Window:
     """Measure over the plan's window; while players stall, look once a second."""
     begin, end = plan.window
-    _sleep_until(begin)
-    window = _Window(server, generators)
+    sleep_until(begin)
+    window = Window(server, generators)
     if plan.stalled:
         at = begin
         while (at := at + 1.0) < end - 0.1:
-            _sleep_until(at)
+            sleep_until(at)
             window.sample(at - begin)
-    _sleep_until(end)
+    sleep_until(end)
     window.end(time.monotonic() - begin)
     return window
 
 
-def _sleep_until(moment: float) -> None:
+def sleep_until(moment: float) -> None:
+    """Sleep until a time by the monotonic clock, if that is still to come."""
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
-def _publishers(
+def publishing_plan(
     server: Server, count: int, chunk_bytes: int, tick_seconds: float = 0.0
 ) -> PublishersPlan:
+    """Plan so many publishers, of one stream each; arguments as of `PublishersPlan`."""
     names = tuple(stream_name(number) for number in range(count))
     return PublishersPlan(server.address.rtmp_port, names, chunk_bytes, tick_seconds)
 
@@ -338,7 +342,7 @@ def frame_number(source: Source, place: int, seconds: float) -> int:
     return number if source.due(number) <= seconds else number - len(source.frames)
 
 
-def _stall_metrics(window: _Window, players: Sequence[PlayerFigures]) -> Metrics:
+def _stall_metrics(window: Window, players: Sequence[PlayerFigures]) -> Metrics:
     """Say when the players who stopped reading were cut, and what they cost meanwhile."""
     ports = {player.local_port for player in players if player.stalled}
     cuts = []

@@ -16,15 +16,21 @@ from bench.address import APPLICATION, HOST, Address, stream_name
 from bench.flv import BadStream, FLVPlayer, is_keyframe
 from bench.rtmp import RTMPClient, acknowledgement
 from bench.source import Print, fingerprint
+from bench.websocket import PONG, WebSocketPlayer
 
 RTMP: Final = "rtmp"
 FLV: Final = "flv"
+WEBSOCKET: Final = "websocket"
 
 _BUFFER_BYTES: Final = 1 << 20
 
 # ffmpeg's interval for reports of bytes received. Servers ping a player that is silent for long;
 # after the keyframe nobody here would see that ping, and with these reports there is none.
 _ACKNOWLEDGE_BYTES: Final = 1 << 20
+
+# Nor would anybody see the pings of a WebSocket: a pong is sent as often as browsers answer some,
+# every 20 s at 1 Mb/s.
+_PONG_BYTES: Final = 2_500_000
 
 # What the first second after the keyframe brings is the server's GOP cache: bursts, not gaps.
 _SETTLE_SECONDS: Final = 1.0
@@ -35,7 +41,7 @@ class PlayersPlan:
     """What the players do, and when; all times by the monotonic clock.
 
     Attributes:
-        protocol: `RTMP` or `FLV`.
+        protocol: `RTMP`, `FLV` or `WEBSOCKET`.
         streams: Player `i` plays stream `i % streams`.
         join_at: When the first one connects; the others follow at `rate` a second.
         window: Bytes are counted between these two times.
@@ -65,7 +71,7 @@ class PlayerFigures:
         stalled: It stopped reading.
         connected: When `connect` was called.
         keyframe: The first one, and when the last byte of its message was there; None: never.
-        chunk_bytes: The server's chunk size, 0 for FLV.
+        chunk_bytes: The server's chunk size, 0 for FLV, in a WebSocket or not.
         received: Bytes from the beginning of the first keyframe's message on.
         gap: The largest time between two reads, from 1 s after the keyframe to the window's end.
         closed: The server's end, or why this player left before its time; empty: neither.
@@ -97,6 +103,14 @@ def run_players(plan: PlayersPlan, parent: Connection) -> None:
     parent.send(_Players(plan).run())
 
 
+_Client = RTMPClient | FLVPlayer | WebSocketPlayer
+
+_CLIENTS: Final[dict[str, Callable[[str, str, str], _Client]]] = {
+    RTMP: RTMPClient,
+    FLV: FLVPlayer,
+    WEBSOCKET: WebSocketPlayer,
+}
+
 # Something to do at a time of the plan.
 _Mark = tuple[float, Callable[[PlayersResult], None]]
 
@@ -111,7 +125,7 @@ class _Players:
         size = plan.count + 256
         self._sockets: list[socket.socket | None] = [None] * size
         self._owners: list[PlayerFigures | None] = [None] * size
-        self._clients: list[RTMPClient | FLVPlayer | None] = [None] * size
+        self._clients: list[_Client | None] = [None] * size
         self._total = [0] * size
         self._acknowledge_at = [0] * size
         self._last = [0.0] * size
@@ -153,11 +167,9 @@ class _Players:
         self._figures.append(figures)
         plan = self._plan
         name = stream_name(figures.stream)
-        client: RTMPClient | FLVPlayer
-        if plan.protocol == RTMP:
-            client, port = RTMPClient(HOST, APPLICATION, name), plan.address.rtmp_port
-        else:
-            client, port = FLVPlayer(HOST, APPLICATION, name), plan.address.http_port
+        client = _CLIENTS[plan.protocol](HOST, APPLICATION, name)
+        address = plan.address
+        port = address.rtmp_port if plan.protocol == RTMP else address.http_port
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         figures.connected = time.monotonic()
@@ -239,14 +251,18 @@ class _Players:
             self._acknowledge(fd)
 
     def _acknowledge(self, fd: int) -> None:
-        """Report the bytes received, and say when to do so again."""
-        connection = self._sockets[fd]
-        if self._plan.protocol != RTMP or connection is None:
+        """Report that bytes were received, and say when to do so again."""
+        connection, protocol = self._sockets[fd], self._plan.protocol
+        if protocol == FLV or connection is None:
             self._acknowledge_at[fd] = 1 << 62
             return
-        self._acknowledge_at[fd] = self._total[fd] + _ACKNOWLEDGE_BYTES
+        total = self._total[fd]
+        every, report = _ACKNOWLEDGE_BYTES, acknowledgement(total)
+        if protocol == WEBSOCKET:
+            every, report = _PONG_BYTES, PONG
+        self._acknowledge_at[fd] = total + every
         try:
-            connection.send(acknowledgement(self._total[fd]))
+            connection.send(report)
         except OSError as error:
             self._leave(fd, str(error))
 

@@ -14,8 +14,12 @@ Metrics = dict[str, float]
 # Name of a figure: its column's head and how many decimals it deserves.
 COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "cpu_per_gb": ("CPU s/GB", 3),
+    "net_cpu_per_gb": ("CPU s/GB less publisher", 3),
     "cpu_per_minute": ("CPU s/publisher-minute", 4),
     "cpu_per_1000": ("CPU s/1000 answers", 4),
+    "net_cpu_per_1000": ("CPU s/1000 less publisher", 4),
+    "mux_percent": ("muxing core %", 2),
+    "alone_percent": ("publisher alone core %", 2),
     "cpu_percent": ("server core %", 0),
     "waited_percent": ("server kept waiting %", 1),
     "bytes_min": ("bytes min %", 2),
@@ -32,6 +36,8 @@ COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "kib_each": ("KiB/connection", 1),
     "answers_per_second": ("answers/s", 0),
     "answer_bytes": ("answer bytes", 0),
+    "answer_p50": ("answer p50 ms", 2),
+    "answer_p99": ("answer p99 ms", 2),
     "cut_max": ("cut after max s", 1),
     "uncut": ("not cut", 0),
     "stalled_mib_each": ("MiB/stalled at most", 2),

@@ -15,10 +15,17 @@ from bench.measure import (
     measure_publishers,
     nginx_file_like,
 )
-from bench.players import FLV, RTMP
+from bench.measure_hls import (
+    HLSLoad,
+    capture_hls,
+    measure_hls,
+    measure_muxer_alone,
+    measure_muxing,
+)
+from bench.players import FLV, RTMP, WEBSOCKET
 from bench.report import Figure, Metrics
-from bench.servers import NginxRTMP, NodeMediaServer, Ours, Server
-from bench.source import Source
+from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
+from bench.source import TWO_MEGABITS, Source, load_source
 
 OURS: Final = "ours"
 NGINX: Final = "nginx"
@@ -36,6 +43,8 @@ class Options:
         seconds: The length of a window.
         settings: `--set` for our server.
         http_path: What `http` asks our server for.
+        http_rate: Requests a second in `hls-segments` and `hls-playlists`, instead of their own; 0:
+            each viewer asks again as soon as it is answered.
         server_core: The servers' CPU.
     """
 
@@ -46,6 +55,7 @@ class Options:
     settings: tuple[str, ...]
     http_path: str
     http_connections: int
+    http_rate: float | None
     server_core: int
 
     def counts(self, *usual: int) -> tuple[int, ...]:
@@ -76,6 +86,7 @@ class Bench:
     def __init__(self, source: Source, options: Options) -> None:
         self._source = source
         self._options = options
+        self._files: dict[str, bytes] = {}
 
     def scenario(self, name: str) -> Scenario:
         """Return the scenario of this name, one of `SCENARIOS`."""
@@ -228,6 +239,80 @@ class Bench:
         )
         return Scenario(cells, figures)
 
+    def ws(self) -> Scenario:
+        """WebSocket-FLV players against HTTP-FLV players."""
+        (count,) = self._options.counts(500)
+        flv, ws = f"ours, {count} HTTP-FLV players", f"ours, {count} WebSocket-FLV players"
+        cells = (
+            self._fan_out(flv, OURS, FanOut(FLV, count, 100, self._seconds)),
+            self._fan_out(ws, OURS, FanOut(WEBSOCKET, count, 100, self._seconds)),
+        )
+        figures = (
+            Figure(f"CPU s per GB, {count} players", "cpu_per_gb", ws, flv, 1.1, 1.0),
+            Figure(f"largest gap p99, {count} players, ms", "gap_p99", ws, None, 420),
+            _complete(f"least bytes, {count} players, % of the source", ws),
+        )
+        return Scenario(cells, figures)
+
+    def hls_segments(self) -> Scenario:
+        """Segments of a live stream, against nginx serving the same from disk."""
+        options = self._options
+        (count,) = options.counts(32)
+        rate = _SEGMENTS_PER_SECOND if options.http_rate is None else options.http_rate
+        load = HLSLoad(count, rate, _REFRESH_SECONDS, self._seconds)
+        ours, nginx = f"ours, {count} viewers, segments", f"nginx, {count} viewers, segments"
+        figures = (
+            Figure("CPU s per GB", "cpu_per_gb", ours, nginx, 2.0, 1.2),
+            Figure("the same less the publisher's", "net_cpu_per_gb", ours, nginx, 2.0, 1.2),
+        )
+        return Scenario(self._hls(ours, nginx, load), figures)
+
+    def hls_playlists(self) -> Scenario:
+        """Media playlists of a live stream, against nginx serving such a file."""
+        options = self._options
+        (count,) = options.counts(200)
+        rate = _PLAYLISTS_PER_SECOND if options.http_rate is None else options.http_rate
+        load = HLSLoad(count, rate, 0.0, self._seconds)
+        ours, nginx = f"ours, {count} viewers, playlists", f"nginx, {count} viewers, playlists"
+        figures = (
+            Figure("CPU s per 1000 playlists", "cpu_per_1000", ours, nginx, 2.5, 1.2),
+            Figure("the same less the publisher's", "net_cpu_per_1000", ours, nginx, 2.5, 1.2),
+        )
+        return Scenario(self._hls(ours, nginx, load), figures)
+
+    def ts_mux(self) -> Scenario:
+        """What MPEG-TS segments of a 2 Mb/s stream cost."""
+        server, loop = "ours, one stream of 2 Mb/s", "the muxer alone, 2 Mb/s"
+
+        def run() -> Metrics:
+            ours = self._server(OURS)
+            assert isinstance(ours, Ours)
+            return measure_muxing(ours, load_source(TWO_MEGABITS), self._seconds)
+
+        def run_loop() -> Metrics:
+            load_source(TWO_MEGABITS)  # makes the file
+            return measure_muxer_alone(self._options.server_core, min(self._seconds, 3.0))
+
+        cells = (Cell(server, OURS, run), Cell(loop, OURS, run_loop))
+        figures = tuple(
+            Figure(f"{label}: core %", "mux_percent", label, None, 2.0) for label in (server, loop)
+        )
+        return Scenario(cells, figures)
+
+    def _hls(self, ours: str, nginx: str, load: HLSLoad) -> tuple[Cell, Cell]:
+        def run() -> Metrics:
+            return measure_hls(self._server(OURS), self._source, load)
+
+        def run_nginx() -> Metrics:
+            if not self._files:
+                server = self._server(OURS)
+                assert isinstance(server, Ours)
+                self._files = capture_hls(server, self._source)
+            files = NginxFiles(self._options.server_core, self._files)
+            return measure_hls(files, None, load)
+
+        return Cell(ours, OURS, run), Cell(nginx, NGINX, run_nginx)
+
     @property
     def _seconds(self) -> float:
         return self._options.seconds
@@ -263,6 +348,13 @@ class Bench:
 _STALL_SECONDS: Final = 40.0
 _FULL_SECONDS: Final = 10.0
 
+# What a fifth of a core or so serves: the server is busy, and still waits for the next request.
+_SEGMENTS_PER_SECOND: Final = 1000.0
+_PLAYLISTS_PER_SECOND: Final = 8000.0
+
+# Players ask for the playlist once in a target duration.
+_REFRESH_SECONDS: Final = 2.0
+
 SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "fanout": Bench.fanout,
     "flv": Bench.flv,
@@ -273,6 +365,10 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "publishers": Bench.publishers,
     "http": Bench.http,
     "stall": Bench.stall,
+    "ws": Bench.ws,
+    "hls-segments": Bench.hls_segments,
+    "hls-playlists": Bench.hls_playlists,
+    "ts-mux": Bench.ts_mux,
 }
 
 

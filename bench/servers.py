@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -54,6 +55,7 @@ http {{
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
     client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
     server {{ listen {host}:{http_port}; location / {{ root {folder}/www; }} }}
 }}
 """
@@ -188,11 +190,31 @@ class Ours(Server):
             *self._settings,
         ]
         options = [part for setting in settings for part in ("--set", setting)]
-        data = ["--data", str(self.folder / "data")]
-        return [str(twistd), "-n", "--pidfile=", "ntvmedia", *options, *data]
+        return [str(twistd), "-n", "--pidfile=", "ntvmedia", *options, *self._data]
 
     def ports(self) -> list[int]:
         return [self.address.rtmp_port, self.address.http_port]
+
+    def set_application(self, *fields: str) -> None:
+        """Change the application that is published to, while the server runs.
+
+        Args:
+            fields: Each as in `ntvmedia app set NAME FIELD=VALUE`.
+
+        Raises:
+            NotStarted: It was refused.
+        """
+        program = Path(sys.executable).with_name("ntvmedia")
+        command = [str(program), "app", "set", APPLICATION, *fields, *self._data]
+        done = subprocess.run(
+            command, capture_output=True, check=False, cwd=self.folder, env=self.environment
+        )
+        if done.returncode:
+            raise NotStarted(f"app set: {done.stderr.decode(errors='replace')[-2000:]}")
+
+    @property
+    def _data(self) -> list[str]:
+        return ["--data", str(self.folder / "data")]
 
 
 class NginxRTMP(Server):
@@ -204,13 +226,15 @@ class NginxRTMP(Server):
         return _nginx(self, _NGINX_RTMP)
 
 
-class NginxFile(Server):
-    """nginx serving the file `/file`, of the given content."""
+class NginxFiles(Server):
+    """nginx serving files: contents by path."""
 
-    def __init__(self, core: int, content: bytes) -> None:
+    def __init__(self, core: int, files: Mapping[str, bytes]) -> None:
         super().__init__(core)
-        (self.folder / "www").mkdir()
-        (self.folder / "www" / "file").write_bytes(content)
+        for path, content in files.items():
+            file = self.folder / "www" / path.removeprefix("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
         # nginx opens its files as the user of the worker, and the folder is ours alone.
         self.folder.chmod(0o755)
 

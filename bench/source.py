@@ -19,20 +19,35 @@ FFMPEG: Final = "/usr/bin/ffmpeg"
 LOOP_MS: Final = 24_000
 GOP_SECONDS: Final = 2
 
-# The rate is part of what is compared ("1 Mb/s"): another ffmpeg that misses it must not pass.
-RATE_KBPS: Final = (1000, 1100)
+
+class Rate(NamedTuple):
+    """A rate of media, which is part of what is compared: an ffmpeg that misses it must not pass.
+
+    Attributes:
+        name: For people.
+        video_kbps: What the encoder of the pictures is told.
+        limits: Within which both tracks together must be, in kb/s.
+    """
+
+    name: str
+    video_kbps: int
+    limits: tuple[int, int]
+
+
+ONE_MEGABIT: Final = Rate("1m", 930, (1000, 1100))
+TWO_MEGABITS: Final = Rate("2m", 1900, (1950, 2100))
 
 # The noise makes every audio frame different, so that a frame can be told by its content.
 _COMMAND: Final = (
-    f"{FFMPEG} -v error -y -f lavfi -i testsrc2=size=1280x720:rate=30 "
+    "{ffmpeg} -v error -y -f lavfi -i testsrc2=size=1280x720:rate=30 "
     "-f lavfi -i sine=frequency=440:beep_factor=4:sample_rate=48000 "
     "-f lavfi -i anoisesrc=color=pink:amplitude=0.2:seed=1:sample_rate=48000 "
     "-filter_complex [1:a][2:a]amix=inputs=2[a] -map 0:v -map [a] -t 24.2 "
     "-c:v libx264 -preset veryfast -pix_fmt yuv420p -profile:v high "
-    "-b:v 930k -minrate 930k -maxrate 930k -bufsize 930k "
+    "-b:v {kbps}k -minrate {kbps}k -maxrate {kbps}k -bufsize {kbps}k "
     "-g 60 -keyint_min 60 -sc_threshold 0 -bf 0 -x264-params nal-hrd=cbr:force-cfr=1 "
     "-c:a aac -b:a 96k -ac 2 -f flv"
-).split()
+)
 
 
 class Frame(NamedTuple):
@@ -137,22 +152,28 @@ def read_source(data: bytes) -> Source:
     return Source(tuple(headers), tuple(frames), LOOP_MS)
 
 
-def load_source() -> Source:
-    """Read the source, made by ffmpeg when it is not there yet.
+def load_source(rate: Rate = ONE_MEGABIT) -> Source:
+    """Read the source of a rate, made by ffmpeg when it is not there yet.
 
     Raises:
-        ValueError: Its rate is outside `RATE_KBPS`.
+        ValueError: It misses the rate.
     """
-    path = CACHE / "source-1m-30fps-gop2.flv"
+    path = source_path(rate)
     if not path.exists():
         CACHE.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
-        subprocess.run([*_COMMAND, str(part)], check=True)
+        command = _COMMAND.format(ffmpeg=FFMPEG, kbps=rate.video_kbps).split()
+        subprocess.run([*command, str(part)], check=True)
         part.rename(path)
     source = read_source(path.read_bytes())
-    if not RATE_KBPS[0] <= source.rate_kbps <= RATE_KBPS[1]:
-        raise ValueError(f"{path}: {source.rate_kbps:.0f} kb/s, not within {RATE_KBPS}")
+    if not rate.limits[0] <= source.rate_kbps <= rate.limits[1]:
+        raise ValueError(f"{path}: {source.rate_kbps:.0f} kb/s, not within {rate.limits}")
     return source
+
+
+def source_path(rate: Rate) -> Path:
+    """Return where the source of a rate lies, once it was loaded."""
+    return CACHE / f"source-{rate.name}-30fps-gop2.flv"
 
 
 def _is_configuration(tag: Media) -> bool:

@@ -17,6 +17,7 @@ OPTIONS = Options(
     settings=(),
     http_path="/healthz",
     http_connections=32,
+    http_rate=None,
     server_core=0,
 )
 
