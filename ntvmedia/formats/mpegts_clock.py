@@ -15,8 +15,9 @@ Apple's segmenter begins at 10 s too."""
 PCR_MAX_GAP: Final = 9000
 """Ticks of 90 kHz between two PCRs, at most: 100 ms (H.222.0 2.7.2)."""
 
-# What the PCR is behind the decode times at first, which players add to their delay: 200 ms.
-_FIRST_DELAY: Final = 18000
+# What the PCR is behind the decode times at first, which VLC adds to its delay: 400 ms. Encoders
+# interleave to 0.1 s or so; FFmpeg's MPEG-TS, when it is pulled, has sound 0.3 s behind.
+_FIRST_DELAY: Final = 36000
 
 # It stays this much behind the track that lags most: 100 ms.
 _MARGIN: Final = 9000

@@ -60,12 +60,12 @@ def test_golden_start() -> None:
     assert data[:21] == bytes.fromhex("47400010 00 00b00d0001c100000001f000 2ab104b2")[:21]
     pmt = bytes.fromhex("475000 10 00 02b0120001c10000e100f000 1be100f000")
     assert data[188 : 188 + len(pmt)] == pmt
-    # Unit start, PID 0x100; random access and PCR: 10 s less 0.2 s, as a base of 33 bits.
+    # Unit start, PID 0x100; random access and PCR: 10 s less 0.4 s, as a base of 33 bits.
     es = bytes.fromhex("0000000109f0 00000001") + SPS
     head = bytes.fromhex("000001e0 0042 84 80 05 21 00 37 77 41")
     start = data[376:]
     assert start[:4] == bytes.fromhex("47410030")
-    pcr = (START - 18000) << 15 | 0x7E00
+    pcr = (START - 36000) << 15 | 0x7E00
     stuffed = start[4]
     assert start[5] == 0x50 and start[6:12] == pcr.to_bytes(6, "big")
     assert set(start[12 : 5 + stuffed]) == {0xFF}
@@ -337,8 +337,8 @@ def test_rare_pictures() -> None:
     quiet = read(mux([video(0), video(25 * 60)], H264))
     assert quiet.fills == 0
     assert [pcr for _index, _pid, pcr in quiet.pcrs] == [
-        (START - 18000) * 300,
-        (START + 60 * SECOND - 18000) * 300,
+        (START - 36000) * 300,
+        (START + 60 * SECOND - 36000) * 300,
     ]
 
 
@@ -354,7 +354,7 @@ def test_b_frames() -> None:
     ]
 
 
-@pytest.mark.parametrize("lag_seconds", [0.15, 1.0, 4.0])
+@pytest.mark.parametrize("lag_seconds", [0.25, 0.5, 1.0, 4.0])
 def test_lagging_sound(lag_seconds: float) -> None:
     """C-TS-02: sound that comes late: the PCR waits for it once, and holds from then on."""
     pictures = [(n / 25, video(n)) for n in range(500)]
@@ -375,7 +375,7 @@ def test_lagging_sound(lag_seconds: float) -> None:
     assert all(b > a for (_i, _p, a), (_j, _q, b) in pairwise(seen.pcrs + after.pcrs))
     # The sound that was there already when the PCR had gone by is late; none is later on.
     late = [pes for pes in after.of(AUDIO_PID) if pes.dts < last_pcr]
-    assert len(late) <= max(0, lag_seconds - 0.2) * 48000 / 1024 + 1
+    assert len(late) <= max(0, lag_seconds - 0.4) * 48000 / 1024 + 1
     for pes in after.pes:
         if pes not in late:
             pcrs = [pcr for index, _pid, pcr in after.pcrs if index <= pes.last]

@@ -6,7 +6,7 @@ It asserts all that must hold for every stream: whole packets, counters, checksu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from ntvmedia.formats.mpegts_muxer import Muxer
@@ -30,6 +30,8 @@ OPUS_FRAME = bytes((31 << 3,)) + b"opus"
 
 IDR = nal_units(b"\x65\x88picture")
 P_FRAME = nal_units(b"\x41\x9apicture")
+HEVC_IDR = nal_units(b"\x26\x01\xafpicture")
+HEVC_INTER = nal_units(b"\x02\x01\xd0picture")
 
 SECOND = 90000
 
@@ -245,6 +247,35 @@ def interleaved(*packets: Sequence[Packet]) -> list[Packet]:
     """Put packets of several tracks into the order of their decode times."""
     flat = [packet for of_track in packets for packet in of_track]
     return sorted(flat, key=lambda packet: packet.dts / packet.track.clock_rate)
+
+
+FRAMES = {
+    Codec.AAC: b"!sound",
+    Codec.MP3: MP3_FRAME,
+    Codec.AC3: AC3_FRAME,
+    Codec.EAC3: EAC3_FRAME,
+    Codec.OPUS: OPUS_FRAME,
+}
+
+
+def sample(*tracks: Track, size: int = 188) -> bytes:
+    """Make a short multiplex of each track, with packets `size` bytes apart."""
+    numbered = [replace(track, number=n) for n, track in enumerate(tracks)]
+    sent = []
+    for track in numbered:
+        if track.codec in FRAMES:
+            frame = FRAMES[track.codec]
+            sent.append([audio(n, track=track, frame=frame) for n in range(6)])
+        else:
+            key, inter = (IDR, P_FRAME) if track.codec is Codec.H264 else (HEVC_IDR, HEVC_INTER)
+            sent.append(
+                [
+                    Packet(track, n * 3600, n * 3600 + 3600, n == 0, inter if n else key)
+                    for n in range(4)
+                ]
+            )
+    data = mux(interleaved(*sent), *numbered, audio_gather_seconds=0.05)
+    return b"".join(data[at : at + 188].ljust(size, b"\0") for at in range(0, len(data), 188))
 
 
 class Wire:

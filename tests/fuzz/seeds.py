@@ -10,7 +10,7 @@ from ntvmedia.wire.rtmp.chunks import Message
 from ntvmedia.wire.rtmp.client import ClientSession
 from ntvmedia.wire.rtmp.server import ServerSession
 from tests.codecs import vectors
-from tests.formats import flv_bytes
+from tests.formats import flv_bytes, ts_bytes
 from tests.wire.rtmp import traces
 from tests.wire.rtmp.chunk_bytes import Encoder, pattern, size_message
 from tests.wire.rtmp.conversation import (
@@ -150,6 +150,12 @@ ANSWERS = (
     _answers(CONNECT, CREATE_STREAM, PUBLISH),
     _answers(CONNECT, CREATE_STREAM, PLAY) + b"".join(PUBLISHED),
     _answers(CONNECT) + writer.ping_request(1) + writer.set_chunk_size(60000),
+)
+
+MPEGTS = (
+    ts_bytes.sample(ts_bytes.H264, ts_bytes.AAC),
+    ts_bytes.sample(ts_bytes.HEVC, ts_bytes.OPUS, ts_bytes.MP3),
+    ts_bytes.sample(ts_bytes.AC3, ts_bytes.EAC3, size=192),
 )
 
 AMF0 = (

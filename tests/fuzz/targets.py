@@ -21,6 +21,8 @@ from ntvmedia.formats import amf0
 from ntvmedia.formats.flv import Demuxer, TagType, file_header, tag
 from ntvmedia.formats.flv_reader import TagReader
 from ntvmedia.formats.flv_serialiser import FLVSerialiser
+from ntvmedia.formats.mpegts_demuxer import Demuxer as MPEGTSDemuxer
+from ntvmedia.formats.mpegts_serialiser import MPEGTSSerialiser
 from ntvmedia.media import Packet, StreamKey, Track
 from ntvmedia.media.names import BadName, parse_path, parse_rtmp, stream_key
 from ntvmedia.wire import amf3
@@ -206,6 +208,38 @@ def _demuxer(data: bytes) -> None:
     both_ways(data, read)
 
 
+def _mpegts(data: bytes) -> None:
+    """Take a transport stream apart, and put it together again."""
+
+    def read(pieces: Iterable[bytes]) -> object:
+        demuxer, events = MPEGTSDemuxer(recovery_points=True), list[object]()
+        try:
+            for piece in pieces:
+                demuxer.receive_data(piece)
+                events += demuxer.events()
+                assert demuxer.buffered <= len(data)
+            events += demuxer.flush()
+        except PeerError as error:
+            events.append(str(error))
+        return events
+
+    both_ways(data, read)
+    serialiser, tracks, parts = MPEGTSSerialiser(), dict[int, Track](), list[bytes]()
+    demuxer = MPEGTSDemuxer()
+    demuxer.receive_data(data)
+    with suppress(PeerError):
+        for event in demuxer.events():
+            if isinstance(event, Packet):
+                serialiser.packet(event, parts)
+            elif isinstance(event, Track):
+                describe(event)
+                tracks[event.id] = event
+                serialiser.tracks_changed(list(tracks.values()), {}, 0)
+    again = b"".join(parts)
+    assert len(again) % 188 == 0
+    assert again[::188] == b"G" * (len(again) // 188)
+
+
 def bodies(*parts: tuple[int, bytes]) -> bytes:
     """Write kinds and bodies of messages as `_media` reads them."""
     return b"".join(bytes([kind]) + len(body).to_bytes(2, "big") + body for kind, body in parts)
@@ -215,7 +249,7 @@ def _media(data: bytes) -> None:
     """Read messages of a publisher, and serialise what they are for players."""
     reader, place = MediaReader(), 0
     tracks: dict[int, Track] = {}
-    flv, rtmp = FLVSerialiser(), RTMPSerialiser()
+    serialisers = (FLVSerialiser(), RTMPSerialiser(), MPEGTSSerialiser())
     count = 0
     while place + 3 <= len(data):
         kind, size = data[place], int.from_bytes(data[place + 1 : place + 3], "big")
@@ -226,12 +260,12 @@ def _media(data: bytes) -> None:
             if isinstance(event, Track):
                 describe(event)
                 tracks[event.id] = event
-                for serialiser in (flv, rtmp):
+                for serialiser in serialisers:
                     serialiser.tracks_changed(list(tracks.values()), {}, count)
                     serialiser.header(count)
             elif isinstance(event, Packet):
                 assert event.track == tracks[event.track.id]
-                for serialiser in (flv, rtmp):
+                for serialiser in serialisers:
                     serialiser.packet(event, [])
     assert reader.dropped >= 0
     _tags(data)
@@ -345,6 +379,7 @@ TARGETS: dict[str, Target] = {
             file_header(False, False),
         ),
     ),
+    "mpegts": Target(_mpegts, seeds.MPEGTS),
     "media": Target(_media, (bodies(*seeds.MEDIA), bodies(*seeds.ENHANCED), bodies(*seeds.DATA))),
     "names": Target(_names, seeds.NAMES),
     "http-heads": Target(_heads, seeds.REQUESTS),
