@@ -95,7 +95,7 @@ class Pending:
     """A request, and its answer when that is there."""
 
     def __init__(self, client: Client, target: str, *fields: bytes, method: bytes = b"GET") -> None:
-        self._client = client
+        self._client: Client | None = client
         self._got = b""
         lines = (b"%b %b HTTP/1.1" % (method, target.encode()), b"Host: x", *fields, b"", b"")
         self._got = client.send(b"\r\n".join(lines))
@@ -104,7 +104,8 @@ class Pending:
     @property
     def answer(self) -> Answer | None:
         """The answer, or None while the server holds the request."""
-        self._got += self._client.received()
+        if self._client is not None:
+            self._got += self._client.received()
         head, mark, body = self._got.partition(b"\r\n\r\n")
         if not mark:
             return None
@@ -118,9 +119,10 @@ class Pending:
         return Answer(int(status.split(" ")[1]), headers, body)
 
     def leave(self) -> None:
-        """Close the connection."""
-        if not self._client.closed:
-            self._client.leave()
+        """Close the connection. Idempotent."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.leave()
 
 
 class Rig:
@@ -274,7 +276,8 @@ class Rig:
         pending = self.ask(target, *fields, method=method)
         answer = pending.answer
         pending.leave()
-        assert answer is not None, f"{target} is held"
+        demand(answer is not None, "held", f"{target} is held")
+        assert answer is not None
         return answer
 
 
@@ -315,7 +318,7 @@ class Player:
         """Fetch a segment as the playlist names it."""
         return self.rig.get(urljoin(self.playlist, uri))
 
-    def wait(self, seconds: float = 10.0) -> float:
+    def wait(self, seconds: float = 20.0) -> float:
         """Ask for the media playlist, and let time pass until it is there.
 
         Returns:
@@ -323,11 +326,13 @@ class Player:
         """
         began = self.rig.now
         pending = self.ask()
-        while pending.answer is None:
-            demand(self.rig.now - began < seconds, "held", f"no playlist after {seconds} s")
-            self.rig.run(FRAME_SECONDS)
-        demand(pending.answer.status == 200, "status", f"{pending.answer.status}")
-        pending.leave()
+        try:
+            while pending.answer is None:
+                demand(self.rig.now - began < seconds, "held", f"no playlist after {seconds} s")
+                self.rig.run(FRAME_SECONDS)
+            demand(pending.answer.status == 200, "status", f"{pending.answer.status}")
+        finally:
+            pending.leave()
         return self.rig.now - began
 
     def monitor(self, **options: Any) -> PlaylistMonitor:

@@ -109,6 +109,12 @@ class SegmentMedia:
         """The PTS of the first picture, or sound where there are none."""
         return (self.video or self.audio)[0].pts
 
+    @property
+    def lead(self) -> int:
+        """How many ticks before `start` the first sound is to be heard, where it is the first."""
+        audio = self.audio
+        return max(0, step(audio[0].pts, self.start)) if audio else 0
+
 
 def step(before: int, after: int) -> int:
     """Return the difference of two 33-bit times, over a wrap too."""

@@ -69,13 +69,7 @@ class Watching:
         answer = self.player.poll()
         demand(answer.status == 200, "status", f"{self.player.playlist}: {answer.status}")
         check_headers(answer.headers)
-        remakes = self.monitor.remakes
-        before = self.ledger
-        playlist = self.monitor.saw(self.rig.now, answer.body)
-        assert before is self.ledger
-        if self.monitor.remakes != remakes:
-            self.ledger.forget()
-        return playlist
+        return self.monitor.saw(self.rig.now, answer.body)
 
     def published(self) -> None:
         """There is a publisher."""
