@@ -7,7 +7,7 @@ frame that begins in it (ISO/IEC 13818-1 section 2.4.3.7, "PTS").
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ntvmedia.codecs import aac, ac3, mpegaudio, opus
 from ntvmedia.errors import PeerError
@@ -23,16 +23,22 @@ from ntvmedia.media.timebase import rescale
 _MAX_WRONG: Final = 64
 
 
+# Of one access unit of E-AC-3: 8 programs, each with 8 that depend on it (ETSI TS 102 366 E.1.3.1).
+_MAX_SUBSTREAMS: Final = 72
+
+
 class Frame(NamedTuple):
     """A frame that was found.
 
     Attributes:
         stop: Where it ends.
         samples: How long it is.
+        header: As its codec's module reads it.
     """
 
     stop: int
     samples: int
+    header: Any
 
 
 class SoundReader:
@@ -163,10 +169,10 @@ class ADTSReader(SoundReader):
 
     def _frame(self, data: bytes, place: int) -> Frame:
         header = aac.parse_adts(data, place)
-        return Frame(place + header.frame_length, 1024 * header.blocks)
+        return Frame(place + header.frame_length, 1024 * header.blocks, header)
 
     def _take(self, data: bytes, frame: Frame, events: list[Read]) -> None:
-        header = aac.parse_adts(data)
+        header: aac.ADTSHeader = frame.header
         key = (header.object_type, header.sample_rate, header.channel_configuration)
         try:
             if key != self._key:
@@ -194,11 +200,16 @@ class MPEGAudioReader(SoundReader):
 
     def _frame(self, data: bytes, place: int) -> Frame:
         header = mpegaudio.parse_header(data, place)
-        return Frame(place + header.frame_length, header.samples)
+        return Frame(place + header.frame_length, header.samples, header)
 
     def _take(self, data: bytes, frame: Frame, events: list[Read]) -> None:
-        header = mpegaudio.parse_header(data)
-        self._announce(flv_tracks.mp3_track(self.number, header), events)
+        header: mpegaudio.MPEGAudioHeader = frame.header
+        track = self.track
+        if track is None or (track.clock_rate, track.channels) != (
+            header.sample_rate,
+            header.channels,
+        ):
+            self._announce(flv_tracks.mp3_track(self.number, header), events)
         self._append(data, frame.samples, events)
 
 
@@ -213,7 +224,7 @@ class AC3Reader(SoundReader):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self._unit: list[bytes] = []
-        self._unit_samples = 0
+        self._headers: list[ac3.AC3Frame] = []
         self._unit_told: int | None = None
 
     def lost(self) -> None:
@@ -222,19 +233,20 @@ class AC3Reader(SoundReader):
 
     def _frame(self, data: bytes, place: int) -> Frame:
         header = ac3.parse_syncframe(data, place)
-        return Frame(place + header.frame_size, header.samples)
+        return Frame(place + header.frame_size, header.samples, header)
 
     def _take(self, data: bytes, frame: Frame, events: list[Read]) -> None:
-        header = ac3.parse_syncframe(data)
+        header: ac3.AC3Frame = frame.header
         starts = header.codec is Codec.AC3 or (
             header.stream_type != ac3.DEPENDENT and header.substream == 0
         )
         if starts:
             told, self._told = self._told, None
             self._emit(events)
-            self._unit, self._unit_samples, self._unit_told = [data], frame.samples, told
-        elif self._unit and len(self._unit) < _MAX_WRONG:
+            self._unit, self._headers, self._unit_told = [data], [header], told
+        elif self._unit and len(self._unit) < _MAX_SUBSTREAMS:
             self._unit.append(data)
+            self._headers.append(header)
 
     def _ended(self, events: list[Read]) -> None:
         if not self._rest:
@@ -244,10 +256,17 @@ class AC3Reader(SoundReader):
         unit, self._unit = self._unit, []
         if not unit:
             return
-        frames = [ac3.parse_syncframe(data) for data in unit]
-        self._announce(flv_tracks.ac3_track(self.number, frames), events)
+        headers = self._headers
+        first, track = headers[0], self.track
+        # Not whenever a frame's size changes, which the configuration tells too.
+        if track is None or (track.codec, track.clock_rate, track.channels) != (
+            first.codec,
+            first.sample_rate,
+            ac3.total_channels(headers),
+        ):
+            self._announce(flv_tracks.ac3_track(self.number, headers), events)
         self._told = self._unit_told
-        self._append(b"".join(unit), self._unit_samples, events)
+        self._append(b"".join(unit), first.samples, events)
 
 
 class OpusReader(SoundReader):

@@ -57,7 +57,7 @@ class LATMReader(SoundReader):
         head = int.from_bytes(data[place : place + _HEADER_SIZE], "big")
         if place + _HEADER_SIZE > len(data) or head >> 13 != 0x2B7 or not head & 0x1FFF:
             raise PeerError("no LOAS frame", reference=_LATM, offset=place)
-        return Frame(place + _HEADER_SIZE + (head & 0x1FFF), 0)
+        return Frame(place + _HEADER_SIZE + (head & 0x1FFF), 0, None)
 
     def _take(self, data: bytes, frame: Frame, events: list[Read]) -> None:
         reader = BitReader(data[_HEADER_SIZE:], _LATM)
