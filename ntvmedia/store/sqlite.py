@@ -158,19 +158,25 @@ class SQLite:
         except OSError as error:
             raise ConfigError(f"{path} cannot be made: {error.strerror}", self.setting) from None
         try:
-            deadline = time.monotonic() + ALONE_SECONDS
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        message = "another program has kept the database locked for too long"
-                        raise ConfigError(message, self.setting) from None
-                    time.sleep(0.05)
+            self._wait_for(lock)
             yield
         finally:
             os.close(lock)
+
+    def _wait_for(self, lock: int) -> None:
+        deadline = time.monotonic() + ALONE_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = "another program has kept the database locked for too long"
+                    raise ConfigError(message, self.setting) from None
+                time.sleep(0.05)
+            except OSError as error:
+                message = f"{self.path.parent} cannot have locks: {error.strerror}"
+                raise ConfigError(message, self.setting) from None
 
     def _make_file(self) -> bool:
         """Make the file, for its owner only, as its log becomes after it.

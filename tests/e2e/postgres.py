@@ -74,7 +74,8 @@ class PostgreSQLServer:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
+        # At once: nothing of it is kept.
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _command(self, name: str, *options: str) -> list[str]:
@@ -144,6 +145,10 @@ class PostgreSQLServer:
         name = f"test{next(self._numbers)}"
         self.psql(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Remove what `new_database` made."""
+        self.psql(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
     def url(self, database: str, user: str = USER, password: str = PASSWORD) -> str:
         """Return the address of a database."""

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ntvmedia.store import Store
+from ntvmedia.store.migration import MIGRATIONS
 from tests.e2e.postgres import PostgreSQLServer
+from tests.store.dumps import NEWEST
 from tests.store.places import Place
+
+# A revision after the newest one: it changes a table, and what is in it.
+GOOD = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "9000", "{before}"
+
+def upgrade():
+    op.add_column("applications", sa.Column("note", sa.Text(), server_default="none"))
+    op.execute("UPDATE applications SET note = name, enabled = false")
+"""
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +61,12 @@ def place(request: pytest.FixtureRequest) -> Place:
 def store(place: Place) -> Store:
     """An open store on either, with the built-in applications."""
     return place.store()
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """Migrations of a program that is one revision newer than this one."""
+    folder = tmp_path / "100% newer"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "r9000_note.py").write_text(GOOD.format(before=NEWEST), "utf-8")
+    return folder

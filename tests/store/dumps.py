@@ -18,6 +18,15 @@ from tests.store.places import Place, add_all, row
 
 FOLDER = Path(__file__).parents[1] / "data" / "databases"
 
+
+def revisions() -> list[str]:
+    """Return the revisions of the schema that there are, the oldest first."""
+    modules = (MIGRATIONS / "versions").glob("r*.py")
+    return sorted(path.stem.partition("_")[0].removeprefix("r") for path in modules)
+
+
+NEWEST = revisions()[-1]
+
 ADDED: tuple[ApplicationRow, ...] = (
     row(
         "Über-uns",
@@ -37,12 +46,6 @@ ADDED: tuple[ApplicationRow, ...] = (
     row("empty", outputs=()),
 )
 """What is in each of them beside the built-in applications."""
-
-
-def revisions() -> list[str]:
-    """Return the revisions of the schema that there are, the oldest first."""
-    modules = (MIGRATIONS / "versions").glob("r*.py")
-    return sorted(path.stem.partition("_")[0].removeprefix("r") for path in modules)
 
 
 def dump_of(kind: str, revision: str) -> Path:
@@ -66,7 +69,7 @@ def write_dumps(server: PostgreSQLServer, folder: Path) -> None:
             with closing(sqlite3.connect(place.file)) as connection:
                 text = "".join(f"{line}\n" for line in connection.iterdump())
         kind = "postgresql" if place.server else "sqlite"
-        dump_of(kind, revisions()[-1]).write_text(text, "utf-8")
+        dump_of(kind, NEWEST).write_text(text, "utf-8")
         place.close()
 
 

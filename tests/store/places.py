@@ -82,7 +82,8 @@ class Place:
     def __init__(self, data: Path, server: PostgreSQLServer | None = None) -> None:
         self.data = data
         self.server = server
-        self.url = server.new_database() if server else ""
+        # A test may connect as somebody else.
+        self.url = self._made = server.new_database() if server else ""
         self.pump = Pump()
         self._stores: list[Store] = []
 
@@ -120,10 +121,12 @@ class Place:
             return rows
 
     def close(self) -> None:
-        """Close the stores; no thread of them is left."""
+        """Close the stores, of which no thread is left, and remove PostgreSQL's database."""
         for store in self._stores:
             self.pump.wait(store.close())
         assert not [thread for thread in threading.enumerate() if "store" in thread.name]
+        if self.server:
+            self.server.drop_database(self._made)
 
 
 def row(name: str, **fields: Any) -> ApplicationRow:

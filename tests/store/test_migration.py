@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -27,37 +28,14 @@ from ntvmedia.store import list_applications, migration, sqlite
 from ntvmedia.store.migration import MIGRATIONS, VERSION_TABLE
 from ntvmedia.store.schema import METADATA
 from tests.e2e.postgres import server_program
-from tests.store.dumps import ADDED, dump_of, revisions
+from tests.store.dumps import ADDED, NEWEST, dump_of, revisions
 from tests.store.places import BUILT_IN, Place, add, kept
 
-NEWEST = revisions()[-1]
-
-# A revision after the newest one: it changes a table, and what is in it.
-GOOD = """
-import sqlalchemy as sa
-from alembic import op
-
-revision, down_revision = "9000", "{before}"
-
-def upgrade():
-    op.add_column("applications", sa.Column("note", sa.Text(), server_default="none"))
-    op.execute("UPDATE applications SET note = name, enabled = false")
-"""
-
-# What makes it fail after that: with the database's help, or by a bug.
+# What makes the migration of `newer` fail when it has done its work: the database, or a bug.
 FAILURES = {
     "sql": '    op.execute("UPDATE applications SET hls_segment_count = -1")\n',
     "bug": '    raise KeyError("hush")\n',
 }
-
-
-@pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """Migrations of a program that is one revision newer than this one."""
-    folder = tmp_path / "100% newer"
-    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r9000_note.py").write_text(GOOD.format(before=NEWEST), "utf-8")
-    return folder
 
 
 def revision_of(place: Place) -> str:
@@ -319,3 +297,16 @@ def test_write_ahead_log(sqlite_place: Place) -> None:
     # 2 is FULL.
     assert store.run_now(partial(pragma, "synchronous")) == 2
     assert store.run_now(partial(pragma, "foreign_keys")) == 1
+
+
+def test_folder_without_locks(sqlite_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network file system that has no locks is told as that."""
+
+    def flock(_file: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock)
+        with pytest.raises(ConfigError, match="data cannot have locks: No locks available"):
+            sqlite_place.unopened().open()
+    assert kept(sqlite_place.store()) == BUILT_IN

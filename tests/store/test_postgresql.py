@@ -160,11 +160,9 @@ def test_rights(postgresql: PostgreSQLServer, postgresql_place: Place) -> None:
     """A user who may not make tables is told at start."""
     postgresql.psql("CREATE USER guest PASSWORD 'guest'")
     name = postgresql_place.url.rpartition("/")[2]
-    place = Place(postgresql_place.data, postgresql)
-    place.url = postgresql.url(name, "guest", "guest")
+    postgresql_place.url = postgresql.url(name, "guest", "guest")
     with pytest.raises(ConfigError, match="may not do this: permission denied"):
-        place.unopened().open()
-    place.close()
+        postgresql_place.unopened().open()
 
 
 def refusal(url: str) -> str:
@@ -250,11 +248,9 @@ def test_missing_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_special_password(postgresql: PostgreSQLServer) -> None:
+def test_special_password(postgresql: PostgreSQLServer, postgresql_place: Place) -> None:
     """A password with characters of an address's syntax is written with percent signs."""
     postgresql.psql("CREATE USER special SUPERUSER PASSWORD 'p@ss:/?#w%rd'")
-    url = postgresql.new_database()
-    place = Place(Path("nowhere"))
-    place.url = url.replace(f"{USER}:{PASSWORD}", "special:p%40ss%3A%2F%3F%23w%25rd")
-    assert kept(place.store()) == BUILT_IN
-    place.close()
+    secret = "special:p%40ss%3A%2F%3F%23w%25rd"
+    postgresql_place.url = postgresql_place.url.replace(f"{USER}:{PASSWORD}", secret)
+    assert kept(postgresql_place.store()) == BUILT_IN

@@ -25,10 +25,8 @@ from ntvmedia.store import (
     migration,
     sqlite,
 )
+from tests.store.dumps import NEWEST
 from tests.store.places import BUILT_IN, Place, add, kept, row
-from tests.store.test_migration import NEWEST, newer
-
-__all__ = ["newer"]
 
 # Who has no rights, for tests that run as root.
 NOBODY = 65534
@@ -123,7 +121,7 @@ def tiny_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def limit_files(size: int) -> None:
