@@ -14,14 +14,21 @@ const [executablePath, ...switches] = process.argv.slice(2);
 const pages = new Map();
 let browser = null;
 
-// The first frame whose address holds a text; without one the page itself.
-function frameOf({ page, frame }) {
+// The first frame whose address holds a text, which may take a while to get there; without a text
+// the page itself.
+async function frameOf({ page, frame }) {
   const found = pages.get(page).page;
-  const frames = frame ? found.frames().filter((one) => one.url().includes(frame)) : [found];
-  if (!frames.length) {
-    throw new Error(`no frame "${frame}" among ${found.frames().map((one) => one.url())}`);
+  if (!frame) {
+    return found;
   }
-  return frames[0];
+  for (let tries = 0; tries < 100; tries += 1) {
+    const inner = found.frames().find((one) => one.url().includes(frame));
+    if (inner) {
+      return inner;
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error(`no frame "${frame}" among ${found.frames().map((one) => one.url())}`);
 }
 
 const commands = {
@@ -48,11 +55,11 @@ const commands = {
     const answer = await page.goto(url, { waitUntil: "domcontentloaded" });
     return { status: answer.status(), headers: answer.headers() };
   },
-  evaluate(command) {
-    return frameOf(command).evaluate(command.expression);
+  async evaluate(command) {
+    return (await frameOf(command)).evaluate(command.expression);
   },
-  click(command) {
-    return frameOf(command).click(command.selector, { timeout: 10000 });
+  async click(command) {
+    return (await frameOf(command)).click(command.selector, { timeout: 10000 });
   },
   press(command) {
     return pages.get(command.page).page.keyboard.press(command.key);

@@ -55,7 +55,8 @@ const TEXTS = {
 // Milliseconds. The server itself holds a request for a stream that is not there, 15 seconds unless
 // it is set otherwise; a frame that is late for less than SHORT is not worth a word.
 const SHORT = 3000;
-const STALLED = 20000;
+const DOUBTFUL = 6000;
+const STALLED = 30000;
 const PATIENCE = 45000;
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 10000;
@@ -64,8 +65,14 @@ const LAST_RETRY_IF_REFUSED = 30000;
 // After such a pause what comes next is no longer in the playlist, or no longer live.
 const LONG_PAUSE = 8000;
 
-// After so many milliseconds of play without a break, what failed before is forgotten.
+// After so many milliseconds of play what failed before is forgotten.
 const STEADY = 10000;
+
+// Chromium 156 gives up ("Segment queue never had any data") when all segments that there are were
+// read before it began to play, as they are of a playlist that just began: so often it is told to
+// try again before anything else is thought of, a second later each time.
+const EARLY = 6;
+const EARLY_RETRY = 1000;
 
 // So many times the playlist was good and yet nothing played: it is the browser that cannot.
 const FUTILE = 3;
@@ -156,7 +163,7 @@ function frameCode() {
   const source = address("", "/embed").replaceAll("&", "&amp;").replaceAll('"', "&quot;");
   return (
     `<iframe src="${source}" width="640" height="360" style="border: 0" ` +
-    'allow="autoplay; fullscreen; picture-in-picture" allowfullscreen></iframe>'
+    'allow="autoplay; picture-in-picture" allowfullscreen></iframe>'
   );
 }
 
@@ -186,28 +193,147 @@ function showPage() {
   }
 }
 
-// --- Playing ---
+// --- What goes on ---
 
 let wanted = true; // somebody wants to see it: not paused by hand
-let attached = false; // the video element has the playlist
+let attached = false; // the video element has a playlist
 let turn = 0; // each attempt has a number: what belongs to an older one is void
 let timer = 0; // of the next attempt
-let failures = 0; // since it last played well
+let question = new AbortController(); // ends the question that the server is being asked
+let askedAt = 0;
+let failures = 0; // attempts since it last played well
 let futile = 0; // of them, with a good playlist
+let early = 0; // errors before anything played, with the playlist at hand
 let hasPlayed = false;
 let position = 0;
 let movedAt = 0; // when the position last changed
-let steadySince = 0; // since when it did so, as far as this attempt goes; 0 when it did not
+let doubtedAt = 0; // when that was last good, or asked for
+let movingSince = 0; // since when it changes; 0 when it did not in this attempt
 let pausedAt = 0; // when it was paused by hand
-let question = new AbortController(); // ends the fetch of the playlist that is under way
 
-function connect() {
+// --- Asking ---
+
+// Fetch the playlist: what refuses the video element says nothing of the server's reason.
+async function ask() {
+  clearTimeout(timer);
+  turn += 1;
+  const mine = turn;
+  askedAt = Date.now();
+  question.abort();
+  const asked = (question = new AbortController());
+  const patience = setTimeout(() => asked.abort(), PATIENCE);
+  let found = { status: 0, reason: "", source: "" };
+  try {
+    found = await find(asked.signal);
+  } catch {
+    // The server cannot be reached, or took too long.
+  }
+  clearTimeout(patience);
+  if (mine === turn) {
+    answered(found);
+  }
+}
+
+async function find(signal) {
+  let answer = await fetch(playlist, { cache: "no-store", signal });
+  let source = playlist;
+  if (answer.status === 200) {
+    const only = onlyVariant(await answer.text(), answer.url);
+    if (only) {
+      source = only;
+      answer = await ripe(source, signal);
+    }
+  }
+  const { status } = answer;
+  return { status, source, reason: status === 200 ? "" : await reasonOf(answer) };
+}
+
+// The media playlist, where there is one alone: playing it directly goes on with the session that
+// was just begun, so that a viewer counts once.
+function onlyVariant(text, base) {
+  const lines = text.split(/\r?\n/);
+  const variants = lines.filter((line) => line && !line.startsWith("#"));
+  const alone = variants.length === 1 && !lines.some((line) => line.startsWith("#EXT-X-MEDIA:"));
+  return alone && text.includes("#EXT-X-STREAM-INF:") ? new URL(variants[0], base).href : "";
+}
+
+// Wait until a playlist has two segments: with one alone Chromium seldom begins.
+async function ripe(source, signal) {
+  const began = Date.now();
+  for (;;) {
+    const answer = await fetch(source, { cache: "no-store", signal });
+    if (answer.status !== 200) {
+      return answer;
+    }
+    const text = await answer.text();
+    const [, duration] = /^#EXT-X-TARGETDURATION:(\d+)/m.exec(text) || ["", "2"];
+    const enough = text.split("#EXTINF:").length > 2 || text.includes("#EXT-X-ENDLIST");
+    if (enough || Date.now() - began > 3000 * duration) {
+      return answer;
+    }
+    await new Promise((done) => setTimeout(done, 300));
+  }
+}
+
+async function reasonOf(answer) {
+  if (!/^text\/plain\b/.test(answer.headers.get("Content-Type") || "")) {
+    return `${answer.status} ${answer.statusText}`;
+  }
+  const line = (await answer.text()).trim().slice(0, 300);
+  return line.replace(/^\d{3} [^:]*: /, "");
+}
+
+function answered({ status, source, reason }) {
+  if (status === 200) {
+    failures += 1;
+    futile += 1;
+    if (futile <= FUTILE) {
+      early = 0;
+      connect(source);
+      return;
+    }
+    say("failed");
+    retry(LAST_RETRY_IF_REFUSED);
+  } else if (status === 404) {
+    say("waiting", hasPlayed ? "ended" : "waiting", reason);
+    // It was held for a while already.
+    retry(LAST_RETRY, Date.now() - askedAt);
+  } else if (status === 429 || status >= 500) {
+    say("waiting", "busy", reason);
+    retry(LAST_RETRY);
+  } else if (status) {
+    say("refused", "refused", reason);
+    retry(LAST_RETRY_IF_REFUSED);
+  } else {
+    say("waiting", "lost");
+    retry(LAST_RETRY);
+  }
+}
+
+function retry(longest, spent = 0) {
+  failures += 1;
+  const delay = Math.min(longest, FIRST_RETRY * 1.7 ** (failures - 1));
+  // Not all viewers of a stream that broke come back in the same moment.
+  timer = setTimeout(ask, Math.max(FIRST_RETRY / 2, delay * (0.8 + 0.4 * Math.random()) - spent));
+}
+
+// --- Playing ---
+
+function begin() {
+  startButton.hidden = true;
+  wanted = true;
+  failures = futile = 0;
+  say("connecting");
+  ask();
+}
+
+function connect(source) {
   turn += 1;
   attached = true;
-  position = steadySince = 0;
-  movedAt = Date.now();
+  position = movingSince = 0;
+  movedAt = doubtedAt = Date.now();
   say("connecting");
-  video.src = playlist;
+  video.src = source;
   play();
 }
 
@@ -249,125 +375,89 @@ function stand() {
   startButton.hidden = false;
 }
 
-function start() {
-  startButton.hidden = true;
-  wanted = true;
-  failures = futile = 0;
-  connect();
-}
-
 // It broke: find out why, at once or after a while.
 function broken() {
   detach();
   if (!wanted) {
     stand();
-  } else if (failures) {
+    return;
+  }
+  say("waiting", hasPlayed ? "stalled" : "waiting");
+  if (failures > 1) {
     retry(LAST_RETRY);
   } else {
     ask();
   }
 }
 
-function retry(longest, spent = 0) {
-  failures += 1;
-  const delay = Math.min(longest, FIRST_RETRY * 1.7 ** (failures - 1));
-  // Not all viewers of a stream that broke come back in the same moment.
-  timer = setTimeout(ask, Math.max(FIRST_RETRY / 2, delay * (0.8 + 0.4 * Math.random()) - spent));
-}
-
-// Fetch the playlist: only this way can the server's reason be read.
-async function ask() {
-  clearTimeout(timer);
-  turn += 1;
+// An element that gets nothing more may ask on and on: see whether the stream is there, which no
+// HEAD request waits for, and whether we may still have it.
+async function doubt() {
   const mine = turn;
-  const began = Date.now();
-  question.abort();
-  const asked = (question = new AbortController());
-  const patience = setTimeout(() => asked.abort(), PATIENCE);
-  let status = 0;
-  let reason = "";
+  doubtedAt = Date.now();
+  const asked = new AbortController();
+  const patience = setTimeout(() => asked.abort(), DOUBTFUL);
+  let good = false;
   try {
-    const answer = await fetch(playlist, { cache: "no-store", signal: asked.signal });
-    status = answer.status;
-    reason = status === 200 ? "" : await reasonOf(answer);
+    const { signal } = asked;
+    good =
+      (await fetch(playlist, { method: "HEAD", cache: "no-store", signal })).ok &&
+      (await fetch(video.src, { cache: "no-store", signal })).ok;
   } catch {
-    // The server cannot be reached, or took too long.
+    // Then it is not.
   }
   clearTimeout(patience);
-  if (mine !== turn) {
-    return;
-  }
-  answered(status, reason, Date.now() - began);
-}
-
-async function reasonOf(answer) {
-  if (!/^text\/plain\b/.test(answer.headers.get("Content-Type") || "")) {
-    return `${answer.status} ${answer.statusText}`;
-  }
-  const line = (await answer.text()).trim().slice(0, 300);
-  return line.replace(/^\d{3} [^:]*: /, "");
-}
-
-function answered(status, reason, spent) {
-  if (status === 200) {
-    failures += 1;
-    futile += 1;
-    if (futile <= FUTILE) {
-      connect();
-      return;
-    }
-    say("failed");
-    retry(LAST_RETRY_IF_REFUSED);
-  } else if (status === 404) {
-    say("waiting", hasPlayed ? "ended" : "waiting", reason);
-    retry(LAST_RETRY, spent);
-  } else if (status === 429 || status >= 500) {
-    say("waiting", "busy", reason);
-    retry(LAST_RETRY);
-  } else if (status) {
-    say("refused", "refused", reason);
-    retry(LAST_RETRY_IF_REFUSED);
-  } else {
-    say("waiting", "lost");
-    retry(LAST_RETRY);
+  if (mine === turn && !good) {
+    broken();
   }
 }
 
-// Called every half second: an element that gets nothing more tells nobody.
+// Called every half second: nothing else tells that nothing comes.
 function look() {
   const now = Date.now();
-  if (!attached || !wanted) {
+  if (!wanted) {
+    return;
+  }
+  if (!attached) {
+    if (document.body.dataset.state === "connecting" && now - askedAt > SHORT) {
+      say("waiting");
+    }
     return;
   }
   if (video.currentTime !== position) {
     position = video.currentTime;
-    movedAt = now;
-    steadySince = steadySince || now;
+    movedAt = doubtedAt = now;
+    movingSince = movingSince || now;
     hasPlayed = true;
-    if (now - steadySince > STEADY) {
+    if (now - movingSince > STEADY) {
       failures = futile = 0;
     }
     say("live", document.getElementById("screen").classList.contains("sound") ? "sound" : "live");
     return;
   }
-  const still = now - movedAt;
-  if (still > SHORT) {
-    say("waiting", steadySince ? "stalled" : "waiting");
+  if (now - movedAt > SHORT) {
+    say("waiting", movingSince ? "stalled" : "waiting");
   }
-  if (still > (steadySince ? STALLED : PATIENCE)) {
+  if (now - movedAt > STALLED) {
     broken();
+  } else if (now - doubtedAt > DOUBTFUL) {
+    doubt();
   }
 }
 
 function again() {
-  if (wanted && !attached && document.body.dataset.state !== "unsupported") {
+  if (wanted && !attached) {
     ask();
   }
 }
 
 function listen() {
   video.addEventListener("error", () => {
-    if (attached) {
+    const source = video.src;
+    if (attached && !movingSince && early < EARLY) {
+      early += 1;
+      timer = setTimeout(() => connect(source), EARLY_RETRY);
+    } else if (attached) {
       broken();
     }
   });
@@ -394,10 +484,11 @@ function listen() {
     }
     wanted = true;
     if (video.duration === Infinity && Date.now() - pausedAt > LONG_PAUSE) {
-      connect();
+      detach();
+      begin();
     } else {
-      movedAt = Date.now();
-      steadySince = 0;
+      movedAt = doubtedAt = Date.now();
+      movingSince = 0;
     }
   });
   video.addEventListener("volumechange", () => {
@@ -409,7 +500,11 @@ function listen() {
     video.muted = false;
     video.focus();
   });
-  startButton.addEventListener("click", start);
+  startButton.addEventListener("click", () => {
+    // Safari lets an element play later only if it was told to do something in the click.
+    video.load();
+    begin();
+  });
   addEventListener("online", again);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) {
@@ -433,7 +528,7 @@ function main() {
   if (embedded && settings.get("autoplay") === "0") {
     stand();
   } else {
-    connect();
+    begin();
   }
 }
 
