@@ -5,10 +5,12 @@ It asserts all that must hold for every stream: whole packets, counters, checksu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from ntvmedia.errors import PeerError
+from ntvmedia.formats.mpegts_demuxer import Demuxer, Event, TrackEnded
 from ntvmedia.formats.mpegts_muxer import Muxer
 from ntvmedia.media import Codec, Packet, Track
 from tests.codecs import vectors
@@ -34,6 +36,13 @@ HEVC_IDR = nal_units(b"\x26\x01\xafpicture")
 HEVC_INTER = nal_units(b"\x02\x01\xd0picture")
 
 SECOND = 90000
+START = 10 * SECOND
+VIDEO_PID, AUDIO_PID = 0x100, 0x101
+
+SPS, PPS = (
+    bytes.fromhex("67640028acd940780227e5c04400000fa40003a9803c60c658"),
+    bytes.fromhex("68eae3cb22c0"),
+)
 
 
 @dataclass
@@ -368,3 +377,59 @@ class Wire:
             length = 3 + len(times) + len(data)
         head = b"\0\0\1" + bytes((stream_id,)) + length.to_bytes(2, "big")
         self.payload(pid, head + bytes((0x80, flags, len(times))) + times + data)
+
+
+def units(data: bytes) -> list[bytes]:
+    """Cut a byte stream with start codes of four bytes."""
+    assert data.startswith(b"\0\0\0\x01")
+    return data.split(b"\0\0\0\x01")[1:]
+
+
+def demux(pieces: Iterable[bytes], **options: bool | int) -> tuple[list[Event], str]:
+    """Return what comes out of the pieces and of the end: the events, and the error after them."""
+    demuxer = Demuxer(**options)  # type: ignore[arg-type]
+    events: list[Event] = []
+    try:
+        for piece in pieces:
+            demuxer.receive_data(piece)
+            events.extend(demuxer.events())
+        events.extend(demuxer.flush())
+    except PeerError as error:
+        return events, str(error)
+    assert demuxer.buffered < 188
+    return events, ""
+
+
+def packets(events: Iterable[Event]) -> list[Packet]:
+    """Keep the packets."""
+    return [event for event in events if isinstance(event, Packet)]
+
+
+def tracks(events: Iterable[Event]) -> list[Track]:
+    """Keep the tracks."""
+    return [event for event in events if isinstance(event, Track)]
+
+
+def ended(events: Iterable[Event]) -> list[Track]:
+    """Keep the tracks that ended."""
+    return [event.track for event in events if isinstance(event, TrackEnded)]
+
+
+def sound(wire: Wire, count: int, *, first: int = 0, pid: int = 0x101) -> None:
+    """Write frames of AAC, each in its PES packet."""
+    for n in range(first, first + count):
+        frame = b"\xff\xf1\x4c\x80\x02\x1f\xfc!" + b"%08d" % n
+        wire.pes(pid, frame, START + n * 1920)
+
+
+def numbers(events: Iterable[Event]) -> list[int]:
+    """Read the numbers of frames that `sound` wrote."""
+    return [int(packet.payload[1:]) for packet in packets(events)]
+
+
+def with_tables() -> Wire:
+    """Begin a program of AAC on PID 0x101."""
+    wire = Wire()
+    wire.pat((1, 0x20))
+    wire.pmt((0x0F, 0x101, b""))
+    return wire
