@@ -21,6 +21,10 @@ LONGEST_WAIT = 1.5
 # No playlist is shorter than so many target durations, once it was that long (6.2.2).
 SHORTEST_WINDOW = 3
 
+# In bytes: no segment has more, and one that has almost so many was cut for that (C-PL-04).
+LARGEST_SEGMENT = 50 << 20
+_LARGE = 45_000_000
+
 HALF = Decimal("0.5")
 
 # Of EXTINF against the media, in ticks of 90 kHz: one segment, and a run of any length (C-PL-05).
@@ -78,6 +82,7 @@ class PlaylistMonitor:
         runs: How many discontinuities there were.
         keyless: How many segments begin without a keyframe.
         remakes: How often the list was made anew.
+        first_discontinuity: The Discontinuity Sequence Number of the first segment.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class PlaylistMonitor:
         on_segment: Callable[[Segment, SegmentMedia], None] = lambda segment, media: None,
     ) -> None:
         self.playlist: MediaPlaylist | None = None
+        self.first_discontinuity = 0
         self.segments = self.gaps = self.runs = self.keyless = self.remakes = 0
         self._fetch = fetch
         self._on_segment = on_segment
@@ -98,7 +104,7 @@ class PlaylistMonitor:
         self._over = self._was_last = self._began = False
         self._may_be_remade = False
         self._before: tuple[Segment, SegmentMedia | None] | None = None
-        self._run_ticks = self._run_lead = 0
+        self._run_ticks = self._run_lead = self._size = 0
         self._run_extinf = Decimal(0)
 
     # What the driver knows
@@ -244,7 +250,7 @@ class PlaylistMonitor:
         self.segments += 1
         self.runs += segment.discontinuity
         seen = self._listed[segment.number] = Seen(segment, Decimal(0))
-        media = None
+        media, size = None, 0
         if segment.gap:
             self.gaps += 1
         else:
@@ -253,13 +259,17 @@ class PlaylistMonitor:
             kind = answer.headers.get("content-type", "")
             demand(kind.lower() == "video/mp2t", "segment-type", f"{segment.uri}: {kind!r}")
             seen.digest = hashlib.sha256(answer.body).digest()
+            size = len(answer.body)
+            demand(size <= LARGEST_SEGMENT, "too-large", f"{segment.uri}: {size} bytes (C-PL-04)")
             media = read_segment(answer.body)
+        if self._uris == {segment.uri}:
+            self.first_discontinuity = segment.discontinuity_number
         if self._before is not None:
             check_dates(self._before[0], segment)
         if media is not None:
             self._check_media(segment, media, playlist)
             self._on_segment(segment, media)
-        self._before = segment, media
+        self._before, self._size = (segment, media), size
 
     def _check_media(self, segment: Segment, media: SegmentMedia, playlist: MediaPlaylist) -> None:
         _check_span(segment, media)
@@ -270,7 +280,9 @@ class PlaylistMonitor:
             demand(not playlist.independent, "independent", f"{segment.uri} has no keyframe first")
             # The one case: a group of pictures that would go over the target is cut.
             # A list that began before it was looked at may begin with one.
-            cut = before is None or (joined and before.duration >= playlist.target - HALF)
+            cut = before is None or (
+                joined and (before.duration >= playlist.target - HALF or self._size >= _LARGE)
+            )
             cut &= not segment.discontinuity
             demand(cut, "no-keyframe", f"{segment.uri} does not begin with a keyframe (C-PL-01)")
         if not joined or before is None or previous is None:

@@ -332,6 +332,14 @@ def typed(watched: Watched) -> None:
     watched.next()
 
 
+def large(watched: Watched) -> None:
+    """A segment of more than 50 MB (C-PL-04)."""
+    watched.server.add()
+    packets = watched.server.writer.unit(AUDIO_PID, 10**7, sound(b"x"))
+    watched.server.files[watched.server.listed[-1].uri] += packets * 280_000
+    watched.look()
+
+
 def keyless(watched: Watched) -> None:
     """A segment without a keyframe (C-PL-01)."""
     server = watched.server = Server(lines="", number=1000, discontinuities=100, made=100)
@@ -437,6 +445,7 @@ def test_slid_on() -> None:
         (changed, "bytes-changed"),
         (again, "uri-again"),
         (typed, "segment-type"),
+        (large, "too-large"),
         (keyless, "no-keyframe"),
         (dependent, "independent"),
         (gap_unmarked, "gap-without-discontinuity"),

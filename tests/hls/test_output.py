@@ -1,0 +1,566 @@
+"""The HLS output case by case, over a whole server in memory: section C1 of the traps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.logger import LogLevel, capturedLogs
+
+from ntvmedia.events import PlayEnded, PlayStarted
+from tests.hls.checker import LARGEST_SEGMENT
+from tests.hls.m3u8 import MediaPlaylist, parse_media, parse_multivariant
+from tests.hls.rig import KEY, PATH, Player, Rig
+from tests.hls.source import FRAME_SECONDS, video_track
+from tests.hls.ts import AAC, H264, read_segment
+from tests.hls.watching import KEPT_SECONDS, Watching, check_headers
+
+SESSION_SECONDS = 10.0
+
+
+@pytest.fixture
+def rigs() -> Iterator[Any]:
+    """Make rigs that are closed after the test, when nothing may be left of them."""
+    made: list[Rig] = []
+
+    def make(*, publish: bool = True, gop: float = 2.0, **options: Any) -> Rig:
+        rig = Rig(**options)
+        made.append(rig)
+        rig.encoder.gop_seconds = gop
+        if publish:
+            rig.publish()
+            rig.run(1.2)
+        return rig
+
+    yield make
+    for rig in made:
+        rig.close()
+
+
+def watch(rig: Rig, path: str = PATH) -> Watching:
+    """Begin a session that polls from now on."""
+    watching = Watching(rig, path)
+    watching.join()
+    return watching
+
+
+def listed(watching: Watching) -> MediaPlaylist:
+    """Return what the session sees now."""
+    return watching.poll()
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.24, 0.8, 1.04, 1.6, 1.92])
+def test_first_playlist(rigs: Any, phase: float) -> None:
+    """Whenever somebody comes, there is a playlist within 2.5 s at a GOP of 2 s."""
+    rig = rigs()
+    rig.run(4.0 + phase)
+    assert Watching(rig).join() <= 2.5
+
+
+def test_first_of_all(rigs: Any) -> None:
+    """So it is for who asks before the stream is published: the request is held, not refused."""
+    rig = rigs(publish=False)
+    pending = rig.ask(PATH)
+    rig.run(5.0)
+    answer = pending.answer
+    assert answer is None
+    rig.publish()
+    began = rig.now
+    while answer is None:
+        rig.run(FRAME_SECONDS)
+        answer = pending.answer
+    pending.leave()
+    assert answer.status == 200
+    playlist = parse_multivariant(answer.body).variants[0].uri
+    player = Player(rig)
+    player.playlist = f"/liveshow/{playlist}"
+    player.wait()
+    assert rig.now - began <= 2.5 + 1.0  # whose first second goes by until the tracks are known
+
+
+def test_absent(rigs: Any) -> None:
+    """Nobody publishes: 404 when the wait is over, which no cache may keep (C-PL-12)."""
+    rig = rigs(publish=False)
+    pending = rig.ask(PATH)
+    rig.run(16.0)
+    answer = pending.answer
+    pending.leave()
+    assert answer is not None
+    assert (answer.status, answer.headers["cache-control"]) == (404, "no-store")
+    assert "access-control-allow-origin" in answer.headers
+
+
+def test_held_client_leaves(rigs: Any) -> None:
+    """Who goes away while its request is held is forgotten: see the end of the fixture."""
+    rig = rigs(gop=8.0)
+    player = Player(rig)
+    player.join()
+    for _ in range(50):
+        player.ask().leave()
+    pending = player.ask()
+    rig.run(1.0)
+    assert pending.answer is None
+    pending.leave()
+    rig.run(20.0)
+
+
+@pytest.mark.parametrize(
+    ("gop", "configured", "target"),
+    [(2.0, 4.0, 4), (10.0, 4.0, 10), (2.0, 2.0, 2), (1.0, 2.0, 2), (3.52, 2.0, 4), (0.08, 2.0, 2)],
+)
+def test_target(rigs: Any, gop: float, configured: float, target: int) -> None:
+    """C-PL-01, C-PL-02: the larger of the configured length and the longest GOP, rounded up."""
+    rig = rigs(gop=gop, hls_segment_seconds=configured)
+    rig.run(2 * gop + 0.4)
+    watching = watch(rig)
+    rig.run(target * 8)
+    playlist = listed(watching)
+    assert playlist.target == target
+    assert watching.monitor.keyless == watching.monitor.runs == 0
+    lengths = [float(x.duration) for x in playlist.segments][1:]
+    most = target if gop < target else gop
+    assert all(most - gop - 0.1 <= x <= most + 0.1 for x in lengths), lengths
+
+
+def test_longer_group(rigs: Any) -> None:
+    """C-PL-02, C-PL-04: a GOP longer than the target is cut in time, and told in the log once."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(10.0)
+    with capturedLogs() as logged:
+        rig.encoder.gop_seconds = 1e9
+        rig.run(60.0)
+    assert watching.monitor.keyless > 10
+    assert listed(watching).target == 2
+    warnings = [x for x in logged if x["log_level"] is LogLevel.warn]
+    assert len(warnings) == 1, warnings
+
+
+def test_endless_group(rigs: Any) -> None:
+    """C-PL-04: where no second keyframe ever comes there is a playlist too, and it goes on."""
+    rig = rigs(gop=1e9)
+    player = Player(rig)
+    player.join()
+    waited = player.wait(60.0)
+    assert waited < 31.0
+    watching = watch(rig)
+    rig.run(90.0)
+    assert watching.monitor.gaps == watching.monitor.runs == 0
+
+
+def test_largest_segment(rigs: Any) -> None:
+    """C-PL-04: a segment never grows over 50 MB, whatever the target would allow."""
+    rig = rigs(hls_segment_seconds=30.0, hub={"max_publisher_bitrate_kbps": 0})
+    rig.encoder.gop_seconds = 30.0
+    rig.encoder.size = 1_000_000
+    watching = watch(rig)
+    sizes: list[int] = []
+    fetch = watching.player.fetch
+
+    def measured(uri: str) -> Any:
+        answer = fetch(uri)
+        sizes.append(len(answer.body))
+        return answer
+
+    watching.player.fetch = measured  # type: ignore[method-assign]
+    watching.monitor.paused()
+    rig.run(15.0)
+    assert sizes
+    assert max(sizes) <= LARGEST_SEGMENT
+
+
+@pytest.mark.parametrize("away", [0.4, 5.0, 12.0])
+def test_publisher_returns(rigs: Any, away: float) -> None:
+    """C-PL-06, C-PL-10: within its grace: the list goes on, with one discontinuity."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(9.0)
+    rig.lose()
+    rig.run(away)
+    rig.publish(5000.0)
+    rig.run(9.0)
+    assert watching.monitor.runs == 1
+    assert watching.monitor.remakes == 0
+    assert (watching.monitor.gaps > 0) is (away > 3.0)
+
+
+@pytest.mark.parametrize("away", [30.0, 300.0])
+def test_publisher_returns_late(rigs: Any, away: float) -> None:
+    """C-PL-06, C-PL-15: after its grace: the numbers go on, and new names are new."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(9.0)
+    rig.lose()
+    rig.run(15.2)
+    watching.ended()
+    before = listed(watching)
+    watching.is_polling = away < KEPT_SECONDS
+    rig.run(away)
+    if not watching.is_polling:
+        watching.monitor.may_be_remade()
+    watching.published()
+    watching.ledger.forget()
+    rig.publish()
+    rig.run(1.2)
+    if not watching.is_polling:
+        watching.join()
+    rig.run(9.0)
+    after = listed(watching)
+    assert after.segments[-1].number > before.segments[-1].number
+    assert watching.monitor.runs + watching.monitor.remakes == 1
+    assert not {x.uri for x in before.segments if not x.gap} & {
+        x.uri for x in after.segments if x.number > before.segments[-1].number
+    }
+
+
+def test_stall(rigs: Any) -> None:
+    """C-PL-22: a publisher that is silent: gaps in time, and a discontinuity when it goes on."""
+    rig = rigs(hub={"publisher_silence": 60.0})
+    watching = watch(rig)
+    rig.run(9.0)
+    rig.run(20.0, silent=True)
+    gaps = [x for x in listed(watching).segments if x.gap]
+    assert len(gaps) >= 5
+    rig.run(9.0)
+    assert watching.monitor.runs == 1
+
+
+def test_end(rigs: Any) -> None:
+    """C-PL-15: the last short segment is listed, then nothing; the list stays for a minute."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(9.0)
+    sent = len(rig.encoder.sent["video"])
+    rig.unpublish()
+    watching.ended()
+    playlist = listed(watching)
+    assert not playlist.ended
+    rig.run(KEPT_SECONDS - 1.0)
+    assert listed(watching) == playlist
+    watching.monitor.check_all(rig.now)
+    media = read_segment(watching.player.fetch(playlist.segments[-1].uri).body)
+    assert b"<%08d>" % (sent - 1) in media.video[-1].payload
+    watching.is_polling = False
+    rig.run(120.0)
+    assert rig.get(watching.player.playlist).status == 404
+
+
+def test_end_list(rigs: Any) -> None:
+    """C-PL-15: EXT-X-ENDLIST is there with the option `hls_end_list`, and only at the end."""
+    rig = rigs(hls_end_list=True)
+    watching = watch(rig)
+    rig.run(9.0)
+    rig.lose()
+    rig.run(5.0)
+    assert not listed(watching).ended
+    rig.publish()
+    rig.run(5.0)
+    rig.unpublish()
+    watching.ended()
+    assert listed(watching).ended
+
+
+def test_restart(rigs: Any) -> None:
+    """C-PL-07, G-LC-06: after a restart numbers are higher, and names are new."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(9.0)
+    watching.is_polling = False
+    rig.restart()
+    watching.leave()
+    watching.monitor.server_restarted()
+    rig.run(1.0)
+    watching.published()
+    rig.publish()
+    rig.run(1.2)
+    watching.join()
+    rig.run(9.0)
+    assert watching.monitor.remakes == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_configuration(rigs: Any, at_once: bool) -> None:
+    """C-PL-09, A-MD-04: another configuration is one discontinuity; the same one is none."""
+    rig = rigs()
+    watching = watch(rig)
+    for _ in range(5):
+        rig.run(2.6)
+        rig.announce()
+    assert watching.monitor.runs == 0
+    rig.encoder.video = video_track(1)
+    rig.encoder.cut()
+    rig.encoder.wants_key = at_once
+    rig.announce()
+    rig.run(8.0)
+    assert watching.monitor.runs == 1
+    last = listed(watching).segments[-1]
+    sets = read_segment(watching.player.fetch(last.uri).body).video[0].payload
+    assert video_track(1).config[8:20] in sets
+
+
+def test_clock_step(rigs: Any) -> None:
+    """C-PL-11: when the wall clock is set, the dates of a stream follow its media as before."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(9.0)
+    rig.wall_offset -= 3600.0
+    watching.ledger.clock_stepped()
+    rig.run(20.0)
+    assert watching.monitor.runs == 0
+
+
+def test_headers(rigs: Any) -> None:
+    """C-PL-12, C-PL-13: caches keep segments and never a playlist; pages of all sites may read."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(9.0)
+    for path in (PATH, watching.player.playlist):
+        answer = rig.get(path, b"Origin: https://page.example")
+        check_headers(answer.headers)
+        assert "etag" not in answer.headers
+        again = rig.get(path, b'If-None-Match: "x"', b"If-Modified-Since: " + b"x")
+        assert again.status == 200
+        head = rig.get(path, method=b"HEAD")
+        assert head.status == 200
+        assert head.headers["content-type"] == answer.headers["content-type"]
+    segment = watching.player.fetch(listed(watching).segments[-1].uri)
+    assert segment.headers["content-type"] == "video/mp2t"
+    assert "max-age=" in segment.headers["cache-control"]
+    assert "no-" not in segment.headers["cache-control"]
+    assert segment.headers["access-control-allow-origin"] == "*"
+    missing = watching.player.fetch("0-none.ts")
+    assert (missing.status, missing.headers["cache-control"]) == (404, "no-store")
+
+
+def test_range(rigs: Any) -> None:
+    """A part of a segment can be asked for (RFC 9110 section 14)."""
+    rig = rigs()
+    watching = watch(rig)
+    uri = listed(watching).segments[-1].uri
+    whole = watching.player.fetch(uri).body
+    folder = watching.player.playlist.rpartition("/")[0]
+    part = rig.get(f"{folder}/{uri}", b"Range: bytes=188-375")
+    if part.status == 206:
+        assert part.body == whole[188:376]
+    else:
+        assert (part.status, part.body) == (200, whole)
+
+
+def test_token(rigs: Any) -> None:
+    """C-PL-19: what was in the query of the first address is not needed for those below it."""
+    rig = rigs()
+    watching = watch(rig, f"{PATH}?token=a%26b&user=x")
+    rig.run(5.0)
+    assert "?" not in watching.player.playlist
+    assert all("/" not in x.uri for x in listed(watching).segments)
+
+
+def test_viewers(rigs: Any) -> None:
+    """C-PL-20: a session is one viewer, counted once however often it asks, until it is silent."""
+    rig = rigs()
+    events: list[Any] = []
+    rig.host.events.subscribe(PlayStarted, events.append)
+    rig.host.events.subscribe(PlayEnded, events.append)
+    first, second = watch(rig), Player(rig)
+    second.join()
+    second.wait()
+    rig.run(1.0)
+    stream = rig.host.hub.streams[KEY]
+    assert [x.info.protocol for x in stream.viewers] == ["hls", "hls"]
+    assert [type(x) for x in events] == [PlayStarted, PlayStarted]
+    rig.run(SESSION_SECONDS + 2.0)
+    assert len(stream.viewers) == 1
+    assert [type(x) for x in events[2:]] == [PlayEnded]
+    # It asks again within some minutes: the same session goes on.
+    rig.run(60.0)
+    assert second.poll().status == 200
+    assert len(stream.viewers) == 2
+    (viewer, _other) = stream.viewers
+    assert viewer.bytes_out > 10_000
+    assert first.polls > 100
+    first.is_polling = False
+    rig.run(SESSION_SECONDS + 2.0)
+    assert not stream.viewers
+    assert len(events) == 6
+
+
+def test_kick(rigs: Any) -> None:
+    """C-PL-20: who is sent away gets 403 for playlist and segments; others notice nothing."""
+    rig = rigs()
+    watching, other = watch(rig), Player(rig)
+    other.join()
+    other.wait()
+    rig.run(1.0)
+    stream = rig.host.hub.streams[KEY]
+    victim = list(stream.viewers)[1]
+    uri = parse_media(other.poll().body).segments[-1].uri
+    victim.kick("the operator says so")
+    assert len(stream.viewers) == 1
+    assert (other.poll().status, other.fetch(uri).status) == (403, 403)
+    rig.run(30.0)
+    assert other.poll().status == 403
+    assert len(stream.viewers) == 1
+    assert watching.monitor.segments > 10
+
+
+def test_disabled(rigs: Any) -> None:
+    """P-204: in an application that is disabled nobody plays any more."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(5.0)
+    watching.is_polling = False
+    rig.set_options(enabled=False)
+    rig.run(SESSION_SECONDS + 5.0)
+    assert rig.get(PATH).status == 403
+    assert rig.get(watching.player.playlist).status in (403, 404)
+
+
+def test_unknown(rigs: Any) -> None:
+    """What nobody was given is 404: sessions, renditions, files; no path leads elsewhere."""
+    rig = rigs()
+    watching = watch(rig)
+    folder = watching.player.playlist.rpartition("/")[0]
+    session = folder.rpartition("/")[0]
+    for path in (
+        *(f"{folder}/index.m3u", f"{folder}/", folder, f"{session}/av2/index.m3u8"),
+        *(f"{session}/../av/index.m3u8", f"{folder}/../av/index.m3u8"),
+        *(f"{folder}/%2e%2e/av/index.m3u8", f"{folder}/index.m3u8/x", f"{session}/index.m3u8"),
+        "/liveshow/test/~AAAAAAAAAAAAAAAAAAAAAA/av/index.m3u8",
+        "/liveshow/test/~x/av/index.m3u8",
+        "/liveshow/other" + watching.player.playlist.removeprefix("/liveshow/test"),
+        "/tv/test" + watching.player.playlist.removeprefix("/liveshow/test"),
+    ):
+        assert rig.get(path).status == 404, path
+    # Here there are sessions: whoever has none is told so.
+    assert rig.get("/liveshow/test/~/av/index.m3u8").status in (403, 404)
+    assert rig.get(watching.player.playlist, method=b"POST").status == 405
+
+
+def test_no_sessions(rigs: Any) -> None:
+    """With `hls_sessions` off all have the same addresses, as a CDN wants it."""
+    rig = rigs(hls_sessions=False)
+    first, second = watch(rig), Player(rig)
+    second.join()
+    assert first.player.playlist == second.playlist == "/liveshow/test/~/av/index.m3u8"
+    assert rig.get(PATH).body == rig.get(PATH).body
+    rig.run(20.0)
+    assert first.poll().segments
+
+
+def test_sessions_differ(rigs: Any) -> None:
+    """Two sessions have addresses that nobody guesses, and the same bytes behind them."""
+    rig = rigs()
+    players = [Player(rig) for _ in range(3)]
+    for player in players:
+        player.join()
+        player.wait()
+    names = {x.playlist.split("/")[3] for x in players}
+    assert len(names) == 3
+    assert all(len(x) == 23 and x[0] == "~" for x in names)
+    assert len({x.poll().body for x in players}) == 1
+    uri = parse_media(players[0].poll().body).segments[-1].uri
+    assert len({x.fetch(uri).body for x in players}) == 1
+
+
+def test_always(rigs: Any) -> None:
+    """With `hls_always` there is a full list before anybody asks; without, nothing is made."""
+    rig = rigs(hls_always=True)
+    rig.run(20.0)
+    player = Player(rig)
+    player.join()
+    playlist = parse_media(player.poll().body)
+    assert len(playlist.segments) >= 7
+    other = rigs()
+    other.run(20.0)
+    assert not other.host.hub.streams[KEY].audience.sinks
+
+
+def test_muxed_while_watched(rigs: Any) -> None:
+    """Some time after the last session has gone nothing is made any more."""
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(5.0)
+    assert rig.host.hub.streams[KEY].audience.sinks
+    watching.leave()
+    rig.run(SESSION_SECONDS + 25.0)
+    assert not rig.host.hub.streams[KEY].audience.sinks
+    watching.player.wait()
+    watching.is_polling = True
+    rig.run(10.0)
+    assert watching.monitor.remakes == 1
+
+
+def test_multivariant(rigs: Any) -> None:
+    """C-PL-21: what is said of the stream is right, and BANDWIDTH no less than the segments."""
+    rig = rigs(hls_always=True)
+    rig.encoder.size = 5000
+    rig.run(20.0)
+    watching = watch(rig)
+    multivariant = watching.player.multivariant
+    assert multivariant is not None
+    (variant,) = multivariant.variants
+    assert variant.attributes["CODECS"] == "avc1.640028,mp4a.40.2"
+    assert variant.attributes["RESOLUTION"] == "1920x1080"
+    playlist = listed(watching)
+    assert multivariant.version == playlist.version
+    rates = [
+        len(watching.player.fetch(x.uri).body) * 8 / float(x.duration) for x in playlist.segments
+    ]
+    assert int(variant.attributes["BANDWIDTH"]) >= max(rates)
+
+
+@pytest.mark.parametrize(
+    ("query", "video", "audio", "types"),
+    [
+        ("", True, True, [H264, AAC]),
+        ("?audio=1", True, True, [AAC]),
+        ("", False, True, [AAC]),
+        ("", True, False, [H264]),
+    ],
+)
+def test_tracks(rigs: Any, query: str, video: bool, audio: bool, types: list[int]) -> None:
+    """C-TS-04, P-503: the map of the segments and CODECS have the tracks that there are."""
+    rig = rigs(publish=False)
+    rig.encoder.has_video, rig.encoder.has_audio = video, audio
+    rig.publish()
+    rig.run(1.6)
+    watching = Watching(rig, PATH + query)
+    assert watching.join() <= 2.5
+    rig.run(20.0)
+    multivariant = watching.player.multivariant
+    assert multivariant is not None
+    codecs = multivariant.variants[0].attributes["CODECS"].split(",")
+    assert [{"a": H264, "m": AAC}[x[0]] for x in codecs] == types
+    media = read_segment(watching.player.fetch(listed(watching).segments[-1].uri).body)
+    assert list(media.types.values()) == types
+    assert watching.monitor.runs == 0
+
+
+def test_renditions(rigs: Any) -> None:
+    """C-PL-08, C-PL-24: sound alone has the same target and discontinuities as all together."""
+    rig = rigs()
+    whole, sound = Watching(rig), Watching(rig, f"{PATH}?audio=1")
+
+    def step() -> None:
+        whole.step()
+        sound.step()
+
+    rig.on_step = step
+    whole.join()
+    sound.join()
+    for away in (1.0, 6.0, 0.4):
+        rig.run(7.0)
+        rig.lose()
+        rig.run(away)
+        rig.publish(100.0)
+    rig.run(7.0)
+    one, other = listed(whole), listed(sound)
+    assert one.target == other.target
+    assert one.version == other.version
+    assert whole.monitor.runs == sound.monitor.runs == 3
+    # Each is the only variant of its own multivariant playlist, so that nobody switches between
+    # them: their numbers need not be the same, but they go up together.
+    starts = [x.monitor.first_discontinuity for x in (whole, sound)]
+    numbers = [x.segments[-1].discontinuity_number for x in (one, other)]
+    assert numbers[0] - starts[0] == numbers[1] - starts[1] == 3
