@@ -74,6 +74,8 @@ class ControlClient:
             connection.request(method, path, data, headers)
             answer = connection.getresponse()
             content = answer.read(_MAX_ANSWER_BYTES)
+            if answer.length:
+                raise http.client.IncompleteRead(content, answer.length)
             found = json.loads(content) if content else None
         except TimeoutError:
             raise Failed("the server does not answer: it may have done it or not") from None
