@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.config.pem import make_pair
+from tests.e2e.browser import Browser
 from tests.e2e.clients import PLAY_WAIT, publish_command, wait_for_waiting
 from tests.e2e.conftest import StartServer
 from tests.e2e.hostile import (
@@ -104,6 +106,82 @@ def test_browser(
         else:
             assert_part(received, sent, len(sent) - late)
     assert sounds(tmp_path / "audio.mp4")
+
+
+# Opens a WebSocket in a page, and tells in the end what came of it.
+OPEN_IN_PAGE = """
+globalThis.open = (url, ...protocols) => new Promise((done) => {
+  const socket = new WebSocket(url, ...protocols);
+  const found = { opened: false, first: "", bytes: 0, text: 0 };
+  globalThis.found = found;
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => { found.opened = true; };
+  socket.onmessage = ({ data }) => {
+    if (typeof data === "string") { found.text += 1; return; }
+    found.first ||= String.fromCharCode(...new Uint8Array(data).slice(0, 3));
+    found.bytes += data.byteLength;
+  };
+  socket.onclose = ({ code, wasClean }) => done({ ...found, code, wasClean });
+}); 0
+"""
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    """A page with nothing on it, at every address."""
+
+    def do_GET(self) -> None:
+        """Send it."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def other_site() -> Iterator[ThreadingHTTPServer]:
+    """A web site of somebody else."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as site:
+        threading.Thread(target=site.serve_forever).start()
+        yield site
+        site.shutdown()
+
+
+def test_chromium(
+    start_server: StartServer, clip: Path, tmp_path: Path, other_site: ThreadingHTTPServer
+) -> None:
+    """B-WS-01, B-WS-04: a real browser opens it, from pages that are allowed, and others do not.
+
+    Our own pages are, whatever the setting says. A page that offers a subprotocol fails, as the
+    browser wants it.
+    """
+    other = other_site.server_address[1]
+    server = start_server(f"http.allowed_origins=http://good.test:{other}")
+    port = server.http_port
+    url = f"ws://127.0.0.1:{port}{PATH}"
+    with publisher(server, clip, tmp_path) as publishing, Browser(tmp_path) as browser:
+        pages = {}
+        for host, at in (("127.0.0.1", port), ("good.test", other), ("evil.test", other)):
+            pages[host] = browser.open(f"http://{host}:{at}/healthz")
+            pages[host].evaluate(OPEN_IN_PAGE)
+        for arguments, host, why in (
+            (f"'{url}'", "evil.test", "Unexpected response code: 403"),
+            (f"'{url}', ['flv']", "good.test", "Sent non-empty 'Sec-WebSocket-Protocol' header"),
+        ):
+            failed = pages[host].evaluate(f"open({arguments})")
+            assert (failed["opened"], failed["code"], failed["bytes"]) == (False, 1006, 0)
+            assert why in pages[host].trouble()[-1]
+        del pages["evil.test"]
+        for page in pages.values():
+            page.evaluate(f"globalThis.end = open('{url}'); 0")
+            page.wait_for("found.bytes > 100000")
+        assert {viewer["protocol"] for viewer in viewers_of(server, NAME)} == {"ws-flv"}
+        publishing.stop()
+        for page in pages.values():
+            ended = page.evaluate("globalThis.end")
+            assert (ended["first"], ended["text"]) == ("FLV", 0)
+            assert (ended["code"], ended["wasClean"]) == (1000, True)
 
 
 def viewers_of(server: Server, name: str) -> Any:
