@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
@@ -78,13 +79,14 @@ def run_hls(plan: HLSPlan, parent: Connection) -> None:
     ended it. Requests are sent from before the window until its end.
     """
     gc.disable()
-    try:
-        load = _Load(plan)
-        parent.send("ready")
-        begin, end = parent.recv()
-        parent.send(load.run(begin, end))
-    except (BadStream, OSError) as error:
-        parent.send(error)
+    with closing(_Load(plan)) as load:
+        try:
+            load.open()
+            parent.send("ready")
+            begin, end = parent.recv()
+            parent.send(load.run(begin, end))
+        except (BadStream, OSError) as error:
+            parent.send(error)
 
 
 def open_viewer(port: int, known: Known, refresh_seconds: float) -> tuple[socket.socket, HLSViewer]:
@@ -118,7 +120,7 @@ class _Load:
     def __init__(self, plan: HLSPlan) -> None:
         # First of all: `select` takes small file descriptors only.
         self._poll = select.epoll()
-        self._rate = plan.rate
+        self._plan = plan
         size = plan.viewers + 256
         self._sockets: list[socket.socket | None] = [None] * size
         self._viewers: list[HLSViewer | None] = [None] * size
@@ -132,7 +134,10 @@ class _Load:
         self._view = memoryview(self._buffer)
         self._requests = self._answers = self._received = self._looked_at = 0
         self._delays: list[float] = []
-        known = Known()
+
+    def open(self) -> None:
+        """Have all viewers ask for their playlists, one after the other."""
+        plan, known = self._plan, Known()
         for _number in range(plan.viewers):
             connection, viewer = open_viewer(plan.port, known, plan.refresh_seconds)
             connection.setblocking(False)
@@ -141,9 +146,16 @@ class _Load:
             self._idle.append(fd)
             self._poll.register(fd, select.EPOLLIN)
 
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._sockets:
+            if connection is not None:
+                connection.close()
+        self._poll.close()
+
     def run(self, begin: float, end: float) -> HLSResult:
         """Ask and count from now until `end`; what is returned is of the window."""
-        clock, poll, rate = time.monotonic, self._poll, self._rate
+        clock, poll, rate = time.monotonic, self._poll, self._plan.rate
         waiting = (poll,)
         started, late = clock(), 0.0
         counted: tuple[int, int, float] | None = None
@@ -163,7 +175,9 @@ class _Load:
                     self._read(fd)
                 continue
             # Finer than epoll's own milliseconds, so that requests come one by one.
-            until = min(end, due) if self._idle else end
+            until = end if counted is not None else begin
+            if self._idle:
+                until = min(until, due)
             select.select(waiting, (), (), max(0.0, until - now))
         if counted is None:
             raise BadStream("the window had no length")

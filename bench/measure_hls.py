@@ -79,33 +79,37 @@ def measure_hls(server: Server, source: Source | None, load: HLSLoad) -> Metrics
             sleep_until(begin + load.seconds)
             window.end(time.monotonic() - begin)
             result: HLSResult = viewers.answer()
-    return hls_metrics(window, alone, result)
+    return hls_metrics(window, alone, result, segments=bool(load.refresh_seconds))
 
 
-def hls_metrics(window: Window, alone: float, result: HLSResult) -> Metrics:
+def hls_metrics(window: Window, alone: float, result: HLSResult, *, segments: bool) -> Metrics:
     """Sum up a run.
 
     Args:
         window: The server's costs.
         alone: CPU seconds a second that the publisher cost without any request.
         result: What the viewers saw.
+        segments: Costs are told by bytes; else by answers.
     """
     # Theirs may begin and end a little later than ours.
     part = window.seconds / result.seconds
-    thousands, gigabytes = result.answers * part / 1000, result.received * part / 1e9
-    net = window.cpu - alone * window.seconds
-    return window.metrics() | {
-        "cpu_per_gb": window.cpu / gigabytes,
-        "net_cpu_per_gb": net / gigabytes,
-        "cpu_per_1000": window.cpu / thousands,
-        "net_cpu_per_1000": net / thousands,
-        "alone_percent": 100 * alone,
-        "answers_per_second": result.answers / result.seconds,
-        "answer_bytes": result.received / result.answers,
-        "answer_p50": result.delay_p50 * 1000,
-        "answer_p99": result.delay_p99 * 1000,
-        "late_ms": result.late_ms,
-    }
+    costs = window.cpu, window.cpu - alone * window.seconds
+    if segments:
+        names, amount = ("cpu_per_gb", "net_cpu_per_gb"), result.received * part / 1e9
+    else:
+        names, amount = ("cpu_per_1000", "net_cpu_per_1000"), result.answers * part / 1000
+    return (
+        window.metrics()
+        | {name: cost / amount for name, cost in zip(names, costs, strict=True)}
+        | {
+            "alone_percent": 100 * alone,
+            "answers_per_second": result.answers / result.seconds,
+            "answer_bytes": result.received / result.answers,
+            "answer_p50": result.delay_p50 * 1000,
+            "answer_p99": result.delay_p99 * 1000,
+            "late_ms": result.late_ms,
+        }
+    )
 
 
 def capture_hls(server: Ours, source: Source) -> dict[str, bytes]:

@@ -39,3 +39,23 @@ def flv_file(source: Source) -> bytes:
     """Write a loop as a file."""
     tags = (flv_tag(f.kind, f.at, f.body) for f in (*source.headers, *source.frames))
     return FLV_HEADER + b"".join(tags)
+
+
+# An H.264 configuration (320x240) and one of AAC (48 kHz, stereo) that a muxer understands.
+_AVC_CONFIGURATION = bytes.fromhex("0142c00affe1000b6742c00ada0410c6c0440001000468ce3c80")
+_AAC_CONFIGURATION = bytes.fromhex("1190")
+
+
+def mux_source() -> Source:
+    """A loop of 24 s as `small_source`, but with NAL units and frames that can be muxed."""
+    headers = (
+        Frame(VIDEO, 0, b"\x17\0\0\0\0" + _AVC_CONFIGURATION),
+        Frame(AUDIO, 0, b"\xaf\0" + _AAC_CONFIGURATION),
+    )
+    frames = []
+    for second in range(LOOP_MS // 1000):
+        start, unit = (INTERFRAME, b"\x41") if second % 2 else (KEYFRAME, b"\x65")
+        unit += bytes((second | 1,)) * (1000 + second)
+        frames.append(Frame(VIDEO, second * 1000, start + len(unit).to_bytes(4, "big") + unit))
+        frames.append(Frame(AUDIO, second * 1000 + 950, b"\xaf\x01" + bytes((second,)) * 200))
+    return Source(headers, tuple(frames), LOOP_MS)
