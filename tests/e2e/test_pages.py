@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.browser import Browser, Page
 from tests.e2e.processes import Failed, Program, wait_until
 from tests.e2e.server import Server
+from tests.e2e.test_applications import app, ntvmedia
 
 # Short waits: a test of what happens after them takes no longer than it must.
 SETTINGS = ("hub.play_wait=3", "hub.publisher_grace=6")
@@ -95,6 +96,11 @@ def assert_plays(page: Page, frame: str = "", *, sound: bool = True) -> None:
     assert page.evaluate("video.webkitAudioDecodedByteCount > 0", frame) is sound
     assert page.evaluate("[video.videoWidth, video.videoHeight]", frame) == [320, 240]
     assert page.evaluate("document.body.dataset.state", frame) == "live"
+
+
+def wait_for_trouble(page: Page, text: str) -> None:
+    """Wait until the browser's console has an error with a text in it."""
+    wait_until(lambda: text in str(page.trouble()), f"the browser complained of {text}")
 
 
 def live(server: Server, name: str) -> bool:
@@ -367,6 +373,70 @@ def test_no_application(server: Server, browser: Browser) -> None:
     page.close()
 
 
+def test_disabled(server: Server, browser: Browser, publish: Publish) -> None:
+    """P-204: whoever watches is told when the application is disabled, and when it is not."""
+    app(server, "add", "closing")
+    name = "closing/time"
+    publish(name)
+    page = browser.open(server.http(path_of(name)), locale="en-US")
+    assert_plays(page)
+    app(server, "set", "closing", "enabled=false")
+    page.wait_for("document.body.dataset.state === 'refused'")
+    assert said(page) == (
+        'The server does not let you play this stream. application "closing" is disabled'
+    )
+    app(server, "set", "closing", "enabled=true")
+    publish(name)
+    assert_plays(page)
+    page.close()
+
+
+def test_signed(server: Server, browser: Browser, publish: Publish) -> None:
+    """P-503: the signature of the page's address goes to the server; who has none is told."""
+    app(server, "add", "signed", "signed=true")
+    name = "signed/stream"
+    publish(name)
+    page = browser.open(server.http(path_of(name)))
+    page.wait_for("document.body.dataset.state === 'refused'")
+    status, body = server.get(f"{path_of(name)}.m3u8")
+    assert status == 403
+    assert page.evaluate("reason.textContent") == body.decode().strip()[len("403 Forbidden: ") :]
+    page.close()
+    query = ntvmedia(server, "sign", name, "--hours", "1")[0].strip()
+    page = browser.open(server.http(f"{path_of(name)}?{query}"))
+    assert_plays(page)
+    assert page.trouble() == []
+    page.close()
+
+
+def test_referers(server: Server, browser: Browser, publish: Publish) -> None:
+    """P-305: the player is shown by pages of the sites that may, and by no other.
+
+    Its own requests name the page that makes them: where that is a host which is not among the
+    sites, the server refuses, and the page says why.
+    """
+    app(server, "add", "guarded", "referers=site.test,127.0.0.1", "allow_empty_referer=false")
+    name = "guarded/stream"
+    publish(name)
+    frame = server.http(f"/embed{path_of(name)}")
+    with site(f'<!doctype html><iframe src="{frame}"></iframe>') as address:
+        page = browser.open(address)
+        assert_plays(page, "/embed/")
+        assert page.trouble() == []
+        page.close()
+        for host in ("site.test.evil.test", "evil-site.test"):
+            page = browser.open(address.replace("site.test", host))
+            wait_for_trouble(page, "frame-ancestors")
+            page.close()
+    page = browser.open(server.http(path_of(name)))
+    assert_plays(page)
+    page.close()
+    page = browser.open(server.http(path_of(name)).replace("127.0.0.1", "media.test"))
+    page.wait_for("document.body.dataset.state === 'refused'")
+    assert page.evaluate("reason.textContent") == "the page that plays is none of those allowed"
+    page.close()
+
+
 ATTACKS = (
     "<img src=x onerror=hacked=1>",
     '"><script>hacked=1</script>',
@@ -409,7 +479,7 @@ def test_not_in_a_frame(server: Server, browser: Browser) -> None:
     """The page for people is in nobody's frame: no click in it is meant for something else."""
     with site(f'<iframe src="{server.http("/liveshow/x")}"></iframe>') as address:
         page = browser.open(address)
-        wait_until(lambda: "frame-ancestors" in str(page.trouble()), "the browser refused")
+        wait_for_trouble(page, "frame-ancestors")
         with pytest.raises(Failed, match="no frame"):
             page.evaluate("1", "/liveshow/x")
         page.close()
