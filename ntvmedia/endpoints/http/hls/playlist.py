@@ -19,6 +19,12 @@ from ntvmedia.media import Packet, StreamKey, Track
 # (RFC 8216bis section 6.2.1).
 GAP_TARGETS: Final = 1.4
 
+# One that is being filled may come so late, so that it need not be cut short.
+LAST_TARGETS: Final = 1.48
+
+# What is missing between two segments is told as a gap of its own from here on.
+SHORTEST_GAP_SECONDS: Final = 0.1
+
 # Of a list that nobody asks for: when it is no longer made, in target durations and seconds.
 IDLE_TARGETS: Final = 2
 IDLE_SECONDS: Final = 10.0
@@ -71,6 +77,7 @@ class Playlist:
         self._application = application
         self._stream: Any = None
         self._discontinuity = False
+        self._shift = 0.0
         self._warned = False
         self._packet_at = 0.0
         self._timer: IDelayedCall | None = None
@@ -205,13 +212,14 @@ class Playlist:
         # Where there was never a segment there is nothing to be different from.
         discontinuity = self.window.begun and (self._discontinuity or not cut.follows)
         self._discontinuity = False
-        stream = self._stream
-        epoch = stream.epoch if stream is not None else None
-        wall = epoch.wall_time(cut.start, CLOCK_RATE) if epoch is not None else 0.0
+        wall_seconds = self._wall_time(cut.start)
+        if discontinuity:
+            # A clock that was set back must not name a time twice (RFC 8216bis section 6.2.1).
+            self._shift = max(0.0, self._listed_until() - wall_seconds)
         self._add(
             cut.body,
             duration=cut.duration / CLOCK_RATE,
-            wall_seconds=wall,
+            wall_seconds=wall_seconds + self._shift,
             discontinuity=discontinuity,
             gap=False,
         )
@@ -239,33 +247,51 @@ class Playlist:
             wait = GAP_TARGETS * self.segmenter.target_duration
             self._timer = self._reactor.callLater(wait, self._overdue)
 
-    def _overdue(self) -> None:
+    def _overdue(self, *, last_chance: bool = False) -> None:
         """Nothing was listed for long: list what there is, or that there is nothing."""
         self._timer = None
         target = self.segmenter.target_duration
+        begun_at = self.segmenter.begun_at
+        if begun_at is None:
+            self._add_gap(float(target))
+            return
+        missing = self._wall_time(begun_at) - self._listed_until()
+        if missing > SHORTEST_GAP_SECONDS:
+            # It began late, after a change: its end has to be waited for.
+            self._add_gap(min(missing, float(target)))
+            return
         silence = self._reactor.seconds() - self._packet_at
-        if self.segmenter.is_open and silence < target / 2:
-            # It comes late, as with a target of a second: its end is near.
-            self._timer = self._reactor.callLater(target / 4, self._overdue)
+        if silence < target / 2 and not last_chance:
+            wait = (LAST_TARGETS - GAP_TARGETS) * target
+            self._timer = self._reactor.callLater(wait, self._overdue, last_chance=True)
             return
-        if self.segmenter.is_open:
-            self.segmenter.finish()  # which adds it, and sets the timer
-            self._discontinuity = True
-            return
-        last = self.window.last
-        if last is None:
+        self.segmenter.finish()  # which adds it, and sets the timer
+        self._discontinuity = True
+
+    def _add_gap(self, duration: float) -> None:
+        """List that there is nothing for some seconds."""
+        if self.window.last is None:
             return
         self._add(
             self.segmenter.empty_segment(),
-            duration=float(target),
-            wall_seconds=last.wall_seconds + last.duration,
+            duration=duration,
+            wall_seconds=self._listed_until(),
             discontinuity=False,
             gap=True,
         )
         self._discontinuity = True
         # The edge of the list moves on as time does.
         self._cancel_timer()
-        self._timer = self._reactor.callLater(target, self._overdue)
+        self._timer = self._reactor.callLater(self.segmenter.target_duration, self._overdue)
+
+    def _listed_until(self) -> float:
+        """Wall clock at the end of what is listed, in seconds since 1970."""
+        last = self.window.last
+        return 0.0 if last is None else last.wall_seconds + last.duration
+
+    def _wall_time(self, ticks: int) -> float:
+        epoch = None if self._stream is None else self._stream.epoch
+        return 0.0 if epoch is None else float(epoch.wall_time(ticks, CLOCK_RATE))
 
     def _cancel_timer(self) -> None:
         timer, self._timer = self._timer, None

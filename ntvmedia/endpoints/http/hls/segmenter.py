@@ -23,7 +23,7 @@ CODECS: Final = frozenset({Codec.H264, Codec.HEVC, Codec.AAC, Codec.MP3, Codec.A
 LONGEST_SEGMENT_SECONDS: Final = 20
 """A stream without keyframes is cut all the same: players give up on longer waits."""
 
-MAX_SEGMENT_BYTES: Final = 50 << 20
+MAX_SEGMENT_BYTES: Final = 50_000_000
 """As MediaMTX has it: 20 seconds of 20 Mb/s."""
 
 # What EXTINF may be above a whole number of seconds and still round to it (RFC 8216bis 4.4.3.1).
@@ -41,6 +41,9 @@ AUDIO_GATHER_SECONDS: Final = 0.15
 
 # Sound that is so far ahead of the pictures goes on without them.
 PICTURELESS_TICKS: Final = 2 * CLOCK_RATE
+
+# What headers of MPEG-TS and PES add to a packet at most, apart from 4 bytes in 188.
+_PACKET_OVERHEAD: Final = 600
 
 # The duration of a last packet of which nothing is known.
 _ONE_FRAME: Final = CLOCK_RATE // 25
@@ -67,6 +70,22 @@ class Cut(NamedTuple):
 def carried(tracks: Sequence[Track], options: Mapping[str, str]) -> list[Track]:
     """Choose the tracks of a stream that segments have; arguments as of `select_tracks`."""
     return [x for x in select_tracks(tracks, options) if x.codec in CODECS and can_carry(x)]
+
+
+class _Mark(NamedTuple):
+    """A keyframe within a segment, where this could have ended.
+
+    Attributes:
+        parts: How many pieces are before it.
+        size: Their bytes.
+        dts: Decode time, in ticks of `CLOCK_RATE`.
+        offset: From it to the time when the picture is shown.
+    """
+
+    parts: int
+    size: int
+    dts: int
+    offset: int
 
 
 class Segmenter:
@@ -110,14 +129,15 @@ class Segmenter:
         self._waits = True
         self._waits_since: int | None = None
         self._group_start = 0
+        self._mark: _Mark | None = None
         self._last = 0
         self._step = _ONE_FRAME
         self._longest = LONGEST_SEGMENT_SECONDS * CLOCK_RATE
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is a segment that has begun and not ended."""
-        return self._start is not None
+    def begun_at(self) -> int | None:
+        """When the segment that is being filled begins to be shown; None where there is none."""
+        return None if self._start is None else self._start + self._offset
 
     def choose(self, tracks: Sequence[Track]) -> bool:
         """Take the tracks of the stream.
@@ -156,16 +176,14 @@ class Segmenter:
             step = dts - self._last
             if 0 < step < CLOCK_RATE:
                 self._step = step
-            self._overdue(dts)
+            self._overdue(dts, len(payload))
             self._last = dts
         elif self._start is not None and dts - self._last > PICTURELESS_TICKS:
             self._cut_without_pictures(self._start, dts)
         if self._start is None and not self._begin_without(dts, pts):
             return
-        parts = self._parts
-        before = len(parts)
-        self._muxer.packet(packet, parts)
-        self._size += len(payload) + (len(parts) - before)
+        self._muxer.packet(packet, self._parts)
+        self._size += _bytes_of(len(payload))
 
     def finish(self) -> None:
         """End the segment that there is, if any: nothing more comes, or it does not fit."""
@@ -179,6 +197,7 @@ class Segmenter:
     def forget(self) -> None:
         """Throw away what is not finished; begin with the next keyframe."""
         self._start = None
+        self._mark = None
         self._parts = []
         self._size = 0
         self._finished = 0
@@ -187,11 +206,17 @@ class Segmenter:
         self._follows = False
 
     def empty_segment(self) -> bytes:
-        """Return a segment with tables and no media, for a gap."""
-        return self._muxer.tables() if self._muxer is not None else b""
+        """Return a segment with tables and no media, for a gap.
+
+        It does not count in the counters of the others, since most players do not fetch it.
+        """
+        return Muxer(self.tracks).tables()
 
     def _keyframe(self, dts: int, pts: int, *, is_video: bool) -> None:
         start = self._start
+        if start is not None and dts > start and dts - start > self._longest:
+            self._cut_at_mark(dts)
+            start = self._start
         if start is None:
             self._begin(dts, pts, at_keyframe=True)
         elif dts > start and self._is_long_enough(dts - start, dts - self._group_start, is_video):
@@ -201,6 +226,8 @@ class Segmenter:
             else:  # time has passed without media
                 self.finish()
                 self._begin(dts, pts, at_keyframe=True)
+        elif is_video:
+            self._remember(dts, pts)
         self._group_start = dts
 
     def _is_long_enough(self, length: int, group: int, is_video: bool) -> bool:
@@ -212,18 +239,49 @@ class Segmenter:
         # With another group of this length it would be too long.
         return length >= wanted or length + group > self._longest
 
-    def _overdue(self, dts: int) -> None:
-        """End a segment that would grow too long with what comes, though there is no keyframe."""
-        start = self._start
-        if start is None or dts <= start:
-            return
-        if dts - start + self._step <= self._longest and self._size < MAX_SEGMENT_BYTES:
-            return
-        if dts - start <= self._longest:
-            self._close(dts)
-            self._waits = False
-        else:
-            self.finish()
+    def _overdue(self, dts: int, size: int) -> None:
+        """End a segment that would grow too long with what comes, though there is no keyframe.
+
+        It ends at the last keyframe that it has, if there is one: the group that began there has
+        turned out longer than those before.
+        """
+        while (start := self._start) is not None and dts > start:
+            is_large = self._size + _bytes_of(size) > MAX_SEGMENT_BYTES
+            if dts - start + self._step <= self._longest and not is_large:
+                return
+            if self._cut_at_mark(dts):
+                continue
+            if dts - start <= self._longest:
+                self._close(dts)
+                self._waits = False
+            else:
+                self.finish()
+
+    def _remember(self, dts: int, pts: int) -> None:
+        """Note a keyframe, and put tables before it: a segment may have to begin there."""
+        assert self._muxer is not None
+        self._muxer.flush(self._parts)
+        self._mark = _Mark(len(self._parts), self._size, dts, pts - dts)
+        self._parts.append(self._muxer.tables())
+
+    def _cut_at_mark(self, dts: int) -> bool:
+        """End the segment at its last keyframe, and begin the next there.
+
+        Args:
+            dts: Of what comes.
+
+        Returns:
+            Whether there was one.
+        """
+        mark, start = self._mark, self._start
+        if mark is None or start is None or not start < mark.dts < dts:
+            return False
+        rest, size, last = self._parts[mark.parts :], self._size - mark.size, self._last
+        del self._parts[mark.parts :]
+        self._close(mark.dts, flush=False)
+        self._begin(mark.dts, mark.dts + mark.offset, at_keyframe=True, parts=rest)
+        self._size, self._last = size, last
+        return True
 
     def _cut_without_pictures(self, start: int, dts: int) -> None:
         """End a segment since the pictures have stopped; what comes begins the next."""
@@ -242,7 +300,9 @@ class Segmenter:
         self._begin(dts, dts + self._offset, at_keyframe=False)
         return True
 
-    def _begin(self, dts: int, pts: int, *, at_keyframe: bool) -> None:
+    def _begin(
+        self, dts: int, pts: int, *, at_keyframe: bool, parts: list[bytes] | None = None
+    ) -> None:
         assert self._muxer is not None
         self._start = dts
         self._offset = pts - dts
@@ -250,14 +310,16 @@ class Segmenter:
         self._waits = False
         self._waits_since = None
         self._last = dts
-        self._parts = [self._muxer.tables()]
+        self._mark = None
+        self._parts = [self._muxer.tables()] if parts is None else parts
         self._size = 0
 
-    def _close(self, end: int) -> None:
+    def _close(self, end: int, *, flush: bool = True) -> None:
         start = self._start
         assert start is not None
         assert self._muxer is not None
-        self._muxer.flush(self._parts)
+        if flush:
+            self._muxer.flush(self._parts)
         duration = end - start
         if not self.target_duration:
             self._fix_target(duration)
@@ -265,6 +327,7 @@ class Segmenter:
             start + self._offset, duration, b"".join(self._parts), self._follows, self._at_keyframe
         )
         self._start = None
+        self._mark = None
         self._parts = []
         self._size = 0
         self._follows = True
@@ -276,3 +339,8 @@ class Segmenter:
         longest = max(self._wanted_seconds(), self._longest_group(), duration / CLOCK_RATE)
         self.target_duration = max(1, min(LONGEST_SEGMENT_SECONDS, int(longest + 0.5)))
         self._longest = self.target_duration * CLOCK_RATE + ROUNDING
+
+
+def _bytes_of(payload: int) -> int:
+    """Return at least how many bytes a payload takes in MPEG-TS."""
+    return payload + payload // 46 + _PACKET_OVERHEAD
