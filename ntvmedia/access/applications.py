@@ -151,7 +151,7 @@ class Application:
         True, "A disabled application refuses publishers and players, and drops those it has."
     )
     outputs: _Outputs = setting(
-        OUTPUTS, "How its streams may be played; `flv` is that over HTTP and WebSocket."
+        OUTPUTS, "How its streams may be played; `flv` and `ts` are those over HTTP and WebSocket."
     )
     recording: _Recording = setting(
         "manual", "Whether streams are recorded by hand, or each of them."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 OUTPUTS: Final = ("rtmp", "flv", "ts", "hls", "rtsp")
-"""In the order in which they are shown. FLV is that over HTTP, WebSocket included."""
+"""In the order in which they are shown. FLV and TS are those over HTTP, WebSocket included."""
 
 # Those not here have the name of their output.
 _OUTPUT_OF: Final = {"rtmps": "rtmp", "ws-flv": "flv", "ws-ts": "ts", "rtsps": "rtsp"}

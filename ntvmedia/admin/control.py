@@ -12,6 +12,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,9 @@ SOCKET_NAME: Final = "control.sock"
 
 # `sun_path` of Linux has 108 bytes, the last of them zero (unix(7)).
 _MAX_PATH_BYTES: Final = 107
+
+# The command line has the data folder for less.
+LOCK_SECONDS: Final = 5.0
 
 # What the local end has to be asked within, should the other server hang.
 _CONNECT_SECONDS: Final = 2.0
@@ -48,38 +52,49 @@ class ControlService(Service):
         self._path = ""
         self._port: Any = None  # an IListeningPort
 
-    def privilegedStartService(self) -> None:
-        """Listen.
+    def claim(self) -> None:
+        """Take the data folder for this server, before anything in it is used; blocking.
+
+        It stays this server's until it stops, or the process ends, however it ends. The command
+        line has it for a moment when it changes the database of a stopped server: that is waited
+        for.
 
         Raises:
             ConfigError: Another server uses the data folder, or it can have no socket.
         """
-        super().privilegedStartService()
-        where = (f"--data {self._data}",)
+        if self._folder >= 0:
+            return
         try:
             self._folder = os.open(self._data, os.O_RDONLY | os.O_DIRECTORY)
             self._path = _short_path(self._data, self._folder)
-            # The lock is held until the process ends, however it ends.
-            if not _lock(self._folder) or _is_alive(self._path):
-                raise ConfigError("another server uses this data folder", where)
+            _take(self._folder, self._path)
+        except OSError as error:
+            self._unlock()
+            raise self._problem(error) from None
+
+    def privilegedStartService(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: As for `claim`, which is done where it was not.
+        """
+        super().privilegedStartService()
+        self.claim()
+        try:
             with _private_files():
                 self._port = self._host.reactor.listenUNIX(
                     self._path, _SiteLater(self._make_site), mode=0o600
                 )
         except (OSError, CannotListenError) as error:
             self._unlock()
-            reason = getattr(error, "socketError", error)
-            message = f"cannot have {SOCKET_NAME}: {getattr(reason, 'strerror', None) or reason}"
-            raise ConfigError(message, where) from None
-        except ConfigError:
-            self._unlock()
-            raise
+            raise self._problem(error) from None
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, and remove the socket."""
         super().stopService()
         port, self._port = self._port, None
         if port is None:
+            self._unlock()
             return succeed(None)
         if not os.path.lexists(self._path):
             # With the whole data folder, say. Twisted's port fails to stop without its file.
@@ -94,6 +109,14 @@ class ControlService(Service):
         self._unlock()
         return result
 
+    def _problem(self, error: OSError | CannotListenError) -> ConfigError:
+        if isinstance(error, _InUse):
+            message = "another server uses this data folder"
+        else:
+            reason = getattr(error, "socketError", error)
+            message = f"cannot have {SOCKET_NAME}: {getattr(reason, 'strerror', None) or reason}"
+        return ConfigError(message, (f"--data {self._data}",))
+
     def _unlock(self) -> None:
         folder, self._folder = self._folder, -1
         if folder >= 0:
@@ -106,6 +129,10 @@ class ControlService(Service):
         from ntvmedia.admin.site import make_control_resource
 
         return Site(make_control_resource(self._host), reactor=self._host.reactor)
+
+
+class _InUse(OSError):
+    """The data folder is another server's."""
 
 
 class _SiteLater(Factory):
@@ -135,22 +162,39 @@ def _short_path(data: Path, folder: int) -> str:
     return path
 
 
-def _lock(folder: int) -> bool:
-    """Take the folder for this process; return whether no other has it."""
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # network file systems may lock no folders: then the socket alone tells
-    return True
+def _take(folder: int, path: str) -> None:
+    """Lock the data folder, and remove the socket that a dead server left in it.
+
+    Args:
+        folder: The open folder.
+        path: Of the socket in it.
+
+    Raises:
+        OSError: It cannot be; `_InUse` where a server has it.
+    """
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _is_alive(path) or time.monotonic() >= deadline:
+                raise _InUse from None
+            time.sleep(0.02)
+            continue
+        except OSError:
+            pass  # network file systems may lock no folders: then the socket alone tells
+        break
+    if _is_alive(path):
+        raise _InUse
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _is_alive(path: str) -> bool:
-    """Say whether somebody listens on a socket; one on which nobody does is removed.
+    """Say whether somebody listens on a socket.
 
     Raises:
-        OSError: It cannot be known or removed, or is no socket.
+        OSError: It cannot be known, or is no socket.
     """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -158,10 +202,7 @@ def _is_alive(path: str) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(_CONNECT_SECONDS)
             probe.connect(path)
-    except FileNotFoundError:
-        return False
-    except ConnectionRefusedError:
-        os.unlink(path)
+    except (FileNotFoundError, ConnectionRefusedError):
         return False
     except (TimeoutError, BlockingIOError):
         return True  # it has more to do than it can

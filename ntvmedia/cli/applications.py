@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from twisted.internet.defer import Deferred, execute
 from ntvmedia.access import Applications, describe, read_fields
 from ntvmedia.cli.control import ControlClient, NotRunning
 from ntvmedia.cli.failures import Failed
-from ntvmedia.cli.places import add_places, database_url
+from ntvmedia.cli.places import add_places, claimed, database_url
 from ntvmedia.cli.tables import as_fields, as_json, as_table
 from ntvmedia.config import Text
 from ntvmedia.events import EventBus
@@ -25,6 +26,9 @@ from ntvmedia.store import Store
 _T = TypeVar("_T")
 
 _PATH: Final = "/mserver/api/v1/applications"
+
+# A server that starts or stops has its data folder, and does not answer, for a while.
+PATIENCE_SECONDS: Final = 15.0
 
 Shown = dict[str, Any]
 """An application as the API shows it; a stopped server has no `streams` and `viewers`."""
@@ -84,16 +88,13 @@ class StoppedServer:
 
     Args:
         url: Of the database.
-        data: The data folder.
+        data: The data folder, claimed.
 
     Raises:
         ConfigError: The database cannot be used.
-        Failed: There is no data folder.
     """
 
     def __init__(self, url: str, data: Path) -> None:
-        if not data.is_dir():
-            raise Failed(f"--data {data}: there is no such folder; a server's first start makes it")
         store = Store(None, url, data)
         store.open()
         self._applications = Applications(_AtOnce(store), EventBus(), time.time)
@@ -189,44 +190,62 @@ def add_commands(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    found = _server(options).all()
+    with _server(options) as server:
+        found = server.all()
     sys.stdout.write(as_json(found) if options.json else as_table(found))
 
 
 def _show(options: argparse.Namespace) -> None:
-    found = _server(options).one(_name(options))
+    name = _name(options)
+    with _server(options) as server:
+        found = server.one(name)
     sys.stdout.write(as_json(found) if options.json else as_fields(found))
 
 
 def _add(options: argparse.Namespace) -> None:
-    fields = _fields(options)
-    added = _server(options).add(_name(options), fields)
+    name, fields = _name(options), _fields(options)
+    with _server(options) as server:
+        added = server.add(name, fields)
     sys.stdout.write(f"application {added['name']} was added\n")
 
 
 def _set(options: argparse.Namespace) -> None:
-    fields = _fields(options)
-    changed = _server(options).change(_name(options), fields)
+    name, fields = _name(options), _fields(options)
+    with _server(options) as server:
+        changed = server.change(name, fields)
     sys.stdout.write(f"application {changed['name']} was changed\n")
 
 
 def _delete(options: argparse.Namespace) -> None:
-    server = _server(options)
-    found = server.one(_name(options))
-    name = found["name"]
+    name = _name(options)
+    with _server(options) as server:
+        found = server.one(name)
+    # Nothing is kept from a server while somebody thinks.
     if not options.yes and not found["built_in"] and not _is_sure(found):
         raise Failed(f"application {name} was not deleted")
-    server.remove(name)
+    with _server(options) as server:
+        server.remove(name)
     sys.stdout.write(f"application {name} was deleted\n")
 
 
-def _server(options: argparse.Namespace) -> Server:
+@contextlib.contextmanager
+def _server(options: argparse.Namespace) -> Iterator[Server]:
+    """Find the server, or have its data folder for a while."""
     client = ControlClient(options.data)
-    try:
-        client.ask("GET", "/mserver/api/v1/status")
-    except NotRunning:
-        return StoppedServer(database_url(options.config), options.data.absolute())
-    return RunningServer(client)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.ask("GET", "/mserver/api/v1/status")
+        except NotRunning:
+            with claimed(options.data) as is_free:
+                if is_free:
+                    yield StoppedServer(database_url(options.config), options.data.absolute())
+                    return
+            time.sleep(0.05)
+        else:
+            yield RunningServer(client)
+            return
+    raise Failed("a server begins or ends, and does not answer: try again")
 
 
 def _is_sure(application: Shown) -> bool:

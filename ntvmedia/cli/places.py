@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
+import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +41,29 @@ def add_places(parser: argparse.ArgumentParser, *, config: bool = True) -> None:
         )
 
 
+@contextlib.contextmanager
+def claimed(data: Path) -> Iterator[bool]:
+    """Have a data folder, so that no server starts to use it meanwhile.
+
+    Returns:
+        Whether no server has it.
+
+    Raises:
+        Failed: It cannot be used.
+    """
+    try:
+        folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        text = f"--data {data}: there is no such folder; a server's first start makes it"
+        raise Failed(text) from None
+    except OSError as error:
+        raise Failed(f"--data {data}: {error.strerror}") from None
+    try:
+        yield _lock(folder)
+    finally:
+        os.close(folder)
+
+
 def database_url(config: Path | None) -> str:
     """Return the address of the database that the settings name; empty for the data folder's.
 
@@ -59,3 +86,14 @@ def database_url(config: Path | None) -> str:
     if not isinstance(raw, dict):
         raise Failed(f"--config {config}: database: expected a section")
     return parse_section(DatabaseSettings, "database", raw).url
+
+
+def _lock(folder: int) -> bool:
+    """Take an open folder; return whether nobody else has it."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # network file systems may lock no folders
+    return True

@@ -35,6 +35,7 @@ PROTOCOLS = {
     "flv": "flv",
     "ws-flv": "flv",
     "ts": "ts",
+    "ws-ts": "ts",
     "hls": "hls",
     "rtsp": "rtsp",
     "rtsps": "rtsp",

@@ -15,6 +15,7 @@ from ntvmedia.access import OUTPUTS, output_of
         ("flv", "flv"),
         ("ws-flv", "flv"),
         ("ts", "ts"),
+        ("ws-ts", "ts"),
         ("hls", "hls"),
         ("rtsp", "rtsp"),
         ("rtsps", "rtsp"),

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -182,9 +183,31 @@ class ControlTests(SynchronousTestCase):
         ) as other:
             assert other.stdout is not None
             other.stdout.readline()
+            with mock.patch.object(control, "LOCK_SECONDS", 0.05):
+                self.assertIn("another server uses this data folder", self.refused())
+            # The command line, for one, has it for a moment only.
+            killing = threading.Timer(0.2, other.kill)
+            killing.start()
+            self.start()
+            killing.join()
+
+    def test_claim(self) -> None:
+        """The folder is this server's before anything in it is used; nobody is told that it is."""
+        before = open_files()
+        host = UnixHost(self.data)
+        service = ControlService(cast(Any, host))
+        service.claim()
+        self.assertFalse(self.path.exists())
+        with mock.patch.object(control, "LOCK_SECONDS", 0.05):
             self.assertIn("another server uses this data folder", self.refused())
-            other.kill()
-        self.start()
+        service.claim()
+        service.privilegedStartService()
+        self.stop(host, service)
+        self.assertEqual(open_files(), before)
+        service = ControlService(cast(Any, host))
+        service.claim()
+        self.successResultOf(service.stopService())
+        self.assertEqual(open_files(), before)
 
     def test_busy_server(self) -> None:
         """One that accepts nobody at the moment, since too many wait, is alive."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ntvmedia.cli import applications
 from ntvmedia.cli.main import main
+from ntvmedia.cli.places import claimed
 from ntvmedia.store import Store, list_applications
 from tests.cli.sockets import answer, serving
 
@@ -260,7 +264,7 @@ def test_running_server(run: Run, tmp_path: Path) -> None:
     created = answer(body, b"201 Created")
     every = answer(json.dumps({"applications": [SHOWN]}).encode())
     replies = [STATUS, every, STATUS, answer(body), STATUS, created, STATUS, answer(body)]
-    with serving(tmp_path, [*replies, STATUS, answer(body), gone]) as asked:
+    with serving(tmp_path, [*replies, STATUS, answer(body), STATUS, gone]) as asked:
         assert run("list")[0].splitlines()[1].split()[-2:] == ["2", "7"]
         assert "viewers=7\n" in run("show", "a")[0]
         assert run("add", "a", "outputs=rtmp")[0] == "application a was added\n"
@@ -277,7 +281,8 @@ def test_running_server(run: Run, tmp_path: Path) -> None:
         *(status, b"GET " + path + b"/a"),
         *(status, b"POST " + path),
         *(status, b"PATCH " + path + b"/%C3%A9"),
-        *(status, b"GET " + path + b"/a", b"DELETE " + path + b"/a"),
+        *(status, b"GET " + path + b"/a"),
+        *(status, b"DELETE " + path + b"/a"),
     ]
     assert json.loads(asked[5].partition(b"\r\n\r\n")[2]) == {"name": "a", "outputs": ["rtmp"]}
     assert json.loads(asked[7].partition(b"\r\n\r\n")[2]) == {
@@ -285,6 +290,25 @@ def test_running_server(run: Run, tmp_path: Path) -> None:
         "hls_segment_seconds": 2.0,
     }
     assert not (tmp_path / "ntvmedia.db").exists()
+
+
+def test_server_that_begins(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has the folder and does not answer yet is waited for, and not gone behind."""
+    with claimed(tmp_path):
+        threading.Timer(0.3, lambda: begun.enter_context(serving(tmp_path, replies))).start()
+        replies = [STATUS, answer(json.dumps({"applications": [SHOWN]}).encode())]
+        with contextlib.ExitStack() as begun:
+            assert "7" in run("list")[0].splitlines()[1]
+            (tmp_path / "control.sock").unlink()
+        monkeypatch.setattr(applications, "PATIENCE_SECONDS", 0.1)
+        assert run("list", status=1)[1] == (
+            "ntvmedia: a server begins or ends, and does not answer: try again\n"
+        )
+    assert not (tmp_path / "ntvmedia.db").exists()
+    monkeypatch.undo()
+    run("list")
+    with claimed(tmp_path) as is_free:
+        assert is_free
 
 
 def test_running_server_refuses(run: Run, tmp_path: Path) -> None:
