@@ -22,7 +22,7 @@ from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.rendition import RenditionKey
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.streams import Hub
-from ntvmedia.hub.viewer import Viewer, ViewerInfo
+from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
 from ntvmedia.media import Codec, Packet, StreamKey, Track
 from tests.hub.fakes import (
     AUDIO,
@@ -54,7 +54,7 @@ class Player:
         self.transport.outlet = self.outlet
         self.ends: list[str] = []
         self.error: Exception | None = None
-        self.viewer: Viewer = stream.play(key, self.outlet, INFO, self.ended)
+        self.viewer: OutletViewer = stream.play(key, self.outlet, INFO, self.ended)
 
     def ended(self, reason: str) -> None:
         """Note it."""

@@ -18,7 +18,7 @@ from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
 from ntvmedia.hub.rendition import RenditionKey
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.streams import Hub
-from ntvmedia.hub.viewer import Viewer, ViewerInfo
+from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
 from ntvmedia.media import StreamKey
 from tests.hub.fakes import (
     AUDIO,

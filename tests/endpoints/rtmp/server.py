@@ -109,7 +109,8 @@ class Server:
         self.reactor = Clock()
         self.settings = Settings(hub=hub or HubSettings(), rtmp=rtmp or RTMPSettings())
         self.events = EventBus()
-        self.access: Any = Access(BUILT_IN)
+        self.applications = BUILT_IN
+        self.access: Any = Access(self.applications)
         self.hub = Hub(self.reactor, self.settings.hub, self.events, lambda: 1.8e9)
         self.told: list[Event] = []
         for kind in (PublishStarted, PublishEnded, PlayStarted, PlayEnded):
@@ -131,6 +132,10 @@ class Server:
     def build(self, host: str = "192.0.2.1") -> Any:
         """Build a connection, or None where there is no room."""
         return self.factory.buildProtocol(IPv4Address("TCP", host, 50000))
+
+    def part(self, kind: Any) -> Any:
+        """Have none: RTMP asks for nothing of the kind."""
+        raise AssertionError(kind)
 
     def web_resource(self) -> Any:
         """No test asks for a page."""
