@@ -55,7 +55,7 @@ class Watcher:
         self.transport = FakeConnection(machine.reactor)
         self.transport.outlet = self.outlet = machine.hub.outlet(self.transport)
         self.key = key
-        self.viewer: Viewer | None = None
+        self.viewer: OutletViewer | None = None
         self.ends = 0
         self.left = False
         self.answers = 0
