@@ -22,8 +22,8 @@ _FIRST_DELAY: Final = 36000
 # It stays this much behind the track that lags most: 100 ms.
 _MARGIN: Final = 9000
 
-# A track that lags more is late: the hub lets one begin so much behind the others (10 s).
-_MAX_DELAY: Final = 10 * 90000
+# A track that lags more is late: so the first PCR of a stream is 1 s and not negative.
+_MAX_DELAY: Final = 9 * 90000
 
 # After a longer gap nothing is filled in: a player's own clock went on meanwhile.
 _MAX_FILLED: Final = 10 * 90000
@@ -45,12 +45,17 @@ class ProgramClock:
         sent: The last PCR in ticks of 90 kHz; None before the first.
     """
 
-    __slots__ = ("_delay", "_latest", "sent")
+    __slots__ = ("_delay", "_first_delay", "_latest", "sent")
 
     def __init__(self, lag: int) -> None:
         self.sent: int | None = None
         self._latest: int | None = None
-        self._delay = _FIRST_DELAY + lag
+        self._delay = self._first_delay = _FIRST_DELAY + lag
+
+    def restart(self) -> None:
+        """Begin anew with the next packet: another timeline."""
+        self.sent = self._latest = None
+        self._delay = self._first_delay
 
     def now(self, dts: int) -> int:
         """Return the PCR that goes with a packet; it may be one that was sent, or less."""

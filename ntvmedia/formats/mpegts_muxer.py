@@ -14,6 +14,7 @@ from ntvmedia.formats.mpegts_clock import PCR_MAX_GAP, START, ProgramClock, Samp
 from ntvmedia.formats.mpegts_frames import MAX_AUDIO_BYTES, Carriage, Framer, carriage
 from ntvmedia.formats.mpegts_packets import (
     CLOCK_RATE,
+    DISCONTINUITY,
     NULL_PID,
     RANDOM_ACCESS,
     PacketWriter,
@@ -38,6 +39,10 @@ _PROGRAM: Final = 1
 _PCR_INTERVAL: Final = 2700
 _PCR_OVERDUE: Final = 6300
 
+# A track whose time falls back by more than this, 1 s, is on another timeline: its stream was
+# published anew. By less, it is disorder.
+_FALL_BACK: Final = 90000
+
 _VIDEO: Final = MediaKind.VIDEO
 _PRIVATE: Final = frozenset({Codec.AC3, Codec.EAC3, Codec.OPUS})
 
@@ -56,7 +61,7 @@ class _Elementary:
 
     Attributes:
         track: What it carries.
-        last: Decode time of its last PES packet; -1 before.
+        last: Decode time of its last PES packet; -1 before, which is 10 s before a stream's start.
         waiting: Frames of sound that are gathered for the next PES packet.
         waiting_bytes: Of those.
         waiting_ticks: How long they are, in ticks of the track.
@@ -109,6 +114,9 @@ class Muxer:
     PCR <= DTS <= PTS, and PCRs are at most 100 ms apart; see `ProgramClock` for tracks that lag.
     Nothing is raised for packets: broken ones are left out.
 
+    When times fall back by more than a second, a new timeline has begun: counters go on, and the
+    next PCR has the discontinuity indicator (H.222.0 2.4.3.5).
+
     Args:
         tracks: Those to send. What cannot be carried is left out; of the rest, 48.
         audio_gather_seconds: With 0 each frame of sound is a PES packet. Else frames are gathered
@@ -124,6 +132,7 @@ class Muxer:
         self._writers = {pid: PacketWriter(pid) for pid in (PAT_PID, PMT_PID)}
         self._streams: dict[int, _Elementary] = {}
         self._clocked: _Elementary | None = None
+        self._is_new_timeline = False
         self._pat = build_pat([(_PROGRAM, PMT_PID)])
         self._program = Program(_PROGRAM, 0, NULL_PID, ())
         self._pmt = b""
@@ -161,12 +170,15 @@ class Muxer:
         data = stream.framer.data(packet)
         if not data:
             return
-        if not stream.is_video:
-            self._sound(stream, packet, data, parts)
-            return
         rate = stream.clock_rate
         if rate != CLOCK_RATE:
             dts, pts = rescale(dts, rate, CLOCK_RATE), rescale(pts, rate, CLOCK_RATE)
+        last = stream.waiting_since if stream.waiting else stream.last
+        if dts + START < last - _FALL_BACK:
+            self._restart(parts)
+        if not stream.is_video:
+            self._sound(stream, packet, data, parts)
+            return
         dts = max(dts + START, stream.last + 1)
         pts = max(pts + START, dts)
         if self._gather_time:
@@ -180,6 +192,14 @@ class Muxer:
         for stream in self._streams.values():
             if stream.waiting:
                 self._write_waiting(stream, parts)
+
+    def _restart(self, parts: list[bytes]) -> None:
+        """Begin another timeline, after all that there is of the last one."""
+        self.flush(parts)
+        self._clock.restart()
+        for stream in self._streams.values():
+            stream.last = -1
+        self._is_new_timeline = True
 
     def _choose(self, tracks: Sequence[Track]) -> None:
         before = self._streams
@@ -262,10 +282,16 @@ class Muxer:
             if is_keyframe and stream.is_video and sent is not None and pcr <= sent:
                 pcr, since = sent + 1, _PCR_INTERVAL
             if since >= _PCR_INTERVAL or (is_keyframe and stream.is_video):
-                adaptation = pcr_field(RANDOM_ACCESS if is_keyframe else 0, pcr)
+                flags = RANDOM_ACCESS if is_keyframe else 0
+                if self._is_new_timeline:
+                    flags |= DISCONTINUITY
+                    self._is_new_timeline = False
+                adaptation = pcr_field(flags, pcr)
                 clock.sent = pcr
         elif since >= _PCR_OVERDUE and self._clocked is not None:
-            parts.append(self._clocked.writer.fill(pcr_field(0, pcr)))
+            flags = DISCONTINUITY if self._is_new_timeline else 0
+            self._is_new_timeline = False
+            parts.append(self._clocked.writer.fill(pcr_field(flags, pcr)))
             clock.sent = pcr
         if is_keyframe and stream.is_video and not adaptation:
             adaptation = _RANDOM_ACCESS_ONLY

@@ -12,6 +12,9 @@ from ntvmedia.media.packets import MediaKind, Packet, Track
 # half a second without them as an error.
 _TABLE_SECONDS: Final = 0.4
 
+# A track that is more behind another is not behind, but on a new timeline.
+_LONGEST_LAG_SECONDS: Final = 10.0
+
 # Without video, a block that can be joined begins with the first packet that is later than this:
 # the rule that renditions have.
 _AUDIO_GROUP_SECONDS: Final = 1.0
@@ -81,7 +84,9 @@ class MPEGTSSerialiser:
                 self._tables_at = _NEVER  # the next that is carried begins the block
             return
         seconds = dts / rate
-        if starts or seconds - self._tables_at > _TABLE_SECONDS:
+        # A time that falls back is a new timeline's: what was before says nothing.
+        since = seconds - self._tables_at
+        if starts or since > _TABLE_SECONDS or since < -_LONGEST_LAG_SECONDS:
             self._tables_at = seconds
             parts.append(self._muxer.tables())
         self._muxer.packet(packet, parts)

@@ -243,6 +243,7 @@ def test_times_that_fall_back() -> None:
     seen = read(mux([audio(5), audio(2), audio(3), video(9), video(4)], H264, AAC))
     for pid in (VIDEO_PID, AUDIO_PID):
         assert all(a.dts < b.dts for a, b in pairwise(seen.of(pid)))
+    assert seen.jumps == []
 
 
 @pytest.mark.parametrize(
@@ -266,6 +267,44 @@ def test_long_runs(hours: float) -> None:
         ts_bytes.check_clock(seen)
         expected = [(packet.pts + START) % (1 << 33) for packet in pictures]
         assert [pes.pts for pes in seen.of(VIDEO_PID)] == expected
+
+
+@pytest.mark.parametrize("gather", [0.0, 0.15])
+def test_new_timeline(gather: float) -> None:
+    """C-PL-15: a stream that is published anew begins at 0: times do, and counters go on."""
+    counters: dict[int, int] = {}
+    muxer = Muxer([H264, AAC], audio_gather_seconds=gather)
+    for begin in (500, 0, 200, 0):  # seconds: later, earlier, later, earlier
+        parts = [muxer.tables()]
+        for packet in interleaved(
+            [video(n, start=begin * SECOND) for n in range(50)],
+            [audio(n, start=begin * 48000) for n in range(90)],
+        ):
+            muxer.packet(packet, parts)
+        muxer.flush(parts)
+        seen = read(b"".join(parts), counters)
+        ts_bytes.check_clock(seen)
+        assert [pes.dts for pes in seen.of(VIDEO_PID)] == [
+            START + begin * SECOND + n * 3600 for n in range(50)
+        ]
+        assert seen.of(AUDIO_PID)[0].dts == START + begin * SECOND
+        # Where the clock falls back, and there alone, it says so.
+        assert seen.jumps == ([seen.pcrs[0][0]] if begin == 0 else [])
+
+
+def test_new_timeline_begins_with_sound() -> None:
+    """H.222.0 2.4.3.5: the indicator is with the first PCR, whatever comes first; sound is kept."""
+    sent = [video(0, start=90 * SECOND), audio(0, start=90 * 48000), audio(0), video(0), video(1)]
+    muxer = Muxer([H264, AAC], audio_gather_seconds=0.1)
+    parts = [muxer.tables()]
+    for packet in sent:
+        muxer.packet(packet, parts)
+    muxer.flush(parts)
+    seen = read(b"".join(parts))
+    assert [pes.dts // SECOND for pes in seen.of(AUDIO_PID)] == [100, 10]
+    assert [pes.dts // SECOND for pes in seen.of(VIDEO_PID)] == [100, 10, 10]
+    assert len(seen.jumps) == 1
+    assert [pcr // 300 // SECOND for _index, _pid, pcr in seen.pcrs] == [99, 9, 9]
 
 
 def test_counters_over_segments() -> None:
@@ -393,4 +432,5 @@ def test_any_packets(sent: list[Packet], gather: float) -> None:
     seen = read(mux(sent, *tracks, audio_gather_seconds=gather))
     for pes in seen.pes:
         assert (pes.pts - pes.dts) % (1 << 33) < 1 << 32
-    assert all(b > a for (_i, _p, a), (_j, _q, b) in pairwise(seen.pcrs))
+    # The clock grows but where it says that it does not.
+    assert all(b > a or j in seen.jumps for (_i, _p, a), (j, _q, b) in pairwise(seen.pcrs))

@@ -140,6 +140,16 @@ def test_nothing_to_carry(tracks: list[Track]) -> None:
     assert serialise(serialiser, [*sent, video(0)]) == [b""] * (len(sent) + 1)
 
 
+def test_new_timeline() -> None:
+    """Times that begin anew: tables keep coming."""
+    for track, make in ((AAC, audio), (H264, lambda n, start: video(n, key=False, start=start))):
+        serialiser = start(track)
+        serialise(serialiser, [make(n, start=track.clock_rate * 500) for n in range(50)])
+        pieces = serialise(serialiser, [make(n, start=0) for n in range(50)])
+        assert has_tables(pieces[0])
+        assert sum(map(has_tables, pieces)) >= 3
+
+
 def test_long_run() -> None:
     """C-TS-08, G-RS-10: tables keep coming after 26 h 30 m and 28 h 28 m."""
     for hours in (26.5, 28 + 28 / 60):

@@ -69,6 +69,7 @@ class Multiplex:
     pmts: list[tuple[int, int, int, dict[int, tuple[int, bytes]]]] = field(default_factory=list)
     pes: list[PES] = field(default_factory=list)
     pcrs: list[tuple[int, int, int]] = field(default_factory=list)
+    jumps: list[int] = field(default_factory=list)
     packets: int = 0
     fills: int = 0
 
@@ -123,7 +124,10 @@ def read(data: bytes, counters: dict[int, int] | None = None) -> Multiplex:
             place = 5 + size
             if size:
                 flags = packet[5]
-                assert not flags & 0xAF  # nothing but random access and PCR
+                assert not flags & 0x2F  # nothing but discontinuity, random access and PCR
+                if flags & 0x80:
+                    assert flags & 0x10
+                    seen.jumps.append(index)
                 used = 1
                 if flags & 0x10:
                     base = int.from_bytes(packet[6:12], "big")
