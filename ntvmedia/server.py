@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from ntvmedia.access import Access, Applications, ApplicationType
 from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.admin.control import ControlService
 from ntvmedia.config import Settings
 from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
@@ -91,6 +92,7 @@ class Server(StagedService):
     Args:
         host: Stopping is told to it.
         store: The database: opened first of all, closed last.
+        control: Makes sure before that no other server uses it.
         grace: As in `StagedService`.
         log: What twistd shall write the log with, or `None` for its own way.
         pid_file: The file that twistd has written its number into; empty for none.
@@ -103,6 +105,7 @@ class Server(StagedService):
         self,
         host: Host,
         store: Store,
+        control: ControlService,
         grace: float,
         log: Log | None = None,
         *,
@@ -112,6 +115,7 @@ class Server(StagedService):
         super().__init__(host.reactor, grace)
         self._host = host
         self._store = store
+        self._control = control
         self._log_writer = log
         self._pid_file = Path(pid_file).absolute() if pid_file else None
         self._in_background = in_background
@@ -131,6 +135,7 @@ class Server(StagedService):
                 raise ConfigError(
                     f"cannot be made: {error.strerror}", (f"--data {data}",)
                 ) from None
+            self._control.claim()
             self._store.open()
             self._host.applications.load()
             self._host.access.load()

@@ -164,9 +164,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     Enforcement(host)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
+    control = ControlService(host)
     root = Server(
         host,
         store,
+        control,
         options["grace"],
         log,
         pid_file=twistd.get("pidfile") or "",
@@ -182,7 +184,6 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if isinstance(reactor, ReactorBase):
         SignalService(reactor, reload, lambda: host.draining).setServiceParent(root)
     HubService(reactor, hub).setServiceParent(root)
-    control = ControlService(host)
     control.setName("control")
     control.setServiceParent(root)
     host.parts.setName("parts")

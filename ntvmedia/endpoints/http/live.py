@@ -12,8 +12,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Action, Request
+from ntvmedia.access import Request
 from ntvmedia.endpoints.http import answers
+from ntvmedia.endpoints.http.asking import play_request
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.framing import OPTION, Framed, Framing
 from ntvmedia.endpoints.http.websocket import (
@@ -89,18 +90,8 @@ class LiveHandler:
 
     async def _answer(self, exchange: Any) -> None:
         opening = self._check_websocket(exchange) if wants_websocket(exchange) else None
-        headers = exchange.headers
-        origin = headers.get("origin", "")
-        request = Request(
-            action=Action.PLAY,
-            key=exchange.address.key,
-            protocol=self._format.name if opening is None else WEBSOCKET_PREFIX + self._format.name,
-            peer=exchange.peer,
-            query=exchange.address.query,
-            # Of a page that asks for a WebSocket browsers tell the origin only.
-            page_url=headers.get("referer", "") or ("" if origin == "null" else origin),
-            user_agent=headers.get("user-agent", ""),
-        )
+        protocol = self._format.name if opening is None else WEBSOCKET_PREFIX + self._format.name
+        request = play_request(exchange, protocol)
         verdict = await self._host.access.decide(request)
         if not verdict.allowed:
             self._refuse(exchange, 403, verdict.reason)

@@ -49,5 +49,6 @@ def serve_media(connection: HTTPConnection, head: RequestHead, media: MediaTarge
     try:
         route.handler(exchange)
     except Exception:
-        _log.failure("{target} failed", target=ascii(head.target))
+        # The query may hold a password.
+        _log.failure("{path} failed", path=ascii(head.target.partition(b"?")[0]))
         exchange.crashed()

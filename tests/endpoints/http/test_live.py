@@ -108,7 +108,7 @@ class AccessTests(Case):
         ):
             self.connect().get(b"/liveshow/test.flv", *fields)
         pages = [question.page_url for question, _verdict in self.slow.asked]
-        self.assertEqual(pages, ["https://a.example", "https://a.example/page", ""])
+        self.assertEqual(pages, ["https://a.example", "https://a.example/page", "null"])
 
     def test_refused_later(self) -> None:
         """B-WS-04: access that takes its time is waited for before the switch, too."""

@@ -201,7 +201,7 @@ class OriginTests(WebSocketCase):
                 (b"Origin: https://a.example", b"Referer: https://a.example/p"),
                 "https://a.example/p",
             ),
-            ((b"Origin: null",), ""),
+            ((b"Origin: null",), "null"),  # F-AC-07
             ((), ""),
         ):
             self.open(request(b"GET", b"/liveshow/test.flv", *FIELDS, *fields))

@@ -9,9 +9,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Action, Request
+from ntvmedia.access import Request
 from ntvmedia.codecs.description import describe
 from ntvmedia.endpoints.http import answers
+from ntvmedia.endpoints.http.asking import play_request
 from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
 from ntvmedia.endpoints.http.hls.playlist import Playlist
 from ntvmedia.endpoints.http.hls.renditions import rendition_name, rendition_options
@@ -74,15 +75,7 @@ class HLSHandler:
 
     async def _multivariant(self, exchange: Any) -> None:
         host, outputs = self._host, self._outputs
-        request = Request(
-            action=Action.PLAY,
-            key=exchange.address.key,
-            protocol=PROTOCOL,
-            peer=exchange.peer,
-            query=exchange.address.query,
-            page_url=exchange.headers.get("referer", ""),
-            user_agent=exchange.headers.get("user-agent", ""),
-        )
+        request = play_request(exchange, PROTOCOL)
         verdict = await host.access.decide(request)
         if not verdict.allowed:
             raise Denied(verdict.reason)
