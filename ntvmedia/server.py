@@ -162,6 +162,7 @@ class Server(StagedService):
                 self._log.info("publish to {url}", url=f"{base.text}/liveshow/STREAM")
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM")
                 continue
+            self._log.info("watch at {url}", url=f"{base.text}/liveshow/STREAM")
             for extension in (extension for route in routes for extension in route.extensions):
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM.{extension}")
 

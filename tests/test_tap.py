@@ -329,6 +329,7 @@ class TreeTests(TapCase):
             [
                 "info: publish to rtmp://media.example:1936/liveshow/STREAM",
                 "info: play from rtmp://media.example:1936/liveshow/STREAM",
+                "info: watch at http://media.example:8080/liveshow/STREAM",
                 "info: play from http://media.example:8080/liveshow/STREAM.flv",
             ],
         )

@@ -93,7 +93,8 @@ class HLSHandler:
         rendition = rendition_name(request.query, stream.tracks)
         self._playlist(stream, rendition)
         name = ""
-        if outputs.has_sessions(request.key.application):
+        # An address without a session could not be asked about again, nor mean another stream.
+        if outputs.has_sessions(request.key.application) or verdict.rename or verdict.lifetime:
             session = outputs.new_session(request, key, rendition)
             outputs.decided(session, verdict)
             name = session.name
@@ -150,12 +151,11 @@ class HLSHandler:
             session.seen = now
         stream = self._host.hub.streams.get(key)
         if stream is not None and stream.is_ready:
+            # It watches from its first request on, whatever there is yet; by HEAD nobody does.
+            if session is not None and exchange.method != "HEAD":
+                outputs.join(session, stream, playlist)
             if place.name == PLAYLIST_NAME:
-                # Asked for by a player that waits: it watches, whatever there is yet.
-                if session is not None:
-                    outputs.join(session, stream, playlist)
-                if not playlist.is_running:
-                    playlist.run(stream)
+                playlist.run(stream)
                 await playlist.ready()
         elif PLAYLIST_NAME not in playlist.files:
             raise NotFound(f"{key} is not published")
@@ -199,8 +199,8 @@ class HLSHandler:
         options = rendition_options(rendition)
         if stream is None or not stream.is_ready or options is None:
             raise NotFound(f"{key} is not published")
-        number = options.get("audio", "0")
-        if number != "0" and not any(str(x.number) == number for x in stream.tracks):
+        number = options.get("audio")
+        if number is not None and not any(str(x.number) == number for x in stream.tracks):
             raise NotFound("there is no such track")
         return self._playlist(stream, rendition)
 
@@ -208,6 +208,7 @@ class HLSHandler:
         """Have segments made, so that they are there when the player asks for them."""
         options = rendition_options(rendition)
         assert options is not None
+        _tracks(stream, options)
         playlist = self._outputs.playlist(stream.key, rendition, options)
         playlist.seen = self._host.reactor.seconds()
         playlist.run(stream)
@@ -245,6 +246,19 @@ def _place(below: str) -> _Place:
         raise NotFound("there is nothing of this name")
     session = parts[0].removeprefix("~").removeprefix("%7E").removeprefix("%7e")
     return _Place(session, parts[1], parts[2].encode("ascii"))
+
+
+def _tracks(stream: Any, options: Mapping[str, str]) -> list[Track]:
+    """Return what segments have of a stream.
+
+    Raises:
+        NotFound: Nothing.
+    """
+    tracks = carried(stream.tracks, options)
+    if not tracks:
+        codecs = ", ".join(sorted({x.codec.value for x in stream.tracks}))
+        raise NotFound(f"segments of MPEG-TS have nothing of this stream, which is {codecs}")
+    return tracks
 
 
 def _fields(text: str, *, ranged: bool) -> Mapping[str, str]:

@@ -242,11 +242,17 @@ class HLSOutputs(Service):
     def _look(self) -> None:
         now = self._reactor.seconds()
         for session in tuple(self.sessions.values()):
-            self._look_at(session, now)
+            try:
+                self._look_at(session, now)
+            except Exception:  # a bug in one is not the others' business
+                _log.failure("looking after a session of {key} failed", key=session.key)
         for place, playlist in tuple(self.playlists.items()):
-            playlist.look(now)
-            if self._is_over(playlist, now):
-                self._drop(place, playlist)
+            try:
+                playlist.look(now)
+                if self._is_over(playlist, now):
+                    self._drop(place, playlist)
+            except Exception:
+                _log.failure("looking after the playlist of {key} failed", key=playlist.key)
 
     def _look_at(self, session: Session, now: float) -> None:
         if session.viewer is not None and session.playlist is not None:

@@ -12,7 +12,7 @@ from ntvmedia.media import Track
 WHOLE: Final = "av"
 """All default tracks."""
 
-_NAME: Final = re.compile(r"av|audio|track([0-9]{1,3})(-audio)?")
+_NAME: Final = re.compile(r"av|audio|track([1-9][0-9]{0,2})(-audio)?")
 
 
 def rendition_name(query: Mapping[str, str], tracks: Sequence[Track]) -> str:

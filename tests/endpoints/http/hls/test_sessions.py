@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urljoin
 
 from twisted.internet.defer import Deferred, succeed
@@ -15,7 +16,8 @@ from ntvmedia.endpoints.http.hls.outputs import HLSOutputs
 from ntvmedia.endpoints.http.hls.route import HLSRoute
 from ntvmedia.events import ApplicationChanged, PlayEnded, PlayStarted
 from ntvmedia.interfaces import IFolderRoute, IMediaRoute
-from tests.hls.rig import KEY, PATH, Player, Rig
+from ntvmedia.media import Codec, Packet, Track
+from tests.hls.rig import KEY, PATH, Player, Publisher, Rig
 
 
 class HLSCase(SynchronousTestCase):
@@ -158,6 +160,17 @@ class ViewerTests(HLSCase):
             self.rig.get(player.playlist.replace("/liveshow", "/" * (number + 1) + "liveshow"))
         self.assertLessEqual(len(self.outputs._visits), sessions.MAX_SPELLINGS)
 
+    def test_segments_alone(self) -> None:
+        """Who asks for a segment first is counted as well; by HEAD nobody is."""
+        segment = self.segment(self.watch())
+        player = Player(self.rig)
+        player.join()
+        target = urljoin(player.playlist, segment.rpartition("/")[2])
+        self.assertEqual(self.rig.get(target, method=b"HEAD").status, 200)
+        self.assertEqual(len(self.viewers), 1)
+        self.assertEqual(self.rig.get(target).status, 200)
+        self.assertEqual(len(self.viewers), 2)
+
     def test_too_many(self) -> None:
         """F-RE-05: sessions are bounded; one more is told to come later."""
         self.patch(sessions, "MAX_SESSIONS", 0)
@@ -254,6 +267,21 @@ class AnswerTests(HLSCase):
         self.assertEqual(len(playlist._waiters), 1)
         pending.leave()
         self.assertEqual(playlist._waiters, [])
+
+    def test_nothing_to_carry(self) -> None:
+        """C-TS-07: a stream of other codecs is refused with their names, and nothing is made."""
+        self.rig.unpublish()
+        publication = self.rig.host.hub.publish(KEY, Publisher())
+        track = Track(Codec.OPUS, clock_rate=48000, channels=2)
+        publication.track_received(track)
+        for at in range(0, 96000, 960):
+            publication.packet_received(Packet(track, at, at, True, b"x"))
+        publication.batch_ended()
+        self.rig.run(2.0)
+        answer = self.rig.get(PATH)
+        self.assertEqual(answer.status, 404)
+        self.assertIn(b"opus", answer.body)
+        self.assertEqual((self.outputs.playlists, self.outputs.sessions), ({}, {}))
 
     def test_provides(self) -> None:
         """The route is what the front looks for."""
@@ -396,6 +424,22 @@ class SharedTests(HLSCase):
         self.assertIn("/~", other.playlist)
         self.assertNotIn("/~/", other.playlist)
 
+    def test_renditions(self) -> None:
+        """Nobody has playlists made that no address names (F-RE-05)."""
+        self.watch()
+        for name in ("track0", "track1", "track00", "track007", "audio-audio", "", "av0"):
+            answer = self.rig.get(f"/liveshow/test/~/{name}/index.m3u8")
+            self.assertEqual(answer.status, 404, name)
+        self.assertEqual(len(self.outputs.playlists), 1)
+
+    def test_lifetime_needs_a_session(self) -> None:
+        """A verdict that ends, or names another stream, has a session to end with."""
+        self.rig.host.access = access = SlowAccess({})
+        for access.verdict in (Verdict(True, lifetime=5.0), Verdict(True, rename=KEY)):
+            player = Player(self.rig)
+            player.join()
+            self.assertNotIn("/~/", player.playlist)
+
     def test_disabled(self) -> None:
         """Nothing is served from memory to whom access would refuse."""
         player = self.watch()
@@ -474,6 +518,18 @@ class WantedTests(HLSCase):
         self.assertEqual(self.plays, ["hls", "the server is stopping"])
         self.assertEqual(self.outputs._visits, {})
         self.outputs.startService()
+
+    def test_a_bug_while_looking(self) -> None:
+        """One that cannot be looked after does not keep the others from it."""
+        self.watch()
+        self.outputs.sessions[""] = cast(Any, SimpleNamespace(key=KEY))
+        (playlist,) = self.outputs.playlists.values()
+        self.patch(playlist, "look", None)
+        self.rig.run(30.0)
+        self.assertEqual((len(self.viewers), self.plays[-1]), (0, "no more requests"))
+        self.assertGreater(len(self.flushLoggedErrors(AttributeError)), 20)
+        self.assertGreater(len(self.flushLoggedErrors(TypeError)), 20)
+        del self.outputs.sessions[""]
 
     def test_a_bug_in_the_segmenter(self) -> None:
         """G-LC-08: the stream and its other viewers go on; who waits is answered."""
