@@ -182,6 +182,10 @@ def test_not_reachable(postgresql: PostgreSQLServer) -> None:
     assert refusal(postgresql.url("postgres", password="wrong-one")) == (
         f'{at}password authentication failed for user "{USER}"'
     )
+    # The name of the user would show the password here.
+    assert refusal(postgresql.url("postgres", "wrong-one", "wrong-one")) == (
+        f"{at}the connection failed"
+    )
     assert refusal(f"{postgresql.url('postgres')}?sslmode=require") == (
         f"{at}server does not support SSL, but SSL was required"
     )

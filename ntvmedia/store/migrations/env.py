@@ -11,8 +11,5 @@ from ntvmedia.store.migration import VERSION_TABLE
 context.configure(
     connection=context.config.attributes["connection"],
     version_table=VERSION_TABLE,
-    # Alembic takes SQLite for unable to take back a table, since Python's driver used to commit
-    # before each. The engine of ours begins transactions itself.
-    transactional_ddl=True,
 )
 context.run_migrations()
