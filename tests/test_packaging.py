@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def test_wheel(wheel: zipfile.ZipFile) -> None:
-    """The plugin is in it; the tests are not; Twisted's own package is not shadowed."""
+    """All of the package and the plugin are in it; the tests are not, nor Twisted's own package."""
     with wheel:
         names = set(wheel.namelist())
         assert "twisted/plugins/ntvmedia_plugin.py" in names
@@ -50,6 +50,9 @@ def test_wheel(wheel: zipfile.ZipFile) -> None:
         assert "ntvmedia/py.typed" in names
         assert not {"twisted/__init__.py", "twisted/plugins/__init__.py"} & names
         assert not [name for name in names if name.startswith(("tests/", "bench/", "docs/"))]
+        ours = [x for x in (ROOT / "ntvmedia").rglob("*") if x.is_file()]
+        wanted = {str(x.relative_to(ROOT)) for x in ours if "__pycache__" not in x.parts}
+        assert wanted <= names
         packages = {path.parent.name for path in (ROOT / "ntvmedia").glob("*/__init__.py")}
         assert {name.split("/")[1] for name in names if name.count("/") > 1} >= packages
         (entry_points,) = (name for name in names if name.endswith("/entry_points.txt"))
