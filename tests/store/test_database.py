@@ -28,7 +28,6 @@ from ntvmedia.store import (
 )
 from tests.store.places import BUILT_IN, PATIENCE_SECONDS, Place, add, kept, row
 
-
 # Tracebacks show lines of this file: not where it is used.
 SECRET = "hush"
 
