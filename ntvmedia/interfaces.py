@@ -248,6 +248,7 @@ class IFolderRoute(IMediaRoute):
 
         Called as `make_handler` is. The result is called for each plain GET below a stream, with
         the target as sent and its query. It must be quick, and returns None, which leaves the
-        request to the handler, or an object with two attributes: `head`, the header fields with
-        their line ends, the length among them, and an empty line; and `body`.
+        request to the handler, or an object with three attributes: `head`, the header fields with
+        their line ends, the length among them, and an empty line; `body`; and `descriptor`, of an
+        open file with the body's bytes, which the kernel can send itself, or -1.
         """

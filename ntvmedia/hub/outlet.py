@@ -8,7 +8,9 @@ connection that waits for the same block.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from socket import MSG_MORE
 from typing import Any, Final
 
 from twisted.internet.interfaces import IPushProducer
@@ -124,10 +126,13 @@ class Outlet:
             return
         self._put(data, None)
 
-    def write_both(self, head: bytes, body: bytes) -> None:
-        """Send two pieces that may not be left out in one system call.
+    def write_both(self, head: bytes, body: bytes, descriptor: int = -1) -> None:
+        """Send two pieces that may not be left out.
 
         Large ones are not joined: a call with two buffers costs as much as copying some 20 kB.
+
+        Args:
+            descriptor: Of an open file that holds the body too, which saves copying it; or -1.
         """
         if not self.ready:
             self.write(head)
@@ -136,10 +141,17 @@ class Outlet:
         if len(body) < JOINED_BYTES:
             self._send_direct(head + body)
             return
+        connection = self._transport.socket
+        sent = 0
         try:
-            sent = self._transport.socket.sendmsg((head, body))
+            if descriptor < 0:
+                sent = connection.sendmsg((head, body))
+            else:
+                sent = connection.send(head, MSG_MORE)
+                if sent == len(head):
+                    sent += os.sendfile(connection.fileno(), descriptor, 0, len(body))
         except BlockingIOError:
-            sent = 0
+            pass
         except OSError:
             self.abort()
             return

@@ -59,6 +59,10 @@ _AHEAD: Final = 1
 _WEB: Final = 2
 
 
+# What no request is.
+_NO_HEAD: Final = b"", RequestHead(b"", b"", 0, [])
+
+
 class Turn(Shape):
     """Who answers the request at hand."""
 
@@ -114,6 +118,7 @@ class HTTPConnection(Protocol):
         self._buffer = b""
         self._at = 0
         self._head: RequestHead | None = None
+        self._usual: tuple[bytes, RequestHead] = _NO_HEAD
         self._body: Body | None = None
         self._turn: Turn | None = None
         self._web: WebTurns | None = None
@@ -325,7 +330,8 @@ class HTTPConnection(Protocol):
             self._at = end
             raw = buffer[start:end]
         try:
-            self._serve(self.front.parser.parse(raw), raw)
+            usual, head = self._usual
+            self._serve(head if raw == usual else self.front.parser.parse(raw), raw)
         except BadRequest as error:
             self._bad_head(raw, error)
         return True
@@ -370,8 +376,10 @@ class HTTPConnection(Protocol):
         if b"/~" in head.target and head.is_plain_get and not self._stopping:
             file = front.find_file(head.target)
             if file is not None:
-                self.outlet.write_both(front.ok + file.head, file.body)
+                self.outlet.write_both(front.ok + file.head, file.body, file.descriptor)
                 self._await_head()
+                # A player asks for its playlist in the same bytes each time.
+                self._usual = raw, head
                 return
         self._head = head
         self._body = body_of(head)

@@ -52,6 +52,10 @@ class ReadyFile(Protocol):
     def body(self) -> bytes:
         """Its content."""
 
+    @property
+    def descriptor(self) -> int:
+        """Of an open file with that content, or -1."""
+
 
 class Pages(Protocol):
     """What people see: player pages."""

@@ -76,12 +76,14 @@ class RequestHead:
         keep_alive: The client can send another request after this one.
         expects_continue: The client waits for status 100 before it sends the body.
         ranged: It asks for a part.
+        is_plain_get: The answer is a whole one to GET that says nothing about the connection.
     """
 
     __slots__ = (
         "body_length",
         "expects_continue",
         "headers",
+        "is_plain_get",
         "keep_alive",
         "method",
         "minor",
@@ -100,17 +102,7 @@ class RequestHead:
         self.keep_alive = minor == 1
         self.expects_continue = False
         self.ranged = False
-
-    @property
-    def is_plain_get(self) -> bool:
-        """Whether the answer is a whole one to GET that says nothing about the connection."""
-        return (
-            self.method == b"GET"
-            and self.keep_alive
-            and self.minor == 1
-            and not self.body_length
-            and not self.ranged
-        )
+        self.is_plain_get = False
 
     def with_target(self, target: bytes) -> RequestHead:
         """Return the same head for another target."""
@@ -119,6 +111,7 @@ class RequestHead:
         head.keep_alive = self.keep_alive
         head.expects_continue = self.expects_continue
         head.ranged = self.ranged
+        head.is_plain_get = self.is_plain_get
         return head
 
     def header(self, name: bytes) -> str | None:
@@ -252,6 +245,14 @@ class HeadParser:
                 None, _HOST_CHARACTERS
             ):
                 raise BadRequest(400, "a bad Host", reference="RFC 9112 3.2")
+
+        head.is_plain_get = (
+            head.method == b"GET"
+            and head.keep_alive
+            and head.minor == 1
+            and not head.body_length
+            and not head.ranged
+        )
 
     def _check_single(self, names: list[bytes]) -> None:
         for name in names:

@@ -12,6 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ntvmedia.access import Access, Application, Request
+from ntvmedia.endpoints.http.hls.files import Copies, File
 from ntvmedia.endpoints.http.hls.playlist import KEPT_SECONDS, Playlist
 from ntvmedia.endpoints.http.hls.renditions import WHOLE
 from ntvmedia.endpoints.http.hls.sessions import (
@@ -23,7 +24,7 @@ from ntvmedia.endpoints.http.hls.sessions import (
     Visit,
     session_name,
 )
-from ntvmedia.endpoints.http.hls.window import File, Window
+from ntvmedia.endpoints.http.hls.window import Window
 from ntvmedia.events import ApplicationChanged, StreamReady
 from ntvmedia.hub.refusals import HubFull
 from ntvmedia.hub.viewer import ViewerInfo
@@ -52,11 +53,13 @@ class HLSOutputs(Service):
     Attributes:
         playlists: By stream and rendition.
         sessions: By name.
+        copies: Of segments that many ask for.
     """
 
     def __init__(self, host: IHost, wall_seconds: Callable[[], float] = time.time) -> None:
         self.playlists: dict[tuple[StreamKey, str], Playlist] = {}
         self.sessions: dict[str, Session] = {}
+        self.copies = Copies()
         self._host: Any = host
         self._reactor: Any = host.reactor
         self._wall = wall_seconds() - self._reactor.seconds()
@@ -144,7 +147,7 @@ class HLSOutputs(Service):
                 key,
                 options,
                 lambda: self.application(key.application),
-                Window(number, max(self._next_discontinuity, number), self._suffix),
+                Window(number, max(self._next_discontinuity, number), self._suffix, self.copies),
             )
             self.playlists[key, rendition] = found
         return found

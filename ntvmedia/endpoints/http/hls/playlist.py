@@ -10,8 +10,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ntvmedia.access import Application
+from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.segmenter import CLOCK_RATE, Cut, Segmenter
-from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, File, Window
+from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, Window
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, StreamKey, Track
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.handler import HLSHandler
 from ntvmedia.endpoints.http.hls.outputs import HLSOutputs
-from ntvmedia.endpoints.http.hls.window import File
 from ntvmedia.interfaces import IExchange, IFolderRoute, IHost
 
 

@@ -10,8 +10,8 @@ from ntvmedia.hub.viewer import RequestViewer
 from ntvmedia.media import StreamKey
 
 if TYPE_CHECKING:
+    from ntvmedia.endpoints.http.hls.files import File
     from ntvmedia.endpoints.http.hls.playlist import Playlist
-    from ntvmedia.endpoints.http.hls.window import File
 
 SESSION_BYTES: Final = 16
 """Of randomness in a session's name: nobody guesses 128 bits."""
@@ -120,6 +120,7 @@ class Visit:
         """Return a file, and note that it was asked for."""
         file = self.files.get(name)
         if file is not None:
+            file.asked_for()
             self.counter.sent_bytes += len(file.body)
             self.playlist.seen = now
             if self.session is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from ntvmedia.endpoints.http.hls.files import Copies, File
 from ntvmedia.formats import m3u8
 from ntvmedia.formats.m3u8 import Segment
 
@@ -16,23 +17,6 @@ LEAST_TARGETS: Final = 3
 _PLAYLIST_FIELDS: Final = f"Content-Type: {m3u8.CONTENT_TYPE}\r\nCache-Control: no-cache\r\n"
 # A name is never given to other bytes.
 _SEGMENT_FIELDS: Final = "Content-Type: video/mp2t\r\nCache-Control: max-age=3600, immutable\r\n"
-
-
-class File:
-    """Something to be fetched, ready to be sent.
-
-    Attributes:
-        fields: Its header fields but for the length, with their line ends.
-        head: The same with the length and the empty line behind.
-        body: Its content.
-    """
-
-    __slots__ = ("body", "fields", "head")
-
-    def __init__(self, fields: str, body: bytes) -> None:
-        self.fields = fields
-        self.head = f"{fields}Content-Length: {len(body)}\r\n\r\n".encode("ascii")
-        self.body = body
 
 
 class _Removed(NamedTuple):
@@ -47,6 +31,7 @@ class Window:
         number: Of the first segment that will be added.
         discontinuities: How many there were before it.
         suffix: Makes the names of segments differ from those of another run of the server.
+        copies: Of the server.
 
     Attributes:
         files: All that can be fetched, by name: the playlist, once there is a segment, and the
@@ -58,13 +43,14 @@ class Window:
         ended: The list says that nothing follows.
     """
 
-    def __init__(self, number: int, discontinuities: int, suffix: str) -> None:
+    def __init__(self, number: int, discontinuities: int, suffix: str, copies: Copies) -> None:
         self.files: dict[bytes, File] = {}
         self.number = number
         self.discontinuities = discontinuities
         self.begun = False
         self.ended = False
         self._suffix = suffix
+        self._copies = copies
         self._listed: deque[Segment] = deque()
         self._removed: deque[_Removed] = deque()
         self._length = 0.0
@@ -121,7 +107,7 @@ class Window:
         self.number += 1
         self.begun = True
         self._target = target_duration
-        self.files[name.encode("ascii")] = File(_SEGMENT_FIELDS, body)
+        self.files[name.encode("ascii")] = File(_SEGMENT_FIELDS, body, self._copies)
         self._listed.append(Segment(name, duration, wall_seconds, discontinuity, gap))
         self._length += duration
         self._longest_list = max(self._longest_list, self._length)
@@ -142,12 +128,14 @@ class Window:
     def purge(self, now: float) -> None:
         """Let go of removed segments that no player may still want."""
         while self._removed and self._removed[0].until <= now:
-            self.files.pop(self._removed.popleft().name, None)
+            self.files.pop(self._removed.popleft().name).close()
 
     def clear(self) -> None:
         """Let go of everything; numbers go on."""
         for segment in self._listed:
             self.discontinuities += segment.discontinuity
+        for file in self.files.values():
+            file.close()
         self.files.clear()
         self._listed.clear()
         self._removed.clear()
@@ -172,4 +160,4 @@ class Window:
             discontinuity_sequence=self.discontinuities,
             ended=self.ended,
         )
-        self.files[PLAYLIST_NAME] = File(_PLAYLIST_FIELDS, body)
+        self.files[PLAYLIST_NAME] = File(_PLAYLIST_FIELDS, body, self._copies)

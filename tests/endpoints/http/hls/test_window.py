@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
+from ntvmedia.endpoints.http.hls.files import Copies
 from ntvmedia.endpoints.http.hls.window import Window
 
 
@@ -26,7 +27,7 @@ def _text(window: Window) -> list[str]:
 
 def test_no_playlist_before_a_segment() -> None:
     """There is no empty list: a player waits for the first segment instead."""
-    window = Window(10, 5, "x")
+    window = Window(10, 5, "x", Copies())
     assert not window.files
     _add(window, 0.0)
     assert set(window.files) == {b"index.m3u8", b"10-x.ts"}
@@ -36,7 +37,7 @@ def test_no_playlist_before_a_segment() -> None:
 
 def test_sliding() -> None:
     """C-PL-23: one number more for each segment that is removed, in order."""
-    window = Window(10, 0, "x")
+    window = Window(10, 0, "x", Copies())
     for index in range(5):
         _add(window, index * 2.0)
     assert [line for line in _text(window) if line.endswith(".ts")] == [
@@ -50,7 +51,7 @@ def test_sliding() -> None:
 
 def test_short_segments() -> None:
     """C-PL-23: however many they are, the list has three target durations."""
-    window = Window(0, 0, "x")
+    window = Window(0, 0, "x", Copies())
     for index in range(40):
         _add(window, index * 0.5, 0.5)
     assert window.listed == 12
@@ -58,7 +59,7 @@ def test_short_segments() -> None:
 
 def test_discontinuity_that_slides_out() -> None:
     """C-PL-08: the number of discontinuities before the list grows exactly then."""
-    window = Window(0, 7, "x")
+    window = Window(0, 7, "x", Copies())
     _add(window, 0.0)
     _add(window, 2.0, discontinuity=True)
     _add(window, 4.0)
@@ -72,7 +73,7 @@ def test_discontinuity_that_slides_out() -> None:
 
 def test_removed_segments_stay_for_a_while() -> None:
     """C-PL-14: for their own duration and that of the longest list that had them."""
-    window = Window(0, 0, "x")
+    window = Window(0, 0, "x", Copies())
     for index in range(4):
         _add(window, index * 2.0)
     # Removed at 6 s; the longest list was 8 s before that, when it was added to.
@@ -86,7 +87,7 @@ def test_removed_segments_stay_for_a_while() -> None:
 
 def test_clear() -> None:
     """Numbers go on after everything was let go of."""
-    window = Window(0, 0, "x")
+    window = Window(0, 0, "x", Copies())
     _add(window, 0.0)
     _add(window, 2.0, discontinuity=True)
     window.clear()
@@ -97,7 +98,7 @@ def test_clear() -> None:
 
 def test_end_of_the_list() -> None:
     """The end is told when it is wanted, and taken back when the stream goes on."""
-    window = Window(0, 0, "x")
+    window = Window(0, 0, "x", Copies())
     _add(window, 0.0)
     window.end()
     assert _text(window)[-1] == "#EXT-X-ENDLIST"
@@ -108,7 +109,7 @@ def test_end_of_the_list() -> None:
 
 def test_headers() -> None:
     """C-PL-12: playlists are asked for each time, a segment's name never means other bytes."""
-    window = Window(0, 0, "x")
+    window = Window(0, 0, "x", Copies())
     _add(window, 0.0)
     playlist, segment = window.files[b"index.m3u8"], window.files[b"0-x.ts"]
     assert b"Cache-Control: no-cache\r\n" in playlist.head
@@ -128,7 +129,7 @@ def test_headers() -> None:
 )
 def test_rules_of_a_sliding_list(segments: list[tuple[float, bool, float]]) -> None:
     """C-PL-08, C-PL-23: numbers only grow, and say exactly what is no longer there."""
-    window = Window(100, 50, "x")
+    window = Window(100, 50, "x", Copies())
     now = 0.0
     first = 100
     cut: list[bool] = []
