@@ -29,6 +29,7 @@ from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.server import Endpoints, Enforcement, Host, Server
 from ntvmedia.services import SignalService
 from ntvmedia.store import Store
+from ntvmedia.store.postgresql import check_url
 
 # A configuration file of a thousand settings is some 50 kB.
 _MAX_CONFIG_BYTES: Final = 1 << 20
@@ -92,6 +93,8 @@ class Options(usage.Options):
             {name: endpoint.parse_settings for name, endpoint in endpoints.items()},
             self["data"].absolute(),
         )
+        if settings.database.url:
+            check_url(settings.database.url)
         self["certificates"] = Certificates(settings.tls) if settings.tls.certificate else None
         _check_folder(settings.data)
 

@@ -308,6 +308,14 @@ class TreeTests(TapCase):
         self.assertEqual(service.host.media_routes(), self.plugins[IMediaRoute])
         self.assertFalse(service.host.draining)
 
+    def test_database_that_is_none(self) -> None:
+        """An address that no database has is a mistake in the settings, not one at the start."""
+        for url in ("mysql://host/name", "nonsense"):
+            error = self.assertRaises(
+                usage.UsageError, self.options, "--set", f"database.url={url}"
+            )
+            self.assertTrue(str(error).startswith("database.url: "), error)
+
     def test_nothing_is_opened_before_the_start(self) -> None:
         """Building makes no folder and binds no port."""
         self.build()
