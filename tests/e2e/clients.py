@@ -30,7 +30,7 @@ class Player:
 
     Attributes:
         name: For tests and files.
-        protocol: "rtmp", "flv" or "ts".
+        protocol: "rtmp", or the extension of its address: "flv", "ts", "m3u8".
         suffix: Of the file that it makes.
         command: Its command line, of address and file.
     """
@@ -105,6 +105,19 @@ def _gstreamer_ts(video: str) -> Callable[[str, Path], Command]:
     ]
 
 
+def _gstreamer_hls(address: str, path: Path) -> Command:
+    """Return the command of GStreamer's hlsdemux2, which wants whoever is aware of streams."""
+    # What has no bounds does not stop one track while the muxer waits for the other.
+    queue = "queue max-size-time=0 max-size-bytes=0 max-size-buffers=0"
+    video = f"source. ! video/x-h264 ! {queue} ! h264parse ! mux."
+    audio = f"source. ! audio/mpeg ! {queue} ! aacparse ! mux."
+    return [
+        *("gst-launch-1.0", "-q", "urisourcebin", f"uri={address}", "parse-streams=true"),
+        *("name=source", "matroskamux", "name=mux", "!", "filesink", f"location={path}"),
+        *f"{video} {audio}".split(),
+    ]
+
+
 CURL = Player("curl", "flv", ".flv", lambda url, path: ["curl", "-sS", "-f", "-o", path, url])
 CURL_1_0 = Player(
     "curl-http-1.0",
@@ -165,6 +178,45 @@ GSTREAMER_TS = {
     for video, parser in (("h264", "h264parse"), ("hevc", "h265parse"), ("", ""))
 }
 """GStreamer for each kind of video."""
+
+FFMPEG_HLS = Player(
+    "ffmpeg-hls", "m3u8", ".mkv", lambda url, path: ffmpeg_player("ffmpeg", url, path)
+)
+FFMPEG9_HLS = Player(
+    "ffmpeg9-hls", "m3u8", ".mkv", lambda url, path: ffmpeg_player(FFMPEG9, url, path)
+)
+MPV_HLS = Player("mpv-hls", "m3u8", ".mkv", _mpv)
+VLC_HLS = Player("vlc-hls", "m3u8", ".mkv", _vlc)
+# Of a list with a single segment it cannot find that one again in the next version: it jumps to
+# the end then. So it plays what has been there for a while.
+GSTREAMER_HLS = Player("gstreamer-hls", "m3u8", ".mkv", _gstreamer_hls)
+
+# Without a muxer that waits for one track while the other begins anew.
+GSTREAMER_HLS_VIDEO = Player(
+    "gstreamer-hls-video",
+    "m3u8",
+    ".h264",
+    lambda url, path: [
+        *("gst-launch-1.0", "-q", "urisourcebin", f"uri={url}", "parse-streams=true"),
+        *("name=source", "source.", "!", "video/x-h264", "!", "queue", "!", "h264parse", "!"),
+        *("video/x-h264,stream-format=byte-stream", "!", "filesink", f"location={path}"),
+        *("source.", "!", "audio/mpeg", "!", "queue", "!", "fakesink", "sync=false"),
+    ],
+)
+# Matroska takes no track that comes later, as after a discontinuity.
+VLC_HLS_TS = Player(
+    "vlc-hls-ts",
+    "m3u8",
+    ".ts",
+    lambda url, path: [
+        *(_AS_NOBODY if os.getuid() == 0 else ()),
+        *("cvlc", "-I", "dummy", "--no-dbus", url),
+        *("--sout", f"#std{{access=file,mux=ts,dst={path}}}", "vlc://quit"),
+    ],
+)
+
+HLS = (FFMPEG_HLS, FFMPEG9_HLS, MPV_HLS, VLC_HLS)
+"""Players of HLS from its first segment on."""
 
 TS = (CURL_TS, FFMPEG_TS, FFMPEG9_TS, MPV_TS, VLC_TS)
 """Players of HTTP-TS, whatever is in it."""
