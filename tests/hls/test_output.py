@@ -491,6 +491,51 @@ def test_muxed_while_watched(rigs: Any) -> None:
     assert watching.monitor.remakes == 1
 
 
+@pytest.mark.parametrize("sessions", [True, False])
+def test_published_anew(rigs: Any, sessions: bool) -> None:
+    """C-PL-15: who polls on after the end of a stream sees it go on when it is published again."""
+    rig = rigs(hls_sessions=sessions)
+    watching = watch(rig)
+    rig.run(5.0)
+    rig.unpublish()
+    watching.ended()
+    rig.run(5.0)
+    watching.published()
+    watching.ledger.forget()
+    rig.publish(5.0)
+    rig.run(10.0)
+    assert watching.monitor.runs == 1
+    assert watching.monitor.gaps == 0
+
+
+@pytest.mark.parametrize("away", [10.5, 13.04, 17.2, 25.92])
+def test_session_resumes(rigs: Any, away: float) -> None:
+    """C-PL-20, C-PL-10: after a pause the list goes on with other times: a discontinuity says so.
+
+    What was listed before can still be had for as long as a player may want it (6.2.1).
+    """
+    rig = rigs()
+    watching = watch(rig)
+    rig.run(8.8)
+    watching.leave()
+    rig.run(away)
+    watching.player.wait()
+    watching.is_polling = True
+    rig.run(10.0)
+    assert watching.monitor.gaps == watching.monitor.keyless == 0
+
+
+def test_goes_on_after_gap(rigs: Any) -> None:
+    """C-PL-22: whenever a publisher goes on after a gap, the next segment comes in time."""
+    for silence in (3.2, 4.0, 4.8, 5.6, 6.4, 7.2, 8.0, 8.8):
+        rig = rigs()
+        watching = watch(rig)
+        rig.run(8.8)
+        rig.run(silence, silent=True)
+        rig.run(8.0)
+        assert watching.monitor.runs == 1
+
+
 def test_multivariant(rigs: Any) -> None:
     """C-PL-21: what is said of the stream is right, and BANDWIDTH no less than the segments."""
     rig = rigs(hls_always=True)
