@@ -17,6 +17,10 @@ _DATE_TOLERANCE_MS = 200
 _LEAST_MISSING_MS = 250
 
 
+# After so long a silence the publisher may be taken to begin anew.
+_LEAST_SILENCE_SECONDS = 1.0
+
+
 class Ledger:
     """Compares each segment with what the encoder sent; a monitor's `on_segment`.
 
@@ -86,7 +90,8 @@ class Ledger:
                 # before the first picture of a run may be left out.
                 missing = segment.date - before.date - float(before.duration) * 1000
                 whole = same_run and follows and other == one + 1 and missing < _LEAST_MISSING_MS
-                parted = not whole or kind == "audio"
+                silent = sent[kind][other].at - sent[kind][one].at > _LEAST_SILENCE_SECONDS
+                parted = not whole or silent or kind == "audio"
                 demand(parted, "needless-discontinuity", f"{text} (C-PL-09)")
             else:
                 demand(same_run, "no-discontinuity", f"{text} are of two runs (6.2.1)")
