@@ -87,10 +87,8 @@ class Encoder:
     def skip(self, now: float) -> None:
         """Send nothing of the time until now: what was made meanwhile is lost."""
         passed = now - self._began
-        while self._pictures * FRAME_TICKS / 90000 <= passed:
-            self._pictures += 1
-        while self._sounds * SOUND_TICKS / AUDIO.clock_rate <= passed:
-            self._sounds += 1
+        self._pictures = max(self._pictures, int(passed * 90000 / FRAME_TICKS) + 1)
+        self._sounds = max(self._sounds, int(passed * AUDIO.clock_rate / SOUND_TICKS) + 1)
 
     def cut(self) -> None:
         """From here on it is something else: the publisher or its configuration changed."""
