@@ -11,7 +11,9 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from zope.interface.verify import verifyObject
 
-from ntvmedia.config import SECTIONS, Settings, parse_settings
+from ntvmedia.access import BUILT_IN, FIELDS, Application, read_fields
+from ntvmedia.config import SECTIONS, Settings, Text, parse_settings
+from ntvmedia.endpoints.http.hls.segmenter import CODECS
 from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
 from ntvmedia.media import Codec, Packet, Track
 
@@ -56,6 +58,40 @@ def test_packages_of_the_architecture() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     named = set(re.findall(r"^\| \w* ?\| `(\w+)` \|", page, re.MULTILINE))
     assert named == {path.parent.name for path in (ROOT / "ntvmedia").glob("*/__init__.py")}
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, without the line of titles."""
+    text = (ROOT / "docs" / page).read_text("utf-8").partition(f"\n## {heading}\n")[2]
+    table = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)[0]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()[2:]]
+
+
+def test_fields_of_applications() -> None:
+    """The table names exactly the fields that there are, in their order, with their defaults."""
+    table = {
+        cells[0].strip("`"): cells[1].strip("`") for cells in rows("applications.md", "Fields")
+    }
+    assert tuple(table) == FIELDS
+    written = {name: Text("" if value == "none" else value) for name, value in table.items()}
+    assert written.pop("name") == ""
+    assert Application("any", **read_fields(written)) == Application("any")
+
+
+def test_built_in_applications() -> None:
+    """Those that every server has are listed, with their types."""
+    table = rows("applications.md", "The four that are built in")
+    assert {name.strip("`"): kind.strip("`") for name, kind, _text in table} == {
+        name: application.type.value for name, application in BUILT_IN.items()
+    }
+
+
+def test_codecs_of_hls() -> None:
+    """The table of outputs says of HLS what its segments take."""
+    names = {"H.264": "h264", "E-AC-3": "eac3", "AC-3": "ac3"}
+    table = rows("addresses.md", "What each output carries")
+    said = {names.get(codec, codec.lower()) for codec, _flv, _ts, hls in table if hls}
+    assert said == {codec.value for codec in CODECS}
 
 
 def example(name: str) -> dict[str, Any]:
