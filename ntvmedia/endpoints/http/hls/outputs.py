@@ -91,7 +91,7 @@ class HLSOutputs(Service):
         for session in tuple(self.sessions.values()):
             self._leave(session, "the server stops")
         for playlist in self.playlists.values():
-            playlist.rest()
+            playlist.close()
 
     def find_file(self, target: bytes) -> File | None:
         """Return what is ready to be sent for a target, as of `IFolderRoute.make_ready`."""
@@ -284,7 +284,7 @@ class HLSOutputs(Service):
         session.valid_until = now + verdict.lifetime if verdict.lifetime else float("inf")
 
     def _is_over(self, playlist: Playlist, now: float) -> bool:
-        if playlist.is_running or playlist.sessions:
+        if playlist.stream is not None or playlist.sessions:
             return False
         if playlist.ended_at is None:
             # Its stream goes on: the promised duration of segments must be kept.
@@ -293,7 +293,7 @@ class HLSOutputs(Service):
 
     def _drop(self, place: tuple[StreamKey, str], playlist: Playlist) -> None:
         del self.playlists[place]
-        playlist.rest()
+        playlist.close()
         window = playlist.window
         self._next_number = max(self._next_number, window.number)
         self._next_discontinuity = max(self._next_discontinuity, window.discontinuities + 1)

@@ -54,6 +54,7 @@ class Playlist:
         sessions: How many sessions watch it.
         ended_at: Monotonic seconds when the stream ended, or None while there is one.
         segmenter: What makes the segments.
+        stream: What they are made of; None while none are made.
     """
 
     def __init__(
@@ -76,18 +77,13 @@ class Playlist:
         self.window = window
         self._reactor = reactor
         self._application = application
-        self._stream: Any = None
+        self.stream: Any = None
         self._discontinuity = False
         self._shift = 0.0
         self._warned = False
         self._packet_at = 0.0
         self._timer: IDelayedCall | None = None
         self._waiters: list[Deferred[None]] = []
-
-    @property
-    def is_running(self) -> bool:
-        """Whether segments are made."""
-        return self._stream is not None
 
     @property
     def idle_seconds(self) -> float:
@@ -103,29 +99,34 @@ class Playlist:
         Raises:
             NotFound: It is over, or not ready.
         """
-        if self._stream is stream:
+        if self.stream is stream:
             return
-        self._stream = stream
+        self.stream = stream
         self.ended_at = None
         self.window.ended = False
         try:
             stream.attach(self)
         except BaseException:
-            self._stream = None
+            self.stream = None
             raise
         if stream.publication is None:
             self.publisher_lost()
         self._set_timer()
 
+    def close(self) -> None:
+        """Make no more segments, and let go of all."""
+        self.rest()
+        self.window.clear()
+
     def rest(self) -> None:
-        """Make no more segments, and let go of those that there are, till `run`."""
-        stream, self._stream = self._stream, None
+        """Make no more segments till `run`, and list none; those that there are go in time."""
+        stream, self.stream = self.stream, None
         if stream is not None:
             stream.detach(self)
         self._cancel_timer()
         self._discontinuity = True
         self.segmenter.forget()
-        self.window.clear()
+        self.window.retire(self._reactor.seconds())
         self._answer_waiters(NotFound(f"{self.key} is not published"))
 
     def ready(self) -> Deferred[None]:
@@ -145,7 +146,7 @@ class Playlist:
         """Stop when nobody asks any more, and let go of old segments. About every second."""
         self.window.purge(now)
         if (
-            self._stream is not None
+            self.stream is not None
             and not self.sessions
             and not self._waiters
             and now - self.seen > self.idle_seconds
@@ -193,7 +194,7 @@ class Playlist:
         self._over()
 
     def _over(self) -> None:
-        self._stream = None
+        self.stream = None
         self._discontinuity = True
         self.ended_at = self._reactor.seconds()
         self._cancel_timer()
@@ -237,14 +238,14 @@ class Playlist:
         self._set_timer()
 
     def _longest_group(self) -> float:
-        stream = self._stream
+        stream = self.stream
         return 0.0 if stream is None else float(stream.longest_keyframe_interval)
 
     # Gaps
 
     def _set_timer(self) -> None:
         self._cancel_timer()
-        if self._stream is not None and self.segmenter.target_duration:
+        if self.stream is not None and self.segmenter.target_duration:
             wait = GAP_TARGETS * self.segmenter.target_duration
             self._timer = self._reactor.callLater(wait, self._overdue)
 
@@ -291,7 +292,7 @@ class Playlist:
         return 0.0 if last is None else last.wall_seconds + last.duration
 
     def _wall_time(self, ticks: int) -> float:
-        epoch = None if self._stream is None else self._stream.epoch
+        epoch = None if self.stream is None else self.stream.epoch
         return 0.0 if epoch is None else float(epoch.wall_time(ticks, CLOCK_RATE))
 
     def _cancel_timer(self) -> None:

@@ -34,7 +34,7 @@ QUICK_SEGMENTS: Final = 3
 QUICK_TICKS: Final = CLOCK_RATE
 
 # Without a keyframe for so long, what comes is begun with.
-LONGEST_WAIT_TICKS: Final = 10 * CLOCK_RATE
+LONGEST_WAIT_TICKS: Final = LONGEST_SEGMENT_SECONDS * CLOCK_RATE
 
 # Several audio frames share the overhead of one PES packet.
 AUDIO_GATHER_SECONDS: Final = 0.15
@@ -195,7 +195,12 @@ class Segmenter:
         self._follows = False
 
     def forget(self) -> None:
-        """Throw away what is not finished; begin with the next keyframe."""
+        """Throw away what is not finished; begin with the next keyframe, of any time.
+
+        It may be one that was seen already, when the same group of pictures is begun anew.
+        """
+        if self._muxer is not None:
+            self._muxer = Muxer(self.tracks, audio_gather_seconds=AUDIO_GATHER_SECONDS)
         self._start = None
         self._mark = None
         self._parts = []

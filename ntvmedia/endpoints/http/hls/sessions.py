@@ -117,8 +117,12 @@ class Visit:
         self.counter = counter
 
     def find(self, name: bytes, now: float) -> File | None:
-        """Return a file, and note that it was asked for."""
-        file = self.files.get(name)
+        """Return a file, and note that it was asked for.
+
+        None where it has to be looked at further: also when nothing is made of a stream, since
+        that may have come back.
+        """
+        file = self.files.get(name) if self.playlist.stream is not None else None
         if file is not None:
             file.asked_for()
             self.counter.sent_bytes += len(file.body)

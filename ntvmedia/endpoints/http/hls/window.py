@@ -130,17 +130,26 @@ class Window:
         while self._removed and self._removed[0].until <= now:
             self.files.pop(self._removed.popleft().name).close()
 
+    def retire(self, now: float) -> None:
+        """Remove all segments, and the playlist; numbers go on.
+
+        The segments can still be had, as all that are removed: a player may just have read of them.
+        """
+        while self._listed:
+            self._remove(now)
+        file = self.files.pop(PLAYLIST_NAME, None)
+        if file is not None:
+            file.close()
+        self._length = self._longest_list = 0.0
+        self.ended = False
+
     def clear(self) -> None:
-        """Let go of everything; numbers go on."""
-        for segment in self._listed:
-            self.discontinuities += segment.discontinuity
+        """Let go of everything."""
+        self.retire(0.0)
+        self._removed.clear()
         for file in self.files.values():
             file.close()
         self.files.clear()
-        self._listed.clear()
-        self._removed.clear()
-        self._length = self._longest_list = 0.0
-        self.ended = False
 
     def _remove(self, now: float) -> None:
         segment = self._listed.popleft()

@@ -131,11 +131,11 @@ def test_no_keyframe_at_all() -> None:
 
 
 def test_never_a_keyframe() -> None:
-    """What never had one is begun with all the same, after 10 s."""
+    """What never had one is begun with all the same, after 20 s."""
     maker = Maker(2.0)
-    for index in range(25 * 40):
+    for index in range(25 * 50):
         maker.video(index * FRAME)
-    assert maker.cuts[0].start == 10 * 90000
+    assert maker.cuts[0].start == 20 * 90000
     assert not maker.cuts[0].at_keyframe
 
 

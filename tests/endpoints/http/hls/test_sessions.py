@@ -401,9 +401,21 @@ class SharedTests(HLSCase):
         for _second in range(20):
             self.rig.run(1.0)
             self.player.poll()
-        self.assertTrue(playlist.is_running)
+        self.assertIsNotNone(playlist.stream)
         self.rig.run(12.0)
-        self.assertFalse(playlist.is_running)
+        self.assertIsNone(playlist.stream)
+
+    def test_published_anew(self) -> None:
+        """C-PL-15: who polls on finds the stream when it is back."""
+        player = self.watch()
+        self.rig.unpublish()
+        self.rig.run(5.0)
+        before = player.poll().body
+        self.rig.publish()
+        for _second in range(5):
+            self.rig.run(1.0)
+            player.poll()
+        self.assertNotEqual(player.poll().body, before)
 
     def test_turned_on(self) -> None:
         """When sessions are turned on again the common address is refused."""
@@ -459,8 +471,12 @@ class WantedTests(HLSCase):
         self.watch()
         (playlist,) = self.outputs.playlists.values()
         number = playlist.window.number
+        segment = self.segment(self.player)
+        self.rig.run(12.0)
+        self.assertIsNone(playlist.stream)
+        # What a player may just have read of is there a little longer (C-PL-14).
+        self.assertEqual(self.rig.get(segment).status, 200)
         self.rig.run(30.0)
-        self.assertFalse(playlist.is_running)
         self.assertEqual(dict(playlist.files), {})
         sinks = self.rig.host.hub.streams[KEY].audience.sinks
         self.assertEqual(sinks, {})
@@ -538,5 +554,5 @@ class WantedTests(HLSCase):
         self.patch(playlist.segmenter, "packet", None)
         self.rig.run(0.5)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
-        self.assertFalse(playlist.is_running)
+        self.assertIsNone(playlist.stream)
         self.assertIn(KEY, self.rig.host.hub.streams)

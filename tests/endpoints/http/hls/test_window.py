@@ -85,13 +85,16 @@ def test_removed_segments_stay_for_a_while() -> None:
     assert b"1-x.ts" in window.files
 
 
-def test_clear() -> None:
-    """Numbers go on after everything was let go of."""
+def test_retired() -> None:
+    """Numbers go on after everything was removed, and segments stay for a while (C-PL-14)."""
     window = Window(0, 0, "x", Copies())
     _add(window, 0.0)
     _add(window, 2.0, discontinuity=True)
-    window.clear()
-    assert (window.files, window.listed, window.number, window.discontinuities) == ({}, 0, 2, 1)
+    window.retire(3.0)
+    assert set(window.files) == {b"0-x.ts", b"1-x.ts"}
+    assert (window.listed, window.number, window.discontinuities) == (0, 2, 1)
+    window.purge(9.0)
+    assert window.files == {}
     _add(window, 50.0, discontinuity=True)
     assert "#EXT-X-MEDIA-SEQUENCE:2" in _text(window)
 
