@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
 from ntvmedia.access import BUILT_IN, FIELDS, Application, read_fields
 from ntvmedia.config import SECTIONS, Settings, Text, parse_settings
 from ntvmedia.endpoints.http.hls.segmenter import CODECS
+from ntvmedia.hub.sinks import PacketSink
 from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
 from ntvmedia.media import Codec, Packet, Track
+from tests.hub.cases import HubCase
+from tests.hub.fakes import audio, video
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -95,9 +100,10 @@ def test_codecs_of_hls() -> None:
 
 
 def example(name: str) -> dict[str, Any]:
-    """Run one file of the plugin guide, and return its names."""
+    """Run one example of the plugin guide, a file or one that has a text, and return its names."""
     page = (ROOT / "docs" / "plugins.md").read_text("utf-8")
-    (code,) = re.findall(rf"```python\n# {name}\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = [x for x in blocks if x.startswith(f"# {name}\n") or f"class {name}:\n" in x]
     names: dict[str, Any] = {"__name__": name.removesuffix(".py")}
     exec(compile(code, f"docs/plugins.md: {name}", "exec", dont_inherit=True), names)
     return names
@@ -138,3 +144,22 @@ def test_example_output() -> None:
     parts: list[bytes] = []
     serialiser.packet(Packet(audio, 72000, 72000, True, bytes(10)), parts)
     assert parts == [b"1.500 aac 10\n"]
+
+
+class SinkTests(HubCase):
+    """The sink of the guide has the methods of a sink, and logs what it says."""
+
+    def test_keyframes(self) -> None:
+        """It is told of each stream, from the backlog on, and to its end."""
+        names = example("Keyframes")
+        methods = {name for name in vars(PacketSink) if not name.startswith("_")}
+        self.assertLessEqual(methods, set(vars(names["KeyframeSink"])))
+        names["Keyframes"](SimpleNamespace(hub=self.hub, events=self.bus))
+        publication, stream = self.live()
+        for milliseconds in range(500, 6500, 500):
+            is_keyframe = milliseconds in (2000, 5000, 6000)
+            self.send(publication, video(milliseconds, key=is_keyframe), audio(milliseconds))
+        with capturedLogs() as logged:
+            stream.end("over")
+        self.assertIn("liveshow/test: 3.0 s between keyframes", map(formatEvent, logged))
+        self.end()
