@@ -35,6 +35,9 @@ MAX_PASSWORD_LENGTH: Final = 128
 MAX_REFERERS: Final = 200
 """Sites that one application may name: each viewer is compared with all."""
 
+MAX_SEGMENT_SECONDS: Final = 20.0
+"""The segmenter makes none that is longer, whatever is asked for."""
+
 # Unknown names are shown cut: an error is one line.
 _SHOWN_CHARACTERS: Final = 60
 
@@ -183,7 +186,7 @@ class Application:
         2.0,
         "The least length of a segment, which ends at the next keyframe.",
         minimum=1.0,
-        maximum=30.0,
+        maximum=MAX_SEGMENT_SECONDS,
     )
     hls_segment_count: Count = setting(7, "Segments in a playlist.", minimum=3, maximum=30)
     hls_always: bool = setting(

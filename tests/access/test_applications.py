@@ -17,8 +17,9 @@ from ntvmedia.access import (
     describe,
     read_fields,
 )
-from ntvmedia.access.applications import MAX_PASSWORD_LENGTH, MAX_REFERERS
+from ntvmedia.access.applications import MAX_PASSWORD_LENGTH, MAX_REFERERS, MAX_SEGMENT_SECONDS
 from ntvmedia.config import Text, describe_section
+from ntvmedia.endpoints.http.hls.segmenter import LONGEST_SEGMENT_SECONDS
 
 
 def test_defaults() -> None:
@@ -40,6 +41,11 @@ def test_defaults() -> None:
         hls_sessions=True,
         hls_end_list=False,
     )
+
+
+def test_longest_segment() -> None:
+    """C-PL-04: nobody is promised a segment that the segmenter does not make."""
+    assert MAX_SEGMENT_SECONDS == LONGEST_SEGMENT_SECONDS
 
 
 def test_built_in() -> None:
@@ -70,7 +76,7 @@ def test_built_in() -> None:
         ("referers", [], ()),
         ("encrypted", False, False),
         ("hls_segment_seconds", 1, 1.0),
-        ("hls_segment_seconds", 30.0, 30.0),
+        ("hls_segment_seconds", 20.0, 20.0),
         ("hls_segment_count", 3, 3),
         ("hls_segment_count", 30, 30),
         # From a command line everything is text.
@@ -135,11 +141,11 @@ def test_good(name: str, given: object, value: object) -> None:
         ("encrypted", True, "encryption is not served yet"),
         ("encrypted", Text("true"), "encryption is not served yet"),
         ("encrypted", 0, "expected true or false, not 0"),
-        ("hls_segment_seconds", 0.999, "expected seconds, 1 to 30, not 0.999"),
-        ("hls_segment_seconds", 30.001, "1 to 30"),
-        ("hls_segment_seconds", float("nan"), "1 to 30"),
-        ("hls_segment_seconds", float("inf"), "1 to 30"),
-        ("hls_segment_seconds", 10**400, "1 to 30"),
+        ("hls_segment_seconds", 0.999, "expected seconds, 1 to 20, not 0.999"),
+        ("hls_segment_seconds", 20.001, "1 to 20"),
+        ("hls_segment_seconds", float("nan"), "1 to 20"),
+        ("hls_segment_seconds", float("inf"), "1 to 20"),
+        ("hls_segment_seconds", 10**400, "1 to 20"),
         ("hls_segment_seconds", True, "not True"),
         ("hls_segment_seconds", "2", "not '2'"),
         ("hls_segment_seconds", Text("2s"), "not '2s'"),
