@@ -10,8 +10,15 @@ from unicodedata import normalize
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from ntvmedia.access.applications import BUILT_IN, FIELDS, Application, read_fields
+from ntvmedia.access.applications import (
+    BUILT_IN,
+    FIELDS,
+    MAX_SEGMENT_SECONDS,
+    Application,
+    read_fields,
+)
 from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
@@ -31,6 +38,9 @@ _Change = Coroutine[Deferred[Any], Any, _T]
 
 # More than any name has, before it is composed.
 _MAX_NAME_LENGTH: Final = 1024
+
+RETRY_SECONDS: Final = 5.0
+"""From a read that failed to the next; about what a database server takes to start again."""
 
 
 class Database(Protocol):
@@ -56,21 +66,36 @@ class Applications(Mapping[str, Application]):
     Memory changes after the database has committed, and only then; changes follow one another, in
     the order in which they were asked for. Used from the reactor thread only.
 
+    A write that fails may have been committed all the same: its answer can be lost on the way. What
+    is here is then in doubt, and is read again before the next change, and in the background.
+
     Args:
         store: The database.
         events: Told of each change.
         wall_clock: Returns the seconds since 1970.
+        reactor: Has what is in doubt read again every `RETRY_SECONDS` while the database fails.
+            Without, it is read once, and then not before the next change.
     """
 
     _log = Logger()
 
-    def __init__(self, store: Database, events: EventBus, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Database,
+        events: EventBus,
+        wall_clock: Callable[[], float],
+        reactor: Any = None,
+    ) -> None:
         self._store = store
         self._events = events
         self._wall_clock = wall_clock
         self._applications: dict[str, Application] = {}
         self._times: dict[str, Times] = {}
         self._turns = DeferredLock()
+        self._reactor = reactor
+        self._is_in_doubt = False
+        # Whether a read in the background waits, for its turn or for the clock.
+        self._is_checking = False
 
     def __getitem__(self, name: str) -> Application:
         return self._applications[name]
@@ -112,14 +137,7 @@ class Applications(Mapping[str, Application]):
             rows = self._store.run_now(list_applications)
         except StoreError as error:
             raise ConfigError(str(error), ("database",)) from None
-        self._applications, self._times = {}, {}
-        for row in rows:
-            try:
-                self._keep(row, _application_of(row))
-            except WrongField as error:
-                self._log.error(
-                    "application {name} is not served: {error}", name=ascii(row.name), error=error
-                )
+        self._keep_all(rows)
 
     def add(self, name: str, fields: Mapping[str, object]) -> Deferred[Application]:
         """Make an application.
@@ -129,9 +147,9 @@ class Applications(Mapping[str, Application]):
             fields: Values for the others, as for `read_fields`; defaults for the rest.
 
         Returns:
-            Fires with it when it is in the database and here. Fails with `WrongField`,
-            `NameInUse`, or `StoreError`: nothing has changed then. Cancelling it leaves the
-            change alone.
+            Fires with it when it is in the database and here. Fails with `WrongField` or
+            `NameInUse`: nothing has changed then; or with `StoreError`: nothing has changed here,
+            until it is known what the database has. Cancelling it leaves the change alone.
         """
         return self._in_turn(partial(self._add, name, dict(fields)))
 
@@ -159,8 +177,16 @@ class Applications(Mapping[str, Application]):
         # What the caller is given is not the change itself: a client that hangs up cancels the
         # one, and must not leave the other half done, in the database and not here.
         answer: Deferred[_T] = Deferred()
-        self._turns.run(work).chainDeferred(answer)
+        self._turns.run(self._on_firm_ground, work).chainDeferred(answer)
         return answer
+
+    async def _on_firm_ground(self, work: Callable[[], _Change[_T]]) -> _T:
+        try:
+            await self._settle()
+        except StoreError as error:
+            self._log.error("a change is not made, for want of a read: {error}", error=error)
+            raise
+        return await work()
 
     async def _add(self, name: str, raw: dict[str, object]) -> Application:
         if "name" in raw:
@@ -194,7 +220,7 @@ class Applications(Mapping[str, Application]):
         if not await self._save(
             application, lambda connection: update_application(connection, name, row)
         ):
-            raise _lost(name)
+            raise self._lost(name)
         del self._applications[name], self._times[name]
         self._keep(row, application)
         changed = [what for what in FIELDS if getattr(application, what) != getattr(before, what)]
@@ -211,7 +237,7 @@ class Applications(Mapping[str, Application]):
         if not await self._save(
             application, lambda connection: delete_application(connection, name)
         ):
-            raise _lost(name)
+            raise self._lost(name)
         del self._applications[name], self._times[name]
         self._log.info("application {name} was deleted", name=name)
         self._events.emit(ApplicationChanged(name, None))
@@ -222,12 +248,83 @@ class Applications(Mapping[str, Application]):
         except Duplicate:
             raise _in_use(application.name) from None
         except StoreError as error:
+            self._doubt()
             self._log.error(
                 "the change of application {name} is not saved: {error}",
                 name=application.name,
                 error=error,
             )
             raise
+        except Exception:
+            # A bug says as little about the commit; it is told once, and not met again unasked.
+            self._is_in_doubt = True
+            raise
+
+    def _lost(self, name: str) -> StoreError:
+        # Another program wrote, or an answer was lost in a way that nobody noticed.
+        self._doubt()
+        return StoreError(f"the database has no application {_quoted(name)} any more")
+
+    def _doubt(self) -> None:
+        self._is_in_doubt = True
+        if not self._is_checking:
+            self._is_checking = True
+            self._check(is_first=True)
+
+    def _check(self, *, is_first: bool = False) -> None:
+        """Settle a doubt in the background, after the changes that wait already."""
+        checking = self._turns.run(self._settle)
+        checking.addCallbacks(self._checked, self._not_checked, errbackArgs=(is_first,))
+
+    def _checked(self, result: None) -> None:
+        self._is_checking = False
+
+    def _not_checked(self, failure: Failure, is_first: bool) -> None:
+        # Once is enough: it may go on for as long as the database is gone.
+        if is_first and failure.check(StoreError):
+            self._log.error("the applications cannot be read: {error}", error=failure.value)
+        elif is_first:
+            self._log.failure("the applications cannot be read", failure)
+        if self._reactor is None:
+            self._is_checking = False
+        else:
+            self._reactor.callLater(RETRY_SECONDS, self._check)
+
+    async def _settle(self) -> None:
+        """Have here what the database has, where that is in doubt.
+
+        Raises:
+            StoreError: It cannot be read. What is here stays, and stays in doubt.
+        """
+        if not self._is_in_doubt:
+            return
+        rows = await self._store.run(list_applications)
+        before = self._applications
+        self._keep_all(rows)
+        self._is_in_doubt = False
+        after = self._applications
+        # Who is told finds all of them as they are now.
+        for name in [name for name in before if name not in after]:
+            self._log.info("application {name} is gone from the database", name=name)
+            self._events.emit(ApplicationChanged(name, None))
+        for name in [name for name in after if after[name] != before.get(name)]:
+            self._log.info("application {name} was changed in the database", name=name)
+            self._events.emit(ApplicationChanged(name, name))
+
+    def _keep_all(self, rows: list[ApplicationRow]) -> None:
+        applications: dict[str, Application] = {}
+        times: dict[str, Times] = {}
+        for row in rows:
+            try:
+                application = _application_of(row)
+            except WrongField as error:
+                self._log.error(
+                    "application {name} is not served: {error}", name=ascii(row.name), error=error
+                )
+            else:
+                applications[application.name] = application
+                times[application.name] = Times(row.created_at, row.updated_at)
+        self._applications, self._times = applications, times
 
     def _keep(self, row: ApplicationRow, application: Application) -> None:
         self._applications[application.name] = application
@@ -236,6 +333,8 @@ class Applications(Mapping[str, Application]):
 
 def _application_of(row: ApplicationRow) -> Application:
     values = asdict(row)
+    # Versions before this one took up to 30 s, and made segments of at most this length.
+    values["hls_segment_seconds"] = min(row.hls_segment_seconds, MAX_SEGMENT_SECONDS)
     return Application(**read_fields({name: values[name] for name in FIELDS}))
 
 
@@ -248,10 +347,6 @@ def _row_of(application: Application, times: Times) -> ApplicationRow:
 
 def _in_use(name: str) -> NameInUse:
     return NameInUse(f"there is an application {_quoted(name)} already")
-
-
-def _lost(name: str) -> StoreError:
-    return StoreError(f"the database has no application {_quoted(name)} any more")
 
 
 def _quoted(name: str) -> str:

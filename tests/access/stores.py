@@ -17,6 +17,7 @@ class SlowStore:
 
     Attributes:
         problem: What the next transactions fail with, after they were undone.
+        lost: What the next transaction fails with, after it was committed.
     """
 
     def __init__(self, data: Path) -> None:
@@ -25,6 +26,7 @@ class SlowStore:
         self._waiting: list[tuple[Callable[[Any], Any], Deferred[Any]]] = []
         self.at_once = True
         self.problem: Exception | None = None
+        self.lost: Exception | None = None
 
     def run(self, work: Callable[[Any], Any]) -> Deferred[Any]:
         """Put the work in the queue."""
@@ -50,6 +52,9 @@ class SlowStore:
         work, answer = self._waiting.pop(0)
         try:
             result = self.run_now(work)
+            lost, self.lost = self.lost, None
+            if lost is not None:
+                raise lost
         except Exception:
             if not answer.called:
                 answer.errback(Failure())

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.access import (
     BUILT_IN,
@@ -26,47 +22,15 @@ from ntvmedia.access import (
     WrongField,
 )
 from ntvmedia.errors import ConfigError
-from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.media import StreamKey
-from ntvmedia.store import ApplicationRow, StoreError, update_application
-from tests.access.stores import SlowStore
+from ntvmedia.store import ApplicationRow, StoreError
+from tests.access.registries import RegistryCase, overwrite
 
 SECRET = "s3cret-of-the-studio"
 
 
-class ApplicationsTests(SynchronousTestCase):
+class ApplicationsTests(RegistryCase):
     """Adding, changing, removing."""
-
-    def setUp(self) -> None:
-        folder = TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.store = SlowStore(Path(folder.name))
-        self.bus = EventBus()
-        self.heard: list[tuple[str, str | None]] = []
-        self.now = 1000.0
-        self.bus.subscribe(
-            ApplicationChanged, lambda event: self.heard.append((event.name, event.after))
-        )
-        self.logged: list[str] = []
-        observer: Any = self.log
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        self.applications = self.make()
-
-    def log(self, event: LogEvent) -> None:
-        """Keep what is logged."""
-        self.logged.append(formatEvent(event))
-
-    def make(self) -> Applications:
-        """Return what a server that starts now has."""
-        applications = Applications(self.store, self.bus, lambda: self.now)
-        applications.load()
-        return applications
-
-    def add(self, name: str, **fields: object) -> Application:
-        """Add one, which must succeed."""
-        added: Application = self.successResultOf(self.applications.add(name, fields))
-        return added
 
     def refused(self, changing: Deferred[Any], kind: type[Exception]) -> str:
         """Return why a change was refused; nothing happened."""
@@ -257,7 +221,9 @@ class ApplicationsTests(SynchronousTestCase):
         self.assertEqual(self.heard, [])
         self.assertEqual(self.applications.keys(), {*BUILT_IN, "a"})
         self.assertEqual(self.applications["a"].publish_password, "")
-        self.assertEqual(sum("not saved: the disk" in line for line in self.logged), 3)
+        # Only the first was tried: what it did was not known to the others.
+        self.assertEqual(sum("not saved: the disk" in line for line in self.logged), 1)
+        self.assertEqual(sum("for want of a read: the disk" in line for line in self.logged), 2)
         self.store.problem = None
         self.add("b")
         self.assertEqual(self.make().keys(), {*BUILT_IN, "a", "b"})
@@ -268,11 +234,20 @@ class ApplicationsTests(SynchronousTestCase):
         self.successResultOf(other.add("a", {"hls_segment_count": 3}))
         self.heard.clear()
         self.refused(self.applications.add("a", {}), NameInUse)
-        applications = self.make()
-        self.successResultOf(other.remove("a"))
-        for change in (applications.change("a", {"enabled": False}), applications.remove("a")):
-            text = str(self.failureResultOf(change, StoreError).value)
+        for change in (
+            lambda applications: applications.change("a", {"enabled": False}),
+            lambda applications: applications.remove("a"),
+        ):
+            applications = self.make()
+            self.successResultOf(other.remove("a"))
+            self.heard.clear()
+            text = str(self.failureResultOf(change(applications), StoreError).value)
             self.assertEqual(text, 'the database has no application "a" any more')
+            # It is believed, and everybody told.
+            self.assertNotIn("a", applications)
+            self.assertEqual(self.heard, [("a", None)])
+            self.failureResultOf(change(applications), NoApplication)
+            self.successResultOf(other.add("a", {}))
 
     def test_one_after_the_other(self) -> None:
         """Changes asked for at the same time happen in order, each on what the last one left."""
@@ -334,12 +309,23 @@ class ApplicationsTests(SynchronousTestCase):
         self.store.step()
         self.successResultOf(adding)
 
+    def test_longer_segments(self) -> None:
+        """C-PL-04: a row with more seconds than are served has the most that are, and is served."""
+        self.add("a")
+        row = self.store.rows()["a"]
+        long = ApplicationRow(**{**row.__dict__, "hls_segment_seconds": 30.0})
+        self.store.run_now(lambda connection: overwrite(connection, long))
+        self.applications = self.make()
+        self.assertEqual(self.applications["a"].hls_segment_seconds, 20.0)
+        self.successResultOf(self.applications.change("a", {"signed": True}))
+        self.assertEqual(self.store.rows()["a"].hls_segment_seconds, 20.0)
+
     def test_not_understood(self) -> None:
         """A row that this program cannot have written is left out: its streams are refused."""
         self.add("a")
         row = self.store.rows()["a"]
         bad = ApplicationRow(**{**row.__dict__, "type": "hologram"})
-        self.store.run_now(lambda connection: update(connection, bad))
+        self.store.run_now(lambda connection: overwrite(connection, bad))
         self.assertEqual(self.make().keys(), BUILT_IN.keys())
         self.assertIn("application 'a' is not served: type: expected", self.logged[-1])
 
@@ -351,8 +337,3 @@ class ApplicationsTests(SynchronousTestCase):
         self.assertIn("application a was changed: ['publish_password']", self.logged)
         self.assertNotIn(SECRET, "\n".join(self.logged))
         self.assertNotIn(SECRET, repr(self.applications["a"]))
-
-
-def update(connection: Any, row: ApplicationRow) -> None:
-    """Write a row over that of its name."""
-    assert update_application(connection, row.name, row)
