@@ -35,8 +35,14 @@ def is_local(peer_host: str, headers: Headers, version: bytes = b"HTTP/1.1") -> 
     Args:
         peer_host: The address of the connection's other end; empty where it has none.
         headers: Of the request.
-        version: Of the request. nginx, where it is told nothing else, passes requests on as
-            HTTP/1.0 with a Host of its own, and no other trace.
+        version: Of the request. nginx before 1.29.7, where it is told nothing else, passes requests
+            on as HTTP/1.0 with a Host of its own, and no other trace.
+
+    Returns:
+        Also true for what a proxy on this machine passes on as HTTP/1.1, with a loopback host and
+        without any header of its own, as nginx does since 1.29.7 where it is told nothing else:
+        that cannot be told from a local client. Operators must have such a proxy set
+        `X-Forwarded-For`, or not pass `/mserver` and `/metrics` on.
     """
     if version == b"HTTP/1.0":
         return False
