@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,11 +14,16 @@ _E = TypeVar("_E", bound=Event)
 
 
 class EventBus:
-    """Subscriptions by class of event. Used from the reactor thread only."""
+    """Subscriptions by class of event. Used from the reactor thread only.
+
+    Attributes:
+        emitted: How many events of each class there were.
+    """
 
     _log = Logger()
 
     def __init__(self) -> None:
+        self.emitted: Counter[type[Event]] = Counter()
         self._subscribers: dict[type[Event], dict[object, Callable[[Any], None]]] = {}
 
     def subscribe(self, kind: type[_E], callback: Callable[[_E], None]) -> Callable[[], None]:
@@ -40,6 +46,7 @@ class EventBus:
 
     def emit(self, event: Event) -> None:
         """Tell the subscribers of the event's class, in the order of their subscription."""
+        self.emitted[type(event)] += 1
         callbacks = self._subscribers.get(type(event), {})
         for subscription, callback in tuple(callbacks.items()):
             if subscription not in callbacks:

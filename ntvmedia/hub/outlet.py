@@ -120,13 +120,13 @@ class Outlet:
         """Whether blocks are left out until the next that begins with a keyframe."""
         return self._skipping
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send bytes that may not be left out: answers, control messages, headers."""
         if self.closed or self._closing or not data:
             return
         self._put(data, None)
 
-    def write_both(self, head: bytes, body: bytes, descriptor: int = -1) -> None:
+    def write_both(self, head: bytes, body: bytes | memoryview, descriptor: int = -1) -> None:
         """Send two pieces that may not be left out.
 
         Large ones are not joined: a call with two buffers costs as much as copying some 20 kB.
@@ -342,7 +342,7 @@ class Outlet:
         """Stop for good: the connection is lost."""
         self.lost()
 
-    def _put(self, data: bytes, block: Block | None) -> None:
+    def _put(self, data: bytes | memoryview, block: Block | None) -> None:
         """Send it now, or behind what waits."""
         if not data:
             return
@@ -356,10 +356,10 @@ class Outlet:
         if self._direct:
             self._send_direct(data)
         else:
-            self._transport.write(data)
+            self._transport.write(bytes(data))
             self.sent_bytes += len(data)
 
-    def _send_direct(self, data: bytes) -> None:
+    def _send_direct(self, data: bytes | memoryview) -> None:
         try:
             sent = self.send(data)
         except BlockingIOError:

@@ -42,6 +42,7 @@ class Viewer:
         session: As in `ntvmedia.events.PlayStarted`.
         started_at: Wall clock, seconds since 1970.
         kicked: It was sent away by `kick`.
+        reason: Why it left or was sent away; empty while it watches.
         bitrate: Bits a second that it was sent, over the last second or so.
     """
 
@@ -53,6 +54,7 @@ class Viewer:
         "bitrate",
         "info",
         "kicked",
+        "reason",
         "session",
         "started_at",
     )
@@ -72,6 +74,7 @@ class Viewer:
         self._rate_at = 0.0
         self.bitrate = 0.0
         self.kicked = False
+        self.reason = ""
         self.info = info
         self.session = session
         self.started_at = started_at
@@ -121,6 +124,7 @@ class Viewer:
         audience, self._audience = self._audience, None
         self._on_end = None
         if audience is not None:
+            self.reason = reason
             self._detach(audience)
             audience.viewer_left(self, reason)
 

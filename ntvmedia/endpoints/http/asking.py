@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ntvmedia.access import Action, Request
+
+# Of what a client says of itself: it is kept while it watches.
+_MOST_CHARACTERS: Final = 512
 
 
 def play_request(exchange: Any, protocol: str) -> Request:
@@ -25,6 +28,6 @@ def play_request(exchange: Any, protocol: str) -> Request:
         protocol=protocol,
         peer=exchange.peer,
         query=exchange.address.query,
-        page_url=headers.get("referer", "") or headers.get("origin", ""),
-        user_agent=headers.get("user-agent", ""),
+        page_url=(headers.get("referer", "") or headers.get("origin", ""))[:_MOST_CHARACTERS],
+        user_agent=headers.get("user-agent", "")[:_MOST_CHARACTERS],
     )

@@ -33,7 +33,7 @@ from ntvmedia.endpoints.http.media import serve_media
 from ntvmedia.endpoints.http.routing import media_target
 from ntvmedia.endpoints.http.web import WebTurns
 from ntvmedia.endpoints.peers import host_of, peer_of
-from ntvmedia.hub.outlet import Outlet
+from ntvmedia.hub.outlet import JOINED_BYTES, Outlet
 
 if TYPE_CHECKING:
     from ntvmedia.endpoints.http.exchange import Receiver
@@ -191,7 +191,7 @@ class HTTPConnection(Protocol):
         if not self._open:
             self._buffer = b""
 
-    def answer(self, status: int, head_fields: str, body: bytes) -> None:
+    def answer(self, status: int, head_fields: str, body: bytes | memoryview) -> None:
         """Answer the request at hand completely, and go on.
 
         Args:
@@ -202,16 +202,25 @@ class HTTPConnection(Protocol):
         head = self._head
         assert head is not None
         keep = self.may_persist
-        self.outlet.write(
-            answers.complete(
-                status,
-                self.front.date,
-                head_fields,
-                body,
-                connection=answers.persistence(head.minor, keep=keep),
-                head_only=head.method == b"HEAD",
+        connection = answers.persistence(head.minor, keep=keep)
+        date = self.front.date
+        if len(body) < JOINED_BYTES or head.method == b"HEAD":
+            self.outlet.write(
+                answers.complete(
+                    status,
+                    date,
+                    head_fields,
+                    bytes(body),
+                    connection=connection,
+                    head_only=head.method == b"HEAD",
+                )
             )
-        )
+        else:
+            # Not copied for each who asks, while it waits for a slow one.
+            head_fields += f"Content-Length: {len(body)}\r\n"
+            self.outlet.write_both(
+                answers.head(status, date, head_fields, connection=connection), body
+            )
         self.turn_done(keep=keep)
 
     def refuse(self, status: int, reason: str, head_fields: str) -> None:

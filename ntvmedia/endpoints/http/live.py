@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Request
+from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.asking import play_request
 from ntvmedia.endpoints.http.cors import OriginPolicy
@@ -92,21 +93,17 @@ class LiveHandler:
         opening = self._check_websocket(exchange) if wants_websocket(exchange) else None
         protocol = self._format.name if opening is None else WEBSOCKET_PREFIX + self._format.name
         request = play_request(exchange, protocol)
-        verdict = await self._host.access.decide(request)
-        if not verdict.allowed:
-            self._refuse(exchange, 403, verdict.reason)
-            return
-        key = verdict.rename or request.key
         chunked = exchange.http_version != "1.0"
         if exchange.method == "HEAD":
             # Nobody watches, so nobody waits and no event tells of it (B-HT-04).
+            key = (await allowed(self._host, request)).rename or request.key
             stream = self._host.hub.streams.get(key)
             if stream is None:
                 raise Refused(f"{key} is not published")
             self._check_tracks(stream, track_options(request.query))
             exchange.begin(200, self._headers, chunked=chunked)
             return
-        stream = await self._host.hub.wait_for(key)
+        _verdict, stream = await allowed_stream(self._host, request)
         options = track_options(request.query)
         self._check_tracks(stream, options)
         socket: WebSocket | None = None
@@ -125,7 +122,7 @@ class LiveHandler:
         self._log.info(
             "{peer}: plays {key} by {protocol}",
             peer=exchange.peer,
-            key=key,
+            key=stream.key,
             protocol=request.protocol,
         )
 
@@ -140,7 +137,7 @@ class LiveHandler:
         # Browsers let every page open a WebSocket anywhere: what CORS is for other answers has to
         # be done here (RFC 6455 section 10.2).
         if not self._origins.admits(headers.get("origin"), headers.get("host", "")):
-            raise _Forbidden("this page may not play here")
+            raise Denied("this page may not play here")
         return opening
 
     def _check_tracks(self, stream: Any, options: Mapping[str, str]) -> None:
@@ -197,14 +194,10 @@ class LiveHandler:
             exchange.outlet.abort()
 
 
-class _Forbidden(Refused):
-    """A page may not have what it asks for."""
-
-
 def _status(error: Refused) -> int:
     if isinstance(error, HubFull):
         return 503
-    return 403 if isinstance(error, _Forbidden) else 404
+    return 403 if isinstance(error, Denied) else 404
 
 
 class _Playing:

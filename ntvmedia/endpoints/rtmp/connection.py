@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request
+from ntvmedia.endpoints.asking import allowed, allowed_stream
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
@@ -253,7 +254,7 @@ class RTMPConnection(Protocol):
     async def _publish(self, request: PublishRequested) -> None:
         self._unpublish("publisher began another stream", lost=False)
         address = parse_rtmp(request.app, request.name, request.tc_url)
-        verdict = await self._ask(Action.PUBLISH, address, "")
+        verdict = await allowed(self.factory.host, self._request(Action.PUBLISH, address, ""))
         self._publication = self.factory.host.hub.publish(
             verdict.rename or address.key, self, audio_only=verdict.audio_only
         )
@@ -266,9 +267,9 @@ class RTMPConnection(Protocol):
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
             raise Refused("a connection plays one stream at a time")
         address = parse_rtmp(request.app, request.name, request.tc_url)
-        verdict = await self._ask(Action.PLAY, address, request.page_url)
-        hub = self.factory.host.hub
-        stream = await hub.wait_for(verdict.rename or address.key)
+        _verdict, stream = await allowed_stream(
+            self.factory.host, self._request(Action.PLAY, address, request.page_url)
+        )
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
         self._session.accept_play()
         self._flush()
@@ -277,21 +278,16 @@ class RTMPConnection(Protocol):
         )
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)
 
-    async def _ask(self, action: Action, address: Address, page_url: str) -> Any:
-        verdict = await self.factory.host.access.decide(
-            Request(
-                action,
-                address.key,
-                self.protocol,
-                self.peer,
-                address.query,
-                page_url,
-                self._user_agent,
-            )
+    def _request(self, action: Action, address: Address, page_url: str) -> Request:
+        return Request(
+            action,
+            address.key,
+            self.protocol,
+            self.peer,
+            address.query,
+            page_url,
+            self._user_agent,
         )
-        if not verdict.allowed:
-            raise Refused(verdict.reason)
-        return verdict
 
     def _unpublish(self, reason: str, *, lost: bool) -> None:
         publication, self._publication = self._publication, None

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from ntvmedia.access import Request
 from ntvmedia.codecs.description import describe
+from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.asking import play_request
 from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
@@ -23,7 +24,7 @@ from ntvmedia.errors import Refused, UsageError
 from ntvmedia.formats import m3u8
 from ntvmedia.hub.refusals import HubFull, NotFound
 from ntvmedia.interfaces import IExchange, IHost
-from ntvmedia.media import MediaKind, Track
+from ntvmedia.media import MediaKind, StreamKey, Track
 
 # A playlist of one viewer: nobody else may be given it.
 _PERSONAL: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "no-store"}
@@ -35,10 +36,6 @@ _ASSUMED_AUDIO: Final = 160_000
 
 # MPEG-TS adds a few percent, and a segment may be larger than those before.
 _MARGIN: Final = 1.25
-
-
-class Denied(Refused):
-    """The session, or the address, may not have it: status 403."""
 
 
 class _Place(NamedTuple):
@@ -76,12 +73,9 @@ class HLSHandler:
     async def _multivariant(self, exchange: Any) -> None:
         host, outputs = self._host, self._outputs
         request = play_request(exchange, PROTOCOL)
-        verdict = await host.access.decide(request)
-        if not verdict.allowed:
-            raise Denied(verdict.reason)
-        key = verdict.rename or request.key
         if exchange.method == "HEAD":
             # Nobody watches, so nobody waits, and nothing is made.
+            key = (await allowed(host, request)).rename or request.key
             stream = host.hub.streams.get(key)
             if stream is None or not stream.is_ready:
                 raise NotFound(f"{key} is not published")
@@ -89,14 +83,14 @@ class HLSHandler:
             name = session_name(bytes(SESSION_BYTES))
             exchange.respond(200, _PERSONAL, self._variants(stream, request, name, rendition))
             return
-        stream = await host.hub.wait_for(key)
+        verdict, stream = await allowed_stream(host, request)
         rendition = rendition_name(request.query, stream.tracks)
         self._playlist(stream, rendition)
         name = ""
         # An address without a session could not be asked about again, nor mean another stream.
         if outputs.has_sessions(request.key.application) or verdict.rename or verdict.lifetime:
-            session = outputs.new_session(request, key, rendition)
-            outputs.decided(session, verdict)
+            session = outputs.new_session(request, stream.key, rendition)
+            outputs.permit(session, verdict)
             name = session.name
         exchange.respond(200, _PERSONAL, self._variants(stream, request, name, rendition))
 
@@ -138,50 +132,81 @@ class HLSHandler:
                 or session.rendition != place.rendition
             ):
                 raise NotFound("there is no such session: ask for the stream's .m3u8 again")
-            await self._check(session)
             key = session.key
         else:
             session = None
             key = exchange.address.key
-            self._check_open(key.application)
-        playlist = self._find(key, place.rendition)
-        now = self._host.reactor.seconds()
-        playlist.seen = now
-        if session is not None:
-            session.seen = now
-        stream = self._host.hub.streams.get(key)
-        if stream is not None and stream.is_ready:
-            # It watches from its first request on, whatever there is yet; by HEAD nobody does.
-            if session is not None and exchange.method != "HEAD":
-                outputs.join(session, stream, playlist)
-            if place.name == PLAYLIST_NAME:
-                playlist.run(stream)
-                await playlist.ready()
-        elif PLAYLIST_NAME not in playlist.files:
-            raise NotFound(f"{key} is not published")
-        if session is not None and session.refused:
-            raise Denied(session.refused)
-        file = playlist.files.get(place.name)
+        await self._check(session, key)
+        if exchange.method == "HEAD":
+            # What there is, and nothing is made or counted for it (B-HT-04).
+            found = outputs.playlists.get((key, place.rendition))
+            file = None if found is None else found.files.get(place.name)
+        else:
+            playlist = await self._watched(session, key, place)
+            file = playlist.files.get(place.name)
+            if file is not None:
+                folder = exchange.target.partition("?")[0].rpartition("/")[0]
+                outputs.remember(folder, exchange.address.key, session, playlist)
+                counter = playlist.counter if session is None else session.viewer
+                if counter is not None:
+                    counter.sent_bytes += len(file.body)
         if file is None:
             raise NotFound("there is no such segment, or it is no longer kept")
-        folder = exchange.target.partition("?")[0].rpartition("/")[0]
-        outputs.remember(folder.encode("ascii"), session, playlist)
-        if session is not None and session.viewer is not None:
-            session.viewer.sent_bytes += len(file.body)
         exchange.respond(200, _fields(file.fields, ranged=place.name != PLAYLIST_NAME), file.body)
 
-    async def _check(self, session: Session) -> None:
+    async def _watched(self, session: Session | None, key: StreamKey, place: _Place) -> Playlist:
+        """Return the playlist that one watches from now on, with a segment at least.
+
+        What is asked for is still allowed when this returns.
+        """
+        while True:
+            playlist = self._find(key, place.rendition)
+            playlist.seen = self._host.reactor.seconds()
+            stream = self._host.hub.streams.get(key)
+            if stream is None or not stream.is_ready:
+                if PLAYLIST_NAME not in playlist.files and place.name == PLAYLIST_NAME:
+                    raise NotFound(f"{key} is not published")
+                return playlist
+            if session is not None:
+                session.seen = playlist.seen
+                self._outputs.join(session, stream, playlist)
+                if session.refused:
+                    raise Denied(session.refused)
+            if place.name != PLAYLIST_NAME:
+                return playlist
+            playlist.run(stream)
+            if PLAYLIST_NAME in playlist.files:
+                return playlist
+            if session is not None:
+                session.held += 1
+            try:
+                await playlist.ready()
+            finally:
+                if session is not None:
+                    session.held -= 1
+            # That took a while: who asks now?
+            await self._check(session, key)
+
+    async def _check(self, session: Session | None, key: StreamKey) -> None:
         """Ask for a decision where the last does not hold any more."""
+        if session is None:
+            self._check_open(key.application)
+            return
         if session.refused:
             raise Denied(session.refused)
-        now = self._host.reactor.seconds()
-        watches = session.viewer is not None
         # One who comes back after a while is asked like one who comes.
-        stale = session.used and not watches
-        if session.decided_at is None or stale or now >= session.valid_until:
-            self._outputs.decided(session, await self._host.access.decide(session.request))
-            if session.refused:
-                raise Denied(session.refused)
+        stale = session.used and session.viewer is None
+        if (
+            session.decided_at is None
+            or stale
+            or self._host.reactor.seconds() >= session.valid_until
+        ):
+            try:
+                verdict = await allowed(self._host, session.request)
+            except Denied as error:
+                self._outputs.refuse(session, str(error))
+                raise
+            self._outputs.permit(session, verdict)
 
     def _check_open(self, application: str) -> None:
         """Refuse an address without a session where viewers have one."""

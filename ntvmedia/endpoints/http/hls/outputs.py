@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Final
+from urllib.parse import quote
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from ntvmedia.access import Access, Application, Request
+from ntvmedia.access import Application, Request, Verdict
+from ntvmedia.endpoints.asking import Denied, allowed
 from ntvmedia.endpoints.http.hls.files import Copies, File
 from ntvmedia.endpoints.http.hls.playlist import KEPT_SECONDS, Playlist
 from ntvmedia.endpoints.http.hls.renditions import WHOLE
 from ntvmedia.endpoints.http.hls.sessions import (
     MAX_SESSIONS,
-    MAX_SPELLINGS,
+    MAX_SESSIONS_OF_HOST,
+    MOST_PASSED,
     SESSION_BYTES,
-    Counter,
     Session,
     Visit,
     session_name,
 )
-from ntvmedia.endpoints.http.hls.window import Window
+from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, Window
 from ntvmedia.events import ApplicationChanged, StreamReady
 from ntvmedia.hub.refusals import HubFull
 from ntvmedia.hub.viewer import ViewerInfo
@@ -65,7 +69,7 @@ class HLSOutputs(Service):
         self._wall = wall_seconds() - self._reactor.seconds()
         self._suffix = session_name(host.random(3))
         self._visits: dict[bytes, Visit] = {}
-        self._open_folders: dict[str, set[bytes]] = {}
+        self._hosts: dict[str, dict[str, Session]] = {}
         self._next_number = 0
         self._next_discontinuity = 0
         self._looking = LoopingCall(self._look)
@@ -95,6 +99,8 @@ class HLSOutputs(Service):
 
     def find_file(self, target: bytes) -> File | None:
         """Return what is ready to be sent for a target, as of `IFolderRoute.make_ready`."""
+        if b"?" in target:  # it means nothing here
+            target = target.partition(b"?")[0]
         folder, _slash, name = target.rpartition(b"/")
         visit = self._visits.get(folder)
         return None if visit is None else visit.find(name, self._reactor.seconds())
@@ -120,9 +126,10 @@ class HLSOutputs(Service):
         for session in self.sessions.values():
             if session.request.key.application == event.name:
                 session.decided_at = None
-                self._forget_folders(session)
-        for folder in self._open_folders.pop(event.name, ()):
-            self._visits.pop(folder, None)
+                self._forget_folder(session)
+        for playlist in self.playlists.values():
+            if playlist.key.application == event.name:
+                self._visits.pop(playlist.open_folder, None)
         for name in {event.name, event.after}:
             if name is not None and self.application(name).hls_always:
                 for key in tuple(self._host.hub.streams):
@@ -145,6 +152,7 @@ class HLSOutputs(Service):
             found = Playlist(
                 self._reactor,
                 key,
+                rendition,
                 options,
                 lambda: self.application(key.application),
                 Window(number, max(self._next_discontinuity, number), self._suffix, self.copies),
@@ -169,52 +177,79 @@ class HLSOutputs(Service):
         Raises:
             HubFull: There are too many.
         """
-        if len(self.sessions) >= MAX_SESSIONS:
+        session = Session(
+            session_name(self._host.random(SESSION_BYTES)),
+            request,
+            key,
+            rendition,
+            self._reactor.seconds(),
+        )
+        others = self._hosts.get(session.host, {})
+        if len(others) >= MAX_SESSIONS_OF_HOST and not self._make_room(others):
+            raise HubFull("too many sessions from this address")
+        if len(self.sessions) >= MAX_SESSIONS and not self._make_room(self.sessions):
             raise HubFull("too many sessions")
-        name = session_name(self._host.random(SESSION_BYTES))
-        session = Session(name, request, key, rendition, self._reactor.seconds())
-        self.sessions[name] = session
+        self.sessions[session.name] = session
+        self._hosts.setdefault(session.host, {})[session.name] = session
         return session
+
+    def _make_room(self, sessions: Mapping[str, Session]) -> bool:
+        """Forget the oldest session that does not watch; False where there is none near."""
+        for session in islice(sessions.values(), MOST_PASSED):
+            if session.viewer is None and not session.held:
+                self._forget(session)
+                return True
+        return False
+
+    def _forget(self, session: Session) -> None:
+        del self.sessions[session.name]
+        of_host = self._hosts[session.host]
+        del of_host[session.name]
+        if not of_host:
+            del self._hosts[session.host]
 
     def join(self, session: Session, stream: Any, playlist: Playlist) -> None:
         """Count a session as a viewer of a stream. Idempotent."""
-        if session.viewer is not None:
+        if session.viewer is not None or session.refused:
             return
         request = session.request
-
-        def ended(reason: str) -> None:
-            viewer = session.viewer
-            self._part(session)
-            if viewer is not None and viewer.kicked:
-                session.refused = reason
-
         info = ViewerInfo(PROTOCOL, request.peer, request.user_agent, request.page_url)
+        viewer = stream.visit(info, lambda _reason: self._part(session))
         session.used = True
+        if not viewer.watching:
+            # Who was told of it has sent it away.
+            session.refused = "sent away" if viewer.kicked else ""
+            return
         session.playlist = playlist
         playlist.sessions += 1
-        session.viewer = stream.visit(info, ended)
+        session.viewer = viewer
         _log.info("{peer}: plays {key} by hls", peer=request.peer, key=session.key)
-        if session.viewer is not None and not session.viewer.watching:
-            self._part(session)  # who was told has sent it away
 
-    def remember(self, folder: bytes, session: Session | None, playlist: Playlist) -> None:
+    def remember(
+        self, folder: str, key: StreamKey, session: Session | None, playlist: Playlist
+    ) -> None:
         """Answer what comes for a folder from memory from now on.
 
+        Only of the address as the playlists name it: others are found the long way.
+
         Args:
-            folder: Its address as sent, without the last slash.
+            folder: The address as sent, without the last slash.
+            key: The stream that it names.
             session: Whose it is; None for one of all.
             playlist: What is in it.
         """
+        name = "" if session is None else session.name
+        own = "/".join(("", *map(quote, key), f"~{name}", playlist.rendition))
+        if folder != own:
+            return
+        place = own.encode("ascii")
         if session is None:
-            folders = self._open_folders.setdefault(playlist.key.application, set())
-            if len(folders) < MAX_SPELLINGS * max(1, len(self.playlists)):
-                folders.add(folder)
-                self._visits[folder] = Visit(playlist, None, Counter())
-        elif session.viewer is not None and folder not in session.folders:
-            if len(session.folders) >= MAX_SPELLINGS:
-                self._visits.pop(session.folders.pop(0), None)
-            session.folders.append(folder)
-            self._visits[folder] = Visit(playlist, session, session.viewer)
+            if not self.has_sessions(key.application):
+                playlist.open_folder = place
+                self._visits[place] = Visit(playlist, None, playlist.counter)
+        elif session.viewer is not None and session.decided_at is not None:
+            session.folder = place
+            self._visits[place] = Visit(playlist, session, session.viewer)
 
     def refuse(self, session: Session, reason: str) -> None:
         """Give a session nothing any more."""
@@ -230,15 +265,16 @@ class HLSOutputs(Service):
     def _part(self, session: Session) -> None:
         """Undo `join`. Idempotent."""
         playlist, session.playlist = session.playlist, None
-        session.viewer = None
-        self._forget_folders(session)
+        viewer, session.viewer = session.viewer, None
+        self._forget_folder(session)
+        if viewer is not None and viewer.kicked:
+            session.refused = viewer.reason
         if playlist is not None:
             playlist.sessions -= 1
 
-    def _forget_folders(self, session: Session) -> None:
-        for folder in session.folders:
-            self._visits.pop(folder, None)
-        session.folders.clear()
+    def _forget_folder(self, session: Session) -> None:
+        self._visits.pop(session.folder, None)
+        session.folder = b""
 
     # Time
 
@@ -259,27 +295,33 @@ class HLSOutputs(Service):
 
     def _look_at(self, session: Session, now: float) -> None:
         if session.viewer is not None and session.playlist is not None:
-            if now - session.seen > session.playlist.idle_seconds:
+            if now - session.seen > session.playlist.idle_seconds and not session.held:
                 self._leave(session, "no more requests")
             elif now >= session.valid_until and session.decided_at is not None:
                 self._decide_again(session)
         elif session.is_over(now):
-            del self.sessions[session.name]
+            self._forget(session)
 
     def _decide_again(self, session: Session) -> None:
-        """Ask whether one that watches may go on, as its permission ends."""
-        session.decided_at = None
-        access: Access = self._host.access
-        deciding: Deferred[Any] = access.decide(session.request)
-        deciding.addCallback(lambda verdict: self.decided(session, verdict))
-        deciding.addErrback(lambda failure: _log.failure("a decision failed", failure))
+        """Ask whether one that watches may go on, as its permission ends.
 
-    def decided(self, session: Session, verdict: Any) -> None:
-        """Take a verdict on a session that there is already."""
+        Until there is an answer its requests go the long way, and ask themselves.
+        """
+        session.decided_at = None
+        self._forget_folder(session)
+        deciding = Deferred.fromCoroutine(allowed(self._host, session.request))
+        deciding.addCallback(lambda verdict: self.permit(session, verdict))
+        deciding.addErrback(self._not_decided, session)
+
+    def _not_decided(self, failure: Failure, session: Session) -> None:
+        if failure.check(Denied):
+            self.refuse(session, str(failure.value))
+        else:
+            _log.failure("a decision failed", failure)
+
+    def permit(self, session: Session, verdict: Verdict) -> None:
+        """Take a verdict that allows a session."""
         now = self._reactor.seconds()
-        if not verdict.allowed:
-            self.refuse(session, verdict.reason)
-            return
         session.decided_at = now
         session.valid_until = now + verdict.lifetime if verdict.lifetime else float("inf")
 
@@ -288,16 +330,19 @@ class HLSOutputs(Service):
             return False
         if playlist.ended_at is None:
             # Its stream goes on: the promised duration of segments must be kept.
-            return playlist.key not in self._host.hub.streams
-        return now - playlist.ended_at > KEPT_SECONDS
+            if playlist.key in self._host.hub.streams:
+                return False
+        elif now - playlist.ended_at <= max(KEPT_SECONDS, playlist.window.length):
+            return False
+        if PLAYLIST_NAME in playlist.files:
+            # First the list goes, then what was in it (RFC 8216bis section 6.2.2).
+            playlist.rest()
+        return not playlist.files
 
     def _drop(self, place: tuple[StreamKey, str], playlist: Playlist) -> None:
         del self.playlists[place]
         playlist.close()
+        self._visits.pop(playlist.open_folder, None)
         window = playlist.window
         self._next_number = max(self._next_number, window.number)
         self._next_discontinuity = max(self._next_discontinuity, window.discontinuities + 1)
-        for folders in self._open_folders.values():
-            for folder in [x for x in folders if self._visits[x].playlist is playlist]:
-                folders.discard(folder)
-                del self._visits[folder]

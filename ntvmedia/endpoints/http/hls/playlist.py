@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from ntvmedia.access import Application
 from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.segmenter import CLOCK_RATE, Cut, Segmenter
+from ntvmedia.endpoints.http.hls.sessions import Counter
 from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, Window
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, StreamKey, Track
@@ -30,6 +31,9 @@ SHORTEST_GAP_SECONDS: Final = 0.1
 IDLE_TARGETS: Final = 2
 IDLE_SECONDS: Final = 10.0
 
+# After a bug in it the output is left alone for so long.
+FAILED_SECONDS: Final = 10.0
+
 # How long the list of a stream that is over may still be had.
 KEPT_SECONDS: Final = 60.0
 
@@ -42,6 +46,7 @@ class Playlist:
     Args:
         reactor: Its clock is monotonic.
         key: The stream.
+        rendition: Name of the folder.
         options: Which tracks, as of `ntvmedia.hub.rendition.select_tracks`.
         application: Asked for what the operator wants.
         window: Empty.
@@ -50,7 +55,9 @@ class Playlist:
         key: The stream.
         files: What can be fetched now, by name.
         seen: Monotonic seconds of the last request; to be kept by who answers.
-        sent_bytes: What those without a session were sent.
+        rendition: Name of the folder.
+        counter: Counts what those without a session are sent; emptied into the stream's sum.
+        open_folder: The address without a session, while that is answered from memory.
         sessions: How many sessions watch it.
         ended_at: Monotonic seconds when the stream ended, or None while there is one.
         segmenter: What makes the segments.
@@ -61,6 +68,7 @@ class Playlist:
         self,
         reactor: IReactorTime,
         key: StreamKey,
+        rendition: str,
         options: Mapping[str, str],
         application: Callable[[], Application],
         window: Window,
@@ -68,7 +76,9 @@ class Playlist:
         self.key = key
         self.files: Mapping[bytes, File] = window.files
         self.seen = reactor.seconds()
-        self.sent_bytes = 0
+        self.rendition = rendition
+        self.counter = Counter()
+        self.open_folder = b""
         self.sessions = 0
         self.ended_at: float | None = None
         self.segmenter = Segmenter(
@@ -80,6 +90,8 @@ class Playlist:
         self.stream: Any = None
         self._discontinuity = False
         self._shift = 0.0
+        self._until = 0
+        self._failed_until = 0.0
         self._warned = False
         self._packet_at = 0.0
         self._timer: IDelayedCall | None = None
@@ -101,13 +113,17 @@ class Playlist:
         """
         if self.stream is stream:
             return
+        if self._reactor.seconds() < self._failed_until:
+            raise NotFound("HLS of this stream has failed; it is tried again soon")
+        if self.window.ended:
+            # What was said to be complete is left alone: another list begins.
+            self.window.retire(self._reactor.seconds())
         self.stream = stream
         self.ended_at = None
-        self.window.ended = False
         try:
             stream.attach(self)
         except BaseException:
-            self.stream = None
+            self.stop()
             raise
         if stream.publication is None:
             self.publisher_lost()
@@ -145,6 +161,9 @@ class Playlist:
     def look(self, now: float) -> None:
         """Stop when nobody asks any more, and let go of old segments. About every second."""
         self.window.purge(now)
+        if self.stream is not None:
+            self.stream.audience.bytes_out += self.counter.sent_bytes
+            self.counter.sent_bytes = 0
         if (
             self.stream is not None
             and not self.sessions
@@ -191,6 +210,8 @@ class Playlist:
             self.window.end()
 
     def stop(self) -> None:
+        self.segmenter.forget()
+        self._failed_until = self._reactor.seconds() + FAILED_SECONDS
         self._over()
 
     def _over(self) -> None:
@@ -225,6 +246,7 @@ class Playlist:
             discontinuity=discontinuity,
             gap=False,
         )
+        self._until = cut.start + cut.duration
         self._answer_waiters(None)
 
     def _add(self, body: bytes, **fields: Any) -> None:
@@ -275,12 +297,13 @@ class Playlist:
         if self.window.last is None:
             return
         self._add(
-            self.segmenter.empty_segment(),
+            self.segmenter.still(self._until),
             duration=duration,
             wall_seconds=self._listed_until(),
             discontinuity=False,
             gap=True,
         )
+        self._until += round(duration * CLOCK_RATE)
         self._discontinuity = True
         # The edge of the list moves on as time does.
         self._cancel_timer()

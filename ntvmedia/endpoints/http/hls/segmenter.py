@@ -130,6 +130,9 @@ class Segmenter:
         self._waits_since: int | None = None
         self._group_start = 0
         self._mark: _Mark | None = None
+        self._still: Packet | None = None
+        self._last_sound = 0
+        self._sound_alone = 0
         self._last = 0
         self._step = _ONE_FRAME
         self._longest = LONGEST_SEGMENT_SECONDS * CLOCK_RATE
@@ -171,15 +174,23 @@ class Segmenter:
             dts = dts * CLOCK_RATE // rate
             pts = pts * CLOCK_RATE // rate
         if self._reference is not None and track.id == self._reference.id:
+            self._sound_alone = 0
             if is_keyframe:
+                self._still = packet
                 self._keyframe(dts, pts, is_video=track.kind is MediaKind.VIDEO)
             step = dts - self._last
             if 0 < step < CLOCK_RATE:
                 self._step = step
             self._overdue(dts, len(payload))
             self._last = dts
-        elif self._start is not None and dts - self._last > PICTURELESS_TICKS:
-            self._cut_without_pictures(self._start, dts)
+        elif self._start is not None:
+            step = dts - self._last_sound
+            self._last_sound = dts
+            if 0 < step < CLOCK_RATE:  # more is a hole in the stream, which pictures may share
+                self._sound_alone += step
+            if self._sound_alone > PICTURELESS_TICKS < dts - self._last:
+                self._sound_alone = 0
+                self._cut_without_pictures(self._start, dts)
         if self._start is None and not self._begin_without(dts, pts):
             return
         self._muxer.packet(packet, self._parts)
@@ -210,12 +221,23 @@ class Segmenter:
         self._waits_since = None
         self._follows = False
 
-    def empty_segment(self) -> bytes:
-        """Return a segment with tables and no media, for a gap.
+    def still(self, start: int) -> bytes:
+        """Return a segment for a gap: the last keyframe once more.
 
-        It does not count in the counters of the others, since most players do not fetch it.
+        Players that know EXT-X-GAP do not fetch it. VLC 3 does, and ends where it finds no media.
+        It does not count in the counters of the others.
+
+        Args:
+            start: When it is to be shown, in ticks of `CLOCK_RATE`.
         """
-        return Muxer(self.tracks).tables()
+        muxer = Muxer(self.tracks)
+        parts = [muxer.tables()]
+        packet = self._still
+        if packet is not None and packet.track in self.tracks:
+            time = start * packet.track.clock_rate // CLOCK_RATE
+            muxer.packet(packet._replace(dts=time, pts=time), parts)
+            muxer.flush(parts)
+        return b"".join(parts)
 
     def _keyframe(self, dts: int, pts: int, *, is_video: bool) -> None:
         start = self._start

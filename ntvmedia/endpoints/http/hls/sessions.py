@@ -17,16 +17,18 @@ SESSION_BYTES: Final = 16
 """Of randomness in a session's name: nobody guesses 128 bits."""
 
 MAX_SESSIONS: Final = 100_000
-"""A session is about a kilobyte."""
+MAX_SESSIONS_OF_HOST: Final = 10_000
+"""Of all, and of one address, behind which many may be. A session is 1 to 6 kilobytes: what the
+client said of itself is cut short, its query is not."""
+
+# How many sessions that watch are passed over to find one that does not, to make room.
+MOST_PASSED: Final = 100
 
 UNUSED_SECONDS: Final = 30.0
 """A session whose playlist was never asked for is forgotten after this time."""
 
 REMEMBERED_SECONDS: Final = 600.0
 """A viewer that paused for less goes on where it was, if it still may."""
-
-# Ways to spell one address that are remembered: a player uses one.
-MAX_SPELLINGS: Final = 4
 
 
 class Counter:
@@ -56,12 +58,14 @@ class Session:
         seen: Monotonic seconds of the last request.
         viewer: While it watches.
         refused: Why it gets nothing any more, or empty.
-        folders: The spellings of its folder's address in use.
+        folder: The address of its folder, while that is answered from memory.
+        held: How many of its requests wait for a playlist.
     """
 
     __slots__ = (
         "decided_at",
-        "folders",
+        "folder",
+        "held",
         "key",
         "name",
         "playlist",
@@ -88,12 +92,18 @@ class Session:
         self.viewer: RequestViewer | None = None
         self.playlist: Playlist | None = None
         self.refused = ""
-        self.folders: list[bytes] = []
+        self.folder = b""
+        self.held = 0
 
     def is_over(self, now: float) -> bool:
         """Whether it can be forgotten."""
         kept = REMEMBERED_SECONDS if self.used else UNUSED_SECONDS
-        return self.viewer is None and now - self.seen > kept
+        return self.viewer is None and not self.held and now - self.seen > kept
+
+    @property
+    def host(self) -> str:
+        """The client's address without its port."""
+        return self.request.peer.rpartition(":")[0]
 
 
 class Visit:

@@ -63,6 +63,11 @@ class Window:
         return self._listed[-1] if self._listed else None
 
     @property
+    def length(self) -> float:
+        """Seconds of all that is listed."""
+        return self._length
+
+    @property
     def listed(self) -> int:
         """How many segments are listed."""
         return len(self._listed)

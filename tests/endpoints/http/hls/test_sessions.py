@@ -1,62 +1,21 @@
-"""Who is given what below a stream's playlist, and for how long."""
+"""Viewers by HLS, and the answers that they get."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urljoin
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ntvmedia.access import Access, Request, Verdict
-from ntvmedia.endpoints.http.hls import sessions
-from ntvmedia.endpoints.http.hls.outputs import HLSOutputs
+from ntvmedia.endpoints.http import connection
+from ntvmedia.endpoints.http.hls import outputs, sessions
 from ntvmedia.endpoints.http.hls.route import HLSRoute
-from ntvmedia.events import ApplicationChanged, PlayEnded, PlayStarted
+from ntvmedia.events import PlayStarted
+from ntvmedia.hub.outlet import Outlet
 from ntvmedia.interfaces import IFolderRoute, IMediaRoute
 from ntvmedia.media import Codec, Packet, Track
-from tests.hls.rig import KEY, PATH, Player, Publisher, Rig
-
-
-class HLSCase(SynchronousTestCase):
-    """A server with a publisher and one player."""
-
-    options: dict[str, Any] = {}  # noqa: RUF012
-
-    def setUp(self) -> None:
-        self.rig = Rig(**self.options)
-        self.addCleanup(self.rig.close)
-        self.rig.publish()
-        self.rig.run(5.0)
-        self.plays: list[str] = []
-        self.rig.host.events.subscribe(PlayStarted, lambda x: self.plays.append(x.protocol))
-        self.rig.host.events.subscribe(PlayEnded, lambda x: self.plays.append(x.reason))
-        self.player = Player(self.rig)
-
-    @property
-    def outputs(self) -> HLSOutputs:
-        """What the server has of HLS."""
-        found: HLSOutputs = self.rig.host.part(HLSOutputs)
-        return found
-
-    @property
-    def viewers(self) -> list[Any]:
-        """Who watches."""
-        return list(self.rig.host.hub.streams[KEY].viewers)
-
-    def watch(self, player: Player | None = None) -> Player:
-        """Have a player that has its playlist."""
-        player = player or self.player
-        player.join()
-        player.wait()
-        return player
-
-    def segment(self, player: Player) -> str:
-        """Return the address of the last segment that a player sees."""
-        lines = player.poll().body.decode("ascii").splitlines()
-        return urljoin(player.playlist, [x for x in lines if x.endswith(".ts")][-1])
+from tests.endpoints.http.hls.cases import HLSCase
+from tests.hls.rig import KEY, PATH, Player, Publisher
 
 
 class ViewerTests(HLSCase):
@@ -156,9 +115,9 @@ class ViewerTests(HLSCase):
         player = self.watch()
         encoded = player.playlist.replace("~", "%7E") + "?x=1"
         self.assertEqual(self.rig.get(encoded).body, player.poll().body)
-        for number in range(20):  # spellings are remembered, but not without end
+        for number in range(20):  # only one spelling is remembered
             self.rig.get(player.playlist.replace("/liveshow", "/" * (number + 1) + "liveshow"))
-        self.assertLessEqual(len(self.outputs._visits), sessions.MAX_SPELLINGS)
+        self.assertEqual(len(self.outputs._visits), 1)
 
     def test_segments_alone(self) -> None:
         """Who asks for a segment first is counted as well; by HEAD nobody is."""
@@ -172,11 +131,61 @@ class ViewerTests(HLSCase):
         self.assertEqual(len(self.viewers), 2)
 
     def test_too_many(self) -> None:
-        """F-RE-05: sessions are bounded; one more is told to come later."""
-        self.patch(sessions, "MAX_SESSIONS", 0)
-        self.patch(__import__(HLSOutputs.__module__, fromlist=["x"]), "MAX_SESSIONS", 2)
-        statuses = [self.rig.get(PATH).status for _request in range(3)]
-        self.assertEqual(statuses, [200, 200, 503])
+        """F-RE-05: sessions are bounded; the oldest that does not watch makes room."""
+        self.patch(outputs, "MAX_SESSIONS", 3)
+        watching = self.watch()
+        for _request in range(10):
+            Player(self.rig).join()
+        self.assertEqual(len(self.outputs.sessions), 3)
+        self.assertEqual(watching.poll().status, 200)
+        for _viewer in range(2):
+            self.watch(Player(self.rig))
+        self.assertEqual(self.rig.get(PATH).status, 503)
+
+    def test_too_many_of_one_host(self) -> None:
+        """F-RE-05: one address does not take the room of all others."""
+        self.patch(outputs, "MAX_SESSIONS_OF_HOST", 2)
+        for _viewer in range(2):
+            self.watch(Player(self.rig))
+        self.assertEqual(self.rig.get(PATH).status, 503)
+        other = self.rig.ask(PATH, host="192.0.2.77")
+        assert other.answer is not None
+        self.assertEqual(other.answer.status, 200)
+        other.leave()
+        self.rig.run(700.0)
+        self.assertEqual(self.outputs._hosts, {})
+
+    def test_size(self) -> None:
+        """What a client says of itself is cut short before it is kept."""
+        self.rig.get(PATH, b"User-Agent: " + b"u" * 9000, b"Referer: http://a/" + b"r" * 5000)
+        (session,) = self.outputs.sessions.values()
+        self.assertEqual(len(session.request.user_agent), 512)
+        self.assertEqual(len(session.request.page_url), 512)
+
+    def test_kicked_at_the_start(self) -> None:
+        """Whoever is told of a viewer may send it away at once: nothing is served then."""
+        self.player.join()
+
+        def send_away(_event: PlayStarted) -> None:
+            for viewer in self.viewers:
+                viewer.kick("not today")
+
+        self.rig.host.events.subscribe(PlayStarted, send_away)
+        for _request in range(3):
+            self.assertEqual(self.rig.get(self.player.playlist).status, 403)
+        self.assertEqual(self.plays, ["hls", "not today"])
+
+    def test_held_for_long(self) -> None:
+        """One whose first request is held for longer than the time without requests watches."""
+        self.rig.unpublish()
+        self.rig.encoder.gop_seconds = 15.0
+        self.rig.run(1.0)
+        self.plays.clear()
+        self.rig.publish()
+        self.rig.run(1.0)
+        self.player.join()
+        self.player.wait(20.0)
+        self.assertEqual(self.plays, ["hls"])
 
 
 class AnswerTests(HLSCase):
@@ -210,6 +219,32 @@ class AnswerTests(HLSCase):
         )
         self.assertEqual(len(self.outputs.sessions), 2)
         self.assertEqual(self.rig.get("/liveshow/none.m3u8", method=b"HEAD").status, 404)
+
+    def test_head_makes_nothing(self) -> None:
+        """B-HT-04: below the playlist too: nothing is held, made, counted or kept alive."""
+        self.player.join()
+        (playlist,) = self.outputs.playlists.values()
+        self.assertEqual(self.rig.get(self.player.playlist, method=b"HEAD").status, 404)
+        self.player.wait()
+        for _second in range(30):
+            self.rig.run(1.0)
+            self.rig.get(self.player.playlist, method=b"HEAD")
+        self.assertEqual((self.viewers, playlist.stream), ([], None))
+
+    def test_large_answers_are_not_copied(self) -> None:
+        """Those who are sent the same, or parts of it, share its bytes while they wait."""
+        self.patch(connection, "JOINED_BYTES", 1000)
+        given: list[Any] = []
+
+        def write_both(outlet: Outlet, head: bytes, body: Any, descriptor: int = -1) -> None:
+            given.append(body)
+            outlet.write(head + bytes(body))
+
+        segment = self.segment(self.watch()).replace("~", "%7E")  # the long way
+        self.patch(Outlet, "write_both", write_both)
+        body = self.rig.get(segment).body
+        self.assertEqual(self.rig.get(segment, b"Range: bytes=7-").body, body[7:])
+        self.assertIs(given[1].obj, given[0])
 
     def test_caching(self) -> None:
         """C-PL-12: the multivariant playlist is nobody else's."""
@@ -287,272 +322,3 @@ class AnswerTests(HLSCase):
         """The route is what the front looks for."""
         verifyObject(IMediaRoute, HLSRoute())
         verifyObject(IFolderRoute, HLSRoute())
-
-
-class SlowAccess(Access):
-    """Answers as it is told to.
-
-    Attributes:
-        verdict: What.
-        asked: How often.
-    """
-
-    verdict = Verdict(True)
-    asked = 0
-
-    def decide(self, request: Request) -> Deferred[Verdict]:
-        """Answer."""
-        self.asked += 1
-        return succeed(self.verdict)
-
-
-class AccessTests(HLSCase):
-    """Asked before served, and again when something changed."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.access = SlowAccess({})
-        self.rig.host.access = self.access
-
-    def test_refused(self) -> None:
-        """B-AC-01: 403 with the reason, and no session."""
-        self.access.verdict = Verdict(False, "not from here")
-        answer = self.rig.get(PATH)
-        self.assertEqual(answer.status, 403)
-        self.assertIn(b"not from here", answer.body)
-        self.assertEqual(self.outputs.sessions, {})
-
-    def test_asked_once(self) -> None:
-        """One decision holds for all requests of a session."""
-        player = self.watch()
-        for _poll in range(5):
-            player.poll()
-            self.rig.get(self.segment(player))
-        self.assertEqual(self.access.asked, 1)
-
-    def test_after_a_pause(self) -> None:
-        """Who comes back is asked like one who comes."""
-        self.watch()
-        self.rig.run(30.0)
-        self.access.verdict = Verdict(False, "closed")
-        self.assertEqual(self.rig.get(self.player.playlist).status, 403)
-
-    def test_lifetime(self) -> None:
-        """F-AC-09: a verdict that holds for a time is asked for again; withdrawn, it ends all."""
-        self.access.verdict = Verdict(True, lifetime=20.0)
-        player = self.watch()
-        for _second in range(30):
-            self.rig.run(1.0)
-            self.assertEqual(player.poll().status, 200)
-        self.assertEqual(self.access.asked, 2)
-        segment = self.segment(player)
-        self.access.verdict = Verdict(False, "paid until now")
-        for _second in range(15):
-            self.rig.run(1.0)
-            player.poll()
-        self.assertEqual(self.rig.get(player.playlist).status, 403)
-        self.assertEqual(self.rig.get(segment).status, 403)
-        self.assertEqual(self.plays[-1], "paid until now")
-
-    def test_application_changed(self) -> None:
-        """P-204: each session is decided again before its next answer, from memory or not."""
-        player = self.watch()
-        segment = self.segment(player)
-        self.rig.get(segment)
-        self.access.verdict = Verdict(False, "the referers have changed")
-        self.rig.host.events.emit(ApplicationChanged("liveshow", "liveshow"))
-        self.assertEqual(self.rig.get(segment).status, 403)
-        self.assertEqual(self.rig.get(player.playlist).status, 403)
-        self.assertEqual(self.viewers, [])
-
-    def test_change_of_another(self) -> None:
-        """What happens to other applications is not theirs."""
-        self.watch()
-        self.rig.host.events.emit(ApplicationChanged("tv", "tv"))
-        self.player.poll()
-        self.assertEqual(self.access.asked, 1)
-
-    def test_renamed(self) -> None:
-        """A verdict may name another stream; the address stays."""
-        self.access.verdict = Verdict(True, rename=KEY)
-        player = Player(self.rig, "/liveshow/alias.m3u8")
-        self.watch(player)
-        self.assertTrue(player.playlist.startswith("/liveshow/alias/~"))
-        self.assertEqual(len(self.viewers), 1)
-
-
-class SharedTests(HLSCase):
-    """Without sessions, for a CDN."""
-
-    options: dict[str, Any] = {"hls_sessions": False}  # noqa: RUF012
-
-    def test_one_address_for_all(self) -> None:
-        """The addresses are the same for everybody, and nobody is counted."""
-        player, other = self.watch(), self.watch(Player(self.rig))
-        self.assertEqual(player.playlist, "/liveshow/test/~/av/index.m3u8")
-        self.assertEqual(other.playlist, player.playlist)
-        self.assertEqual((self.viewers, self.plays), ([], []))
-        self.assertEqual(self.rig.get(self.segment(player)).status, 200)
-
-    def test_made_while_asked_for(self) -> None:
-        """Segments are made while somebody asks, counted or not."""
-        self.watch()
-        (playlist,) = self.outputs.playlists.values()
-        for _second in range(20):
-            self.rig.run(1.0)
-            self.player.poll()
-        self.assertIsNotNone(playlist.stream)
-        self.rig.run(12.0)
-        self.assertIsNone(playlist.stream)
-
-    def test_published_anew(self) -> None:
-        """C-PL-15: who polls on finds the stream when it is back."""
-        player = self.watch()
-        self.rig.unpublish()
-        self.rig.run(5.0)
-        before = player.poll().body
-        self.rig.publish()
-        for _second in range(5):
-            self.rig.run(1.0)
-            player.poll()
-        self.assertNotEqual(player.poll().body, before)
-
-    def test_turned_on(self) -> None:
-        """When sessions are turned on again the common address is refused."""
-        player = self.watch()
-        segment = self.segment(player)
-        self.rig.get(segment)
-        self.rig.set_options(hls_sessions=True)
-        self.assertEqual(self.rig.get(player.playlist).status, 403)
-        self.assertEqual(self.rig.get(segment).status, 403)
-
-    def test_protected(self) -> None:
-        """What is protected has sessions, whatever the option says: nobody goes around it."""
-        player = self.watch()
-        self.rig.set_options(referers=("a.example",))
-        self.assertEqual(self.rig.get(player.playlist).status, 403)
-        other = Player(self.rig)
-        other.join()
-        self.assertIn("/~", other.playlist)
-        self.assertNotIn("/~/", other.playlist)
-
-    def test_renditions(self) -> None:
-        """Nobody has playlists made that no address names (F-RE-05)."""
-        self.watch()
-        for name in ("track0", "track1", "track00", "track007", "audio-audio", "", "av0"):
-            answer = self.rig.get(f"/liveshow/test/~/{name}/index.m3u8")
-            self.assertEqual(answer.status, 404, name)
-        self.assertEqual(len(self.outputs.playlists), 1)
-
-    def test_lifetime_needs_a_session(self) -> None:
-        """A verdict that ends, or names another stream, has a session to end with."""
-        self.rig.host.access = access = SlowAccess({})
-        for access.verdict in (Verdict(True, lifetime=5.0), Verdict(True, rename=KEY)):
-            player = Player(self.rig)
-            player.join()
-            self.assertNotIn("/~/", player.playlist)
-
-    def test_disabled(self) -> None:
-        """Nothing is served from memory to whom access would refuse."""
-        player = self.watch()
-        segment = self.segment(player)
-        for options in ({"enabled": False}, {"enabled": True, "outputs": ("rtmp",)}):
-            self.rig.get(segment)
-            self.rig.set_options(**options)
-            self.assertEqual(self.rig.get(segment).status, 403)
-            self.assertEqual(self.rig.get(player.playlist).status, 403)
-
-
-class WantedTests(HLSCase):
-    """Segments are made while somebody wants them."""
-
-    def test_idle(self) -> None:
-        """An idle stream costs nothing; its numbers go on when somebody comes."""
-        self.watch()
-        (playlist,) = self.outputs.playlists.values()
-        number = playlist.window.number
-        segment = self.segment(self.player)
-        self.rig.run(12.0)
-        self.assertIsNone(playlist.stream)
-        # What a player may just have read of is there a little longer (C-PL-14).
-        self.assertEqual(self.rig.get(segment).status, 200)
-        self.rig.run(30.0)
-        self.assertEqual(dict(playlist.files), {})
-        sinks = self.rig.host.hub.streams[KEY].audience.sinks
-        self.assertEqual(sinks, {})
-        self.player.wait()
-        self.assertGreaterEqual(playlist.window.number, number)
-        self.assertIn(b"#EXT-X-DISCONTINUITY\n", self.player.poll().body)
-
-    def test_first_playlist(self) -> None:
-        """It is there within 2.5 s at a GOP of 2 s, whenever somebody comes."""
-        for pause in (13.0, 13.3, 14.7, 15.1):
-            self.rig.run(pause)
-            player = Player(self.rig)
-            player.join()
-            self.assertLess(player.wait(), 2.5)
-
-    def test_always(self) -> None:
-        """With the option it is there at once, for streams that come and those that are there."""
-        self.rig.set_options(hls_always=True)
-        self.rig.run(30.0)
-        self.player.join()
-        self.assertEqual(self.player.wait(), 0.0)
-        self.rig.unpublish()
-        self.rig.run(100.0)
-        self.rig.publish()
-        self.rig.run(30.0)
-        player = Player(self.rig)
-        player.join()
-        self.assertEqual(player.wait(), 0.0)
-
-    def test_after_the_end(self) -> None:
-        """C-PL-15: the list can be had for a minute, then everything is let go of."""
-        player = self.watch()
-        segment = self.segment(player)
-        self.rig.unpublish()
-        self.rig.run(50.0)
-        self.assertEqual(player.poll().status, 200)
-        self.assertNotIn(b"ENDLIST", player.poll().body)
-        self.assertEqual(self.rig.get(segment).status, 200)
-        self.rig.run(12.0)
-        self.assertEqual(self.rig.get(segment).status, 404)
-        self.assertEqual(self.outputs.playlists, {})
-
-    def test_end_of_the_list(self) -> None:
-        """Where the operator wants it players are told that it is over."""
-        self.rig.set_options(hls_end_list=True)
-        player = self.watch()
-        self.rig.unpublish()
-        self.assertTrue(player.poll().body.endswith(b"#EXT-X-ENDLIST\n"))
-
-    def test_stopped(self) -> None:
-        """The server's end is that of all its viewers."""
-        self.watch()
-        self.rig.host.hub.stop("the server is stopping")
-        self.outputs.stopService()
-        self.assertEqual(self.plays, ["hls", "the server is stopping"])
-        self.assertEqual(self.outputs._visits, {})
-        self.outputs.startService()
-
-    def test_a_bug_while_looking(self) -> None:
-        """One that cannot be looked after does not keep the others from it."""
-        self.watch()
-        self.outputs.sessions[""] = cast(Any, SimpleNamespace(key=KEY))
-        (playlist,) = self.outputs.playlists.values()
-        self.patch(playlist, "look", None)
-        self.rig.run(30.0)
-        self.assertEqual((len(self.viewers), self.plays[-1]), (0, "no more requests"))
-        self.assertGreater(len(self.flushLoggedErrors(AttributeError)), 20)
-        self.assertGreater(len(self.flushLoggedErrors(TypeError)), 20)
-        del self.outputs.sessions[""]
-
-    def test_a_bug_in_the_segmenter(self) -> None:
-        """G-LC-08: the stream and its other viewers go on; who waits is answered."""
-        self.player.join()
-        (playlist,) = self.outputs.playlists.values()
-        self.patch(playlist.segmenter, "packet", None)
-        self.rig.run(0.5)
-        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
-        self.assertIsNone(playlist.stream)
-        self.assertIn(KEY, self.rig.host.hub.streams)
