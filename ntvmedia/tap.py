@@ -161,7 +161,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     events = EventBus()
     hub = Hub(reactor, settings.hub, events, time.time)
     store = Store(reactor, settings.database.url, settings.data)
-    applications = Applications(store, events, time.time)
+    applications = Applications(store, events, time.time, reactor)
     access = Access(applications, settings.data, time.time)
     host = Host(reactor, hub, access, applications, events, settings, options["certificates"])
     Enforcement(host)
