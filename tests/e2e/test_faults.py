@@ -286,7 +286,7 @@ def test_clock_steps(
 # A bug in each place where a peer's bytes lead, at a word that the peer says.
 BUGS = """
 from ntvmedia.endpoints.http.connection import HTTPConnection
-from ntvmedia.endpoints.http.flv import FLVHandler
+from ntvmedia.endpoints.http.live import LiveHandler
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
 from ntvmedia.wire.rtmp.chunks import ChunkReader
 from ntvmedia.wire.rtmp.server import ServerSession
@@ -306,7 +306,7 @@ break_at(RTMPConnection, "_publish", lambda self, event: event.name == "bug-publ
 break_at(RTMPConnection, "_play", lambda self, event: event.name == "bug-play")
 break_at(RTMPConnection, "tick", lambda self, now: self._session.received == 1)
 break_at(HTTPConnection, "_serve", lambda self, head, raw: head.target == b"/bug-serve")
-break_at(FLVHandler, "__call__", lambda self, exchange: exchange.address.key.stream == "bug-route")
+break_at(LiveHandler, "__call__", lambda self, exchange: exchange.address.key.stream == "bug-route")
 """
 
 

@@ -134,14 +134,21 @@ class HLSMachine(RuleBasedStateMachine):
     @rule(clock=st.sampled_from([0.0, 5.0, 70_000.0]), config=st.integers(0, 1))
     def publish(self, clock: float, config: int) -> None:
         """A publisher comes, or comes back, with a clock of its own (C-PL-06, C-PL-10)."""
+        was_told = False
         if not self.is_there:
             self.watching.ledger.forget()
             self.run_rig(0.4)  # dates of two streams do not begin in the same moment
+            was_told = self.rig.options["hls_end_list"] and self.watching.is_polling
+            if was_told:  # that nothing follows: it asks no more (6.2.1)
+                self.watching.leave()
         self.rig.encoder.video = video_track(self.config + config)
         self.config += config
         self.ended_at = None
         self.watching.published()
         self.rig.publish(clock)
+        if was_told:
+            self.watching.player.wait(2 * GRACE)
+            self.watching.is_polling = True
         self.run_rig(3.0)
 
     @precondition(lambda self: self.is_published)

@@ -89,5 +89,6 @@ def check_headers(headers: Any) -> None:
     kind = headers.get("content-type", "")
     demand(kind == "application/vnd.apple.mpegurl", "playlist-type-field", kind)
     cache = headers.get("cache-control", "")
-    demand("no-cache" in cache or "no-store" in cache, "playlist-cache", cache)
+    # One second is at most half of any target duration of two or more.
+    demand(cache in ("no-cache", "no-store", "max-age=1"), "playlist-cache", cache)
     demand("access-control-allow-origin" in headers, "cors", str(headers))

@@ -28,11 +28,16 @@ from ntvmedia.media import MediaKind, StreamKey, Track
 
 # A playlist of one viewer: nobody else may be given it.
 _PERSONAL: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "no-store"}
+# Without sessions it is the same for all, and a cache may keep it for a moment.
+_SHARED: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "max-age=1"}
 _REFUSED: Final = {"Content-Type": answers.PLAIN, "Cache-Control": "no-store"}
 
 # Of a stream whose bit rate is not yet known, in bits a second.
 _ASSUMED_VIDEO: Final = 2_000_000
 _ASSUMED_AUDIO: Final = 160_000
+
+# Less says little: a stream begins with its largest picture.
+LEAST_MEASURED_SECONDS: Final = 2.0
 
 # MPEG-TS adds a few percent, and a segment may be larger than those before.
 _MARGIN: Final = 1.25
@@ -87,12 +92,14 @@ class HLSHandler:
         rendition = rendition_name(request.query, stream.tracks)
         self._playlist(stream, rendition)
         name = ""
+        headers = _SHARED
         # An address without a session could not be asked about again, nor mean another stream.
         if outputs.has_sessions(request.key.application) or verdict.rename or verdict.lifetime:
             session = outputs.new_session(request, stream.key, rendition)
             outputs.permit(session, verdict)
             name = session.name
-        exchange.respond(200, _PERSONAL, self._variants(stream, request, name, rendition))
+            headers = _PERSONAL
+        exchange.respond(200, headers, self._variants(stream, request, name, rendition))
 
     def _variants(self, stream: Any, request: Request, session: str, rendition: str) -> bytes:
         options = rendition_options(rendition) or {}
@@ -294,7 +301,9 @@ def _fields(text: str, *, ranged: bool) -> Mapping[str, str]:
 
 
 def _expected_bitrate(stream: Any, tracks: list[Track]) -> float:
-    """Guess the bits a second of a stream that was not measured long enough."""
-    if stream.bitrate:
-        return float(stream.bitrate)
-    return sum(_ASSUMED_VIDEO if x.kind is MediaKind.VIDEO else _ASSUMED_AUDIO for x in tracks)
+    """Guess the bits a second of what segments will have, from what came so far."""
+    seconds = stream.timeline.position
+    if seconds < LEAST_MEASURED_SECONDS:
+        return sum(_ASSUMED_VIDEO if x.kind is MediaKind.VIDEO else _ASSUMED_AUDIO for x in tracks)
+    states = stream.timeline.states
+    return float(sum(states[x.id].bytes for x in tracks if x.id in states) * 8 / seconds)

@@ -15,7 +15,8 @@ from ntvmedia.endpoints.http.hls.segmenter import CLOCK_RATE, Cut, Segmenter
 from ntvmedia.endpoints.http.hls.sessions import Counter
 from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, Window
 from ntvmedia.hub.refusals import NotFound
-from ntvmedia.media import Packet, StreamKey, Track
+from ntvmedia.hub.rendition import select_tracks
+from ntvmedia.media import MediaKind, Packet, StreamKey, Track
 
 # What a stalled stream's list is told after this many target durations; the RFC allows 1.5
 # (RFC 8216bis section 6.2.1).
@@ -91,6 +92,8 @@ class Playlist:
         self._discontinuity = False
         self._shift = 0.0
         self._until = 0
+        self._options = options
+        self._left_out: set[str] = set()
         self._failed_until = 0.0
         self._warned = False
         self._packet_at = 0.0
@@ -180,6 +183,7 @@ class Playlist:
         self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]
     ) -> None:
         self.segmenter.choose(tracks)
+        self._tell_left_out(tracks)
         for packet in backlog:
             self.segmenter.packet(packet)
         self._packet_at = self._reactor.seconds()
@@ -195,6 +199,7 @@ class Playlist:
     ) -> None:
         if self.segmenter.choose(tracks):
             self._discontinuity = True
+            self._tell_left_out(tracks)
 
     def metadata_changed(self, metadata: Mapping[str, object]) -> None:
         pass  # segments carry none
@@ -250,6 +255,7 @@ class Playlist:
         self._answer_waiters(None)
 
     def _add(self, body: bytes, **fields: Any) -> None:
+        self.window.shared = not self._application().hls_sessions
         self.window.add(
             body,
             target_duration=self.segmenter.target_duration,
@@ -262,6 +268,15 @@ class Playlist:
     def _longest_group(self) -> float:
         stream = self.stream
         return 0.0 if stream is None else float(stream.longest_keyframe_interval)
+
+    def _tell_left_out(self, tracks: Sequence[Track]) -> None:
+        """Log, once for each codec, what segments of MPEG-TS do not have (C-TS-07)."""
+        for track in select_tracks(tracks, self._options):
+            if track not in self.segmenter.tracks and track.kind is not MediaKind.DATA:
+                name = track.codec.value
+                if name not in self._left_out:
+                    self._left_out.add(name)
+                    _log.warn("{key}: its {codec} is left out of HLS", key=self.key, codec=name)
 
     # Gaps
 

@@ -15,6 +15,8 @@ PLAYLIST_NAME: Final = b"index.m3u8"
 LEAST_TARGETS: Final = 3
 
 _PLAYLIST_FIELDS: Final = f"Content-Type: {m3u8.CONTENT_TYPE}\r\nCache-Control: no-cache\r\n"
+# For caches between us and many: at most half of the target duration (C-PL-12).
+_SHARED_FIELDS: Final = f"Content-Type: {m3u8.CONTENT_TYPE}\r\nCache-Control: max-age=1\r\n"
 # A name is never given to other bytes.
 _SEGMENT_FIELDS: Final = "Content-Type: video/mp2t\r\nCache-Control: max-age=3600, immutable\r\n"
 
@@ -41,6 +43,7 @@ class Window:
         peak_bitrate: Bits a second of the largest listed segment, for its length.
         begun: There was a segment.
         ended: The list says that nothing follows.
+        shared: Caches may keep the playlist for a moment.
     """
 
     def __init__(self, number: int, discontinuities: int, suffix: str, copies: Copies) -> None:
@@ -48,6 +51,7 @@ class Window:
         self.number = number
         self.discontinuities = discontinuities
         self.begun = False
+        self.shared = False
         self.ended = False
         self._suffix = suffix
         self._copies = copies
@@ -174,4 +178,8 @@ class Window:
             discontinuity_sequence=self.discontinuities,
             ended=self.ended,
         )
-        self.files[PLAYLIST_NAME] = File(_PLAYLIST_FIELDS, body, self._copies)
+        self.files[PLAYLIST_NAME] = File(
+            _SHARED_FIELDS if self.shared and self._target > 1 else _PLAYLIST_FIELDS,
+            body,
+            self._copies,
+        )

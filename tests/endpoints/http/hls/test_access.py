@@ -187,6 +187,14 @@ class SharedTests(HLSCase):
         self.assertEqual(self.outputs._visits, {})
         pending.leave()
 
+    def test_caching(self) -> None:
+        """C-PL-12: a cache may keep playlists for a moment, at most half of the target duration."""
+        player = self.watch()
+        for target in (PATH, player.playlist):
+            self.assertEqual(self.rig.get(target).headers["cache-control"], "max-age=1")
+        self.rig.set_options(hls_sessions=True)
+        self.assertEqual(self.rig.get(PATH).headers["cache-control"], "no-store")
+
     def test_other_spellings(self) -> None:
         """A stranger's spellings do not take the place of the proper one."""
         player = self.watch()

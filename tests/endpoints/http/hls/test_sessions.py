@@ -265,6 +265,21 @@ class AnswerTests(HLSCase):
         self.assertIn("RESOLUTION", variant.attributes)
         self.assertGreater(int(variant.attributes["BANDWIDTH"]), 0)
 
+    def test_bandwidth(self) -> None:
+        """C-PL-21: no less than the segments have, nor twice that; sound alone has its own."""
+        self.watch()
+        for path, folder in ((PATH, "av"), (f"{PATH}?audio=1", "audio")):
+            player = Player(self.rig, path)
+            self.watch(player)
+            for _second in range(10):
+                self.rig.run(1.0)
+                player.poll()
+            player.join()
+            assert player.multivariant is not None
+            told = int(player.multivariant.variants[0].attributes["BANDWIDTH"])
+            peak = self.outputs.playlists[KEY, folder].window.peak_bitrate
+            self.assertTrue(peak <= told <= 2 * peak, (folder, told, peak))
+
     def test_audio_only(self) -> None:
         """P-503: `audio=1` has a playlist of its own, and tells only of sound."""
         player = Player(self.rig, f"{PATH}?audio=1")
