@@ -125,7 +125,10 @@ class Playlist:
         self.ended_at = None
         try:
             stream.attach(self)
-        except BaseException:
+        except NotFound:
+            self._over()
+            raise
+        except Exception:
             self.stop()
             raise
         if stream.publication is None:
