@@ -23,14 +23,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell tests and their child processes how large the dose is: NTVMEDIA_LONG=1."""
+    config.addinivalue_line("markers", "long: only in the full dose, of `script/test --long`")
     if config.getoption("--long"):
         os.environ["NTVMEDIA_LONG"] = "1"
     settings.load_profile("long" if os.environ.get("NTVMEDIA_LONG") == "1" else "short")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the end-to-end tests last: what is quick fails first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the end-to-end tests last: what is quick fails first. Leave out what takes long."""
     items.sort(key=lambda item: E2E in item.path.parents)
+    if os.environ.get("NTVMEDIA_LONG") != "1":
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture(scope="session")

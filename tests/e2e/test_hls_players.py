@@ -135,7 +135,17 @@ def test_all(recordings: dict[Player, Path], long_clip: Path, player: Player) ->
     assert assert_part(heard, said, len(said) - (12 if player is VLC_HLS else 0)) == 0
 
 
-@pytest.mark.parametrize("player", [*HLS, GSTREAMER_HLS], ids=lambda player: player.name)
+@pytest.mark.parametrize(
+    "player",
+    [
+        FFMPEG_HLS,
+        pytest.param(FFMPEG9_HLS, marks=pytest.mark.long),
+        pytest.param(MPV_HLS, marks=pytest.mark.long),
+        VLC_HLS,
+        GSTREAMER_HLS,
+    ],
+    ids=lambda player: player.name,
+)
 def test_late(server: Server, long_clip: Path, open_folder: Path, player: Player) -> None:
     """Who comes late begins with a keyframe that is listed, and then has all."""
     name = f"tv/late-{player.name}"
@@ -264,7 +274,15 @@ def test_sequence_header_changes(server: Server, tmp_path: Path) -> None:
         assert_monotone(packets(path))
 
 
-@pytest.mark.parametrize("player", [*HLS], ids=lambda player: player.name)
+@pytest.mark.parametrize(
+    "player",
+    [
+        FFMPEG_HLS,
+        VLC_HLS,
+        *(pytest.param(x, marks=pytest.mark.long) for x in (FFMPEG9_HLS, MPV_HLS)),
+    ],
+    ids=lambda player: player.name,
+)
 def test_audio_only(server: Server, clip: Path, open_folder: Path, player: Player) -> None:
     """P-503: `audio=1` leaves the pictures out."""
     name = f"liveshow/audio-{player.name}"

@@ -120,7 +120,14 @@ def said(page: Page, frame: str = "") -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", ["liveshow/page", "liveshow/cam.1-a_b", "liveshow/直播.高清"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "liveshow/page",
+        pytest.param("liveshow/cam.1-a_b", marks=pytest.mark.long),
+        "liveshow/直播.高清",
+    ],
+)
 def test_page(server: Server, browser: Browser, publish: Publish, name: str) -> None:
     """Whoever opens the address of a stream sees it, and which other addresses it has."""
     publish(name)
@@ -214,7 +221,9 @@ def test_before_the_publisher(server: Server, browser: Browser, publish: Publish
     page.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_publisher_returns(
     server: Server, browser: Browser, publish: Publish, number: signal.Signals
 ) -> None:
@@ -259,6 +268,7 @@ def test_network_returns(server: Server, browser: Browser, publish: Publish) -> 
     page.close()
 
 
+@pytest.mark.long
 def test_long_pause(server: Server, browser: Browser, publish: Publish) -> None:
     """Who pauses is left alone; who plays again after a while sees what is live then."""
     name = "liveshow/pause"
@@ -446,7 +456,9 @@ ATTACKS = (
 )
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize(
+    "attack", [ATTACKS[0], *(pytest.param(x, marks=pytest.mark.long) for x in ATTACKS[1:])]
+)
 def test_hostile_address(server: Server, browser: Browser, attack: str) -> None:
     """F-IN-03: what stands in path or query is never markup, here or in the code for frames."""
     before = "window.hacked = 0;"
