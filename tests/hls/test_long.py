@@ -43,7 +43,7 @@ class Sums:
         return worst
 
 
-@pytest.mark.parametrize("longest", [2.0, 5.0])
+@pytest.mark.parametrize("longest", [pytest.param(2.0, marks=pytest.mark.long), 5.0])
 def test_hour(longest: float) -> None:
     """C-PL-01, C-PL-02, C-PL-05, C-PL-08: an hour of random groups of pictures.
 
@@ -110,7 +110,7 @@ def test_hour_of_trouble() -> None:
     [
         pytest.param(WRAP / 90000, id="26h30m"),
         pytest.param(102_480.0, id="28h28m"),
-        pytest.param((1 << 32) / 1000, id="49d17h"),
+        pytest.param((1 << 32) / 1000, id="49d17h", marks=pytest.mark.long),
     ],
 )
 def test_wrap(seconds: float) -> None:
