@@ -102,13 +102,7 @@ class HLSHandler:
         exchange.respond(200, headers, self._variants(stream, request, name, rendition))
 
     def _variants(self, stream: Any, request: Request, session: str, rendition: str) -> bytes:
-        options = rendition_options(rendition) or {}
-        tracks = carried(stream.tracks, options)
-        if not tracks:
-            codecs = ", ".join(sorted({x.codec.value for x in stream.tracks}))
-            raise NotFound(
-                f"HLS with MPEG-TS segments carries none of the stream's codecs: {codecs}"
-            )
+        tracks = _tracks(stream, rendition_options(rendition) or {})
         playlist = self._outputs.playlists.get((stream.key, rendition))
         peak = playlist.window.peak_bitrate if playlist is not None else 0.0
         variant = m3u8.Variant(
