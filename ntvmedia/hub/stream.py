@@ -79,6 +79,8 @@ class Stream:
         self._video: TrackState | None = None
         self._active_at = self._seconds()
         self._active_bytes = 0
+        self._left_out_bytes = 0  # of tracks that wait for their keyframe
+        self._kept_bytes = 0
         self._published_at = self._active_at
         self._limit = PublisherLimit(
             settings.max_publisher_bitrate_kbps, settings.max_publisher_packets, self._active_at
@@ -178,6 +180,7 @@ class Stream:
             now = self._seconds()
             if state.waits_since is not None and not state.goes_on(packet, now):
                 self.bytes_in += len(packet[4])
+                self._left_out_bytes += len(packet[4])
                 self._other_packets += 1
                 return
             packet = self.timeline.repair(packet, now)
@@ -216,7 +219,11 @@ class Stream:
         """All that came in one read has been passed on: send it, where nothing is merged."""
         if self.bytes_in != self._active_bytes:  # not only a ping
             self._active_bytes = self.bytes_in
-            self._active_at = self.timeline.active_at = self._seconds()
+            self._active_at = now = self._seconds()
+            kept = self.bytes_in - self._left_out_bytes
+            if kept != self._kept_bytes:  # else the timeline has not moved
+                self._kept_bytes = kept
+                self.timeline.active_at = now
         backlog = self._backlog
         if backlog.bytes > backlog.most_bytes or len(backlog.packets) > backlog.most_frames:
             backlog.give_up()

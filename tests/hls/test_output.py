@@ -419,3 +419,30 @@ def test_renditions(rigs: Any) -> None:
     starts = [x.monitor.first_discontinuity for x in (whole, sound)]
     numbers = [x.segments[-1].discontinuity_number for x in (one, other)]
     assert numbers[0] - starts[0] == numbers[1] - starts[1] == 3
+
+
+def test_silence_before_keyframe(rigs: Any) -> None:
+    """C-PL-22: packets that wait for their keyframe do not hide how long the media was silent.
+
+    The pictures get another configuration in the middle of a group and are left out from there on;
+    the sound goes on, then nothing comes for a while. What comes first after it are pictures that
+    are left out too: they are no sign that the timeline has moved.
+    """
+    rig = rigs(publish=False, hls_segment_seconds=1.0, hls_segment_count=3, hls_sessions=False)
+    rig.publish()
+    rig.run(1.2)
+    watching = watch(rig)
+    rig.encoder.video = video_track(1)
+    rig.encoder.wants_key = False
+    rig.encoder.cut()
+    rig.announce()
+    rig.run(0.4)
+    rig.run(5.88, silent=True)
+    rig.encoder.gop_seconds = 7.0
+    for _ in range(2):
+        rig.run(1.5)
+        player = Player(rig)
+        player.join()
+        player.wait()
+    rig.run(9.0)
+    assert watching.monitor.runs > 0
