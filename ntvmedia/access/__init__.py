@@ -3,12 +3,13 @@
 from ntvmedia.access.applications import (
     BUILT_IN,
     FIELDS,
+    SECRETS,
     Application,
-    ApplicationType,
     describe,
     read_fields,
 )
 from ntvmedia.access.decision import Access, Action, Request, Verdict
+from ntvmedia.access.fields import ApplicationType
 from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.outputs import OUTPUTS, output_of
 from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
@@ -19,6 +20,7 @@ __all__ = [
     "BUILT_IN",
     "FIELDS",
     "OUTPUTS",
+    "SECRETS",
     "Access",
     "Action",
     "Application",

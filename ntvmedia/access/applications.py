@@ -8,159 +8,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from ntvmedia.access.outputs import OUTPUTS
-from ntvmedia.access.referers import normal_host
-from ntvmedia.access.refusals import WrongField
-from ntvmedia.config.reading import (
-    Count,
-    Kind,
-    Rule,
-    Seconds,
-    Text,
-    WrongValue,
-    parse_section,
-    read_texts,
-    setting,
-    unknown_name,
+from ntvmedia.access.fields import (
+    ApplicationType,
+    KeyURL,
+    Name,
+    Outputs,
+    Password,
+    Recording,
+    Referers,
+    Type,
+    Variants,
+    shown,
+    shown_key_url,
 )
-from ntvmedia.errors import ConfigError, Refused
-from ntvmedia.media.names import stream_key
-
-MAX_PASSWORD_LENGTH: Final = 128
-"""Characters; it has to fit into an address."""
-
-MAX_REFERERS: Final = 200
-"""Sites that one application may name: each viewer is compared with all."""
+from ntvmedia.access.outputs import OUTPUTS
+from ntvmedia.access.refusals import WrongField
+from ntvmedia.config.reading import Count, Rule, Seconds, parse_section, setting, unknown_name
+from ntvmedia.errors import ConfigError
 
 MAX_SEGMENT_SECONDS: Final = 20.0
 """The segmenter makes none that is longer, whatever is asked for."""
 
-# Unknown names are shown cut: an error is one line.
-_SHOWN_CHARACTERS: Final = 60
-
-
-class ApplicationType(StrEnum):
-    """What an application does with its streams (P-204)."""
-
-    LIVE = "live"
-    TIME_SHIFT = "time-shift"
-    VOD = "vod"
-    AUDIO = "audio"
-
-
-def _read_name(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    try:
-        return stream_key(str(value), "stream").application
-    except Refused as error:
-        raise WrongValue(str(error)) from None
-
-
-def _read_type(value: object) -> ApplicationType:
-    if not isinstance(value, str):
-        raise ValueError
-    return ApplicationType(str(value))
-
-
-def _read_outputs(value: object) -> tuple[str, ...]:
-    texts = _read_list(value)
-    for text in texts:
-        if text not in OUTPUTS:
-            raise WrongValue(unknown_name(_shown(text), list(OUTPUTS)))
-    return tuple(output for output in OUTPUTS if output in texts)
-
-
-def _read_referers(value: object) -> tuple[str, ...]:
-    texts = _read_list(value)
-    if len(texts) > MAX_REFERERS:
-        raise WrongValue(f"there are {len(texts):,}")
-    hosts: dict[str, None] = {}
-    for text in texts:
-        try:
-            hosts[normal_host(text)] = None
-        except ValueError:
-            raise WrongValue(f"not {text[:_SHOWN_CHARACTERS]!a}") from None
-    return tuple(hosts)
-
-
-def _read_recording(value: object) -> str:
-    if value == "automatic":
-        raise WrongValue("automatic recording is not served yet")
-    if value != "manual":
-        raise ValueError
-    return "manual"
-
-
-def _read_password(value: object) -> str:
-    # What was wrong with it is not told by quoting it (F-AC-03).
-    if not isinstance(value, str):
-        raise WrongValue("it is no text")
-    if len(value) > MAX_PASSWORD_LENGTH:
-        raise WrongValue("it is longer")
-    if not value.isprintable():
-        raise WrongValue("it has another character")
-    return str(value)
-
-
-def _read_encrypted(value: object) -> bool:
-    if value is True or (isinstance(value, Text) and value == "true"):
-        raise WrongValue("encryption is not served yet")
-    if value is not False and not (isinstance(value, Text) and value == "false"):
-        raise ValueError
-    return False
-
-
-def _read_list(value: object) -> tuple[str, ...]:
-    """Read a list, which has commas on the command line."""
-    if isinstance(value, Text) and not value.startswith("["):
-        value = [text.strip() for text in value.split(",")] if value else []
-    return read_texts(value)
-
-
-_Name = Annotated[str, Kind('1 to 128 letters, digits, "_", "-" and "."', _read_name)]
-_Type = Annotated[
-    ApplicationType, Kind(" or ".join(f'"{kind}"' for kind in ApplicationType), _read_type)
-]
-_Outputs = Annotated[
-    tuple[str, ...], Kind(f"a list of {', '.join(OUTPUTS)}, or of some of them", _read_outputs)
-]
-_Referers = Annotated[
-    tuple[str, ...],
-    Kind(f'a list of at most {MAX_REFERERS} hosts such as "example.org"', _read_referers),
-]
-_Recording = Annotated[
-    Literal["manual", "automatic"], Kind('"manual" or "automatic"', _read_recording)
-]
-_Password = Annotated[
-    str, Kind(f"text of at most {MAX_PASSWORD_LENGTH} printable characters", _read_password)
-]
-_Encrypted = Annotated[bool, Kind("true or false", _read_encrypted)]
+SECRETS: Final = ("publish_password", "hls_key_url")
+"""The fields whose values are not shown. Of each it is shown whether it is set: `NAME_set`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """A named place for streams. What the fields are for is said by `FIELDS`."""
 
-    name: _Name = field(metadata={"rule": Rule("The first part of the address of its streams.")})
-    type: _Type = setting(
+    name: Name = field(metadata={"rule": Rule("The first part of the address of its streams.")})
+    type: Type = setting(
         ApplicationType.LIVE,
         "What it does with its streams: of those in an `audio` application only the sound is kept.",
     )
     enabled: bool = setting(
         True, "A disabled application refuses publishers and players, and drops those it has."
     )
-    outputs: _Outputs = setting(
+    outputs: Outputs = setting(
         OUTPUTS, "How its streams may be played; `flv` and `ts` are those over HTTP and WebSocket."
     )
-    recording: _Recording = setting(
+    recording: Recording = setting(
         "manual", "Whether streams are recorded by hand, or each of them."
     )
     # Not in the text of an application that an exception or a log may show.
-    publish_password: _Password = field(
+    publish_password: Password = field(
         default="",
         repr=False,
         metadata={
@@ -170,7 +64,7 @@ class Application:
             )
         },
     )
-    referers: _Referers = setting(
+    referers: Referers = setting(
         (),
         "The hosts whose pages may play, with all names below them; empty for any. A page names "
         "itself in `Referer`, `Origin` or RTMP's `pageUrl`.",
@@ -181,7 +75,27 @@ class Application:
     signed: bool = setting(
         False, "Players need a signed address, as `ntvmedia sign` makes it: `expires=` and `sign=`."
     )
-    encrypted: _Encrypted = setting(False, "Whether HLS is encrypted.")
+    encrypted: bool = setting(False, "Whether HLS is encrypted, with AES-128.")
+    hls_key_segments: Count = setting(
+        10, "With `encrypted`: segments that share a key.", minimum=1, maximum=10_000
+    )
+    # Nor this, which may have a token or a password in it.
+    hls_key_url: KeyURL = field(
+        default="",
+        repr=False,
+        metadata={
+            "rule": Rule(
+                "With `encrypted`: the address of a key server, where `{application}`, `{stream}` "
+                "and `{key}` are put in; empty to make the keys here. What stands before its host "
+                "and in its query is never shown."
+            )
+        },
+    )
+    hls_format: Literal["ts", "fmp4", "ll"] = setting(
+        "ts",
+        "What HLS is made of where the address does not say it: MPEG-TS, fragmented MP4, or that "
+        "with low latency. What TS cannot carry is fragmented MP4 in any case.",
+    )
     hls_segment_seconds: Seconds = setting(
         2.0,
         "The least length of a segment, which ends at the next keyframe.",
@@ -189,6 +103,23 @@ class Application:
         maximum=MAX_SEGMENT_SECONDS,
     )
     hls_segment_count: Count = setting(7, "Segments in a playlist.", minimum=3, maximum=30)
+    hls_part_seconds: Seconds = setting(
+        0.2,
+        "With low latency: about how long a part of a segment is, a whole number of pictures.",
+        minimum=0.1,
+        maximum=2.0,
+    )
+    hls_blocking: bool = setting(
+        True,
+        "With low latency: whether players may ask for what is next and wait for it. Off for a "
+        "CDN that cannot.",
+    )
+    hls_variants: Variants = setting(
+        (),
+        "Ends of names, the best first: the streams `NAME` with each of them are listed as "
+        "variants of `NAME`.",
+    )
+    hls_audio_variant: bool = setting(True, "List the sound alone as one more variant.")
     hls_always: bool = setting(
         False, "Make segments from the start of a stream, not only while somebody plays it by HLS."
     )
@@ -232,8 +163,8 @@ def read_fields(raw: Mapping[str, object]) -> dict[str, Any]:
     """
     for name in raw:
         if name not in FIELDS:
-            clause = f"unknown field; {unknown_name(name[:_SHOWN_CHARACTERS], list(FIELDS))}"
-            raise WrongField(clause, _shown(name))
+            clause = f"unknown field; {unknown_name(shown(name), list(FIELDS))}"
+            raise WrongField(clause, shown(name))
     try:
         read = parse_section(Application, "application", {"name": "any", **raw})
     except ConfigError as error:
@@ -244,18 +175,17 @@ def read_fields(raw: Mapping[str, object]) -> dict[str, Any]:
 def describe(application: Application) -> dict[str, Any]:
     """Return what may be shown of an application, as JSON has it.
 
-    The publish password is not: `publish_password_set` says whether there is one.
+    The secrets are not: `publish_password_set` and `hls_key_url_set` say whether there is one.
+    `hls_key_url_shown` is the address without its password and query.
     """
-    shown: dict[str, Any] = {}
+    described: dict[str, Any] = {}
     for name in FIELDS:
         value = getattr(application, name)
-        if name == "publish_password":
-            shown["publish_password_set"] = bool(value)
+        if name in SECRETS:
+            described[f"{name}_set"] = bool(value)
         else:
-            shown[name] = list(value) if isinstance(value, tuple) else value
-    shown["built_in"] = application.name in BUILT_IN
-    return shown
-
-
-def _shown(text: str) -> str:
-    return ascii(text[:_SHOWN_CHARACTERS])[1:-1]
+            described[name] = list(value) if isinstance(value, tuple) else value
+        if name == "hls_key_url":
+            described["hls_key_url_shown"] = shown_key_url(value)
+    described["built_in"] = application.name in BUILT_IN
+    return described

@@ -13,7 +13,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from ntvmedia.access.applications import Application, ApplicationType
+from ntvmedia.access.applications import Application
+from ntvmedia.access.fields import ApplicationType
 from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.outputs import OUTPUTS, output_of
 from ntvmedia.access.referers import is_allowed

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ntvmedia.store.problems import Duplicate, StoreError, is_duplicate
 from ntvmedia.store.schema import APPLICATIONS
+
+# JSON in the table.
+_LISTS: Final = ("outputs", "referers", "hls_variants")
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class ApplicationRow:
         name: The key, compared case-sensitively; 1 to 128 characters.
         type: A word of at most 32 characters, as is `recording`.
         hls_segment_seconds: Above 0.
-        hls_segment_count: Above 0.
+        hls_segment_count: Above 0, as are `hls_part_seconds` and `hls_key_segments`.
+        hls_format: A word of at most 8 characters.
         created_at: Seconds since 1970, as is `updated_at`.
     """
 
@@ -37,8 +41,15 @@ class ApplicationRow:
     allow_empty_referer: bool
     signed: bool
     encrypted: bool
+    hls_key_segments: int
+    hls_key_url: str
+    hls_format: str
     hls_segment_seconds: float
     hls_segment_count: int
+    hls_part_seconds: float
+    hls_blocking: bool
+    hls_variants: tuple[str, ...]
+    hls_audio_variant: bool
     hls_always: bool
     hls_sessions: bool
     hls_end_list: bool
@@ -111,11 +122,11 @@ def _taken(name: str) -> Duplicate:
 
 
 def _written(row: ApplicationRow) -> dict[str, Any]:
-    return {**asdict(row), "outputs": list(row.outputs), "referers": list(row.referers)}
+    return {**asdict(row), **{name: list(getattr(row, name)) for name in _LISTS}}
 
 
 def _read(row: Mapping[Any, Any]) -> ApplicationRow:
-    lists = {name: row[name] for name in ("outputs", "referers")}
+    lists = {name: row[name] for name in _LISTS}
     for name, texts in lists.items():
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise StoreError(f'"{name}" of application "{row["name"]}" is no list of texts')

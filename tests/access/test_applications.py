@@ -17,7 +17,8 @@ from ntvmedia.access import (
     describe,
     read_fields,
 )
-from ntvmedia.access.applications import MAX_PASSWORD_LENGTH, MAX_REFERERS, MAX_SEGMENT_SECONDS
+from ntvmedia.access.applications import MAX_SEGMENT_SECONDS
+from ntvmedia.access.fields import MAX_PASSWORD_LENGTH, MAX_REFERERS
 from ntvmedia.config import Text, describe_section
 from ntvmedia.endpoints.http.hls.segmenter import LONGEST_SEGMENT_SECONDS
 
