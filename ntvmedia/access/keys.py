@@ -1,4 +1,4 @@
-"""The key that addresses are signed with: made at the server's first start, kept in a file."""
+"""The server's own secret keys: each made at the first start, and kept in a file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,37 @@ from ntvmedia.access.signing import KEY_BYTES
 from ntvmedia.errors import ConfigError
 
 KEY_FILE: Final = Path("keys", "signing")
-"""In the data folder: one line of 64 hexadecimal digits."""
+"""What addresses are signed with. In the data folder: one line of 64 hexadecimal digits."""
+
+HLS_KEY_FILE: Final = Path("keys", "hls")
+"""What the keys of encrypted segments are derived from; of the same form."""
 
 # The line, and what an editor may have added.
 _MAX_FILE_BYTES: Final = 200
 
 
 def read_signing_key(data: Path) -> bytes:
-    """Read the key.
+    """Read the key that addresses are signed with; as `read_key`."""
+    return read_key(data, KEY_FILE)
+
+
+def keep_signing_key(data: Path, random: Callable[[int], bytes]) -> bytes:
+    """Read the key that addresses are signed with, or make it; as `keep_key`."""
+    return keep_key(data, KEY_FILE, random)
+
+
+def read_key(data: Path, name: Path) -> bytes:
+    """Read a key of `KEY_BYTES` bytes.
+
+    Args:
+        data: The data folder.
+        name: The file in it, such as `KEY_FILE`.
 
     Raises:
         ConfigError: There is none, it cannot be read, others than its owner may read it, or it is
             no key.
     """
-    path = data / KEY_FILE
+    path = data / name
     where = (str(path),)
     try:
         with path.open("rb") as file:
@@ -44,24 +61,25 @@ def read_signing_key(data: Path) -> bytes:
     return key
 
 
-def keep_signing_key(data: Path, random: Callable[[int], bytes]) -> bytes:
-    """Read the key, or make one where there is none.
+def keep_key(data: Path, name: Path, random: Callable[[int], bytes]) -> bytes:
+    """Read a key of `KEY_BYTES` bytes, or make one where there is none.
 
     Args:
         data: The data folder, which exists.
+        name: The file in it, such as `KEY_FILE`.
         random: Returns that many unpredictable bytes.
 
     Raises:
-        ConfigError: As for `read_signing_key`; or it cannot be written.
+        ConfigError: As for `read_key`; or it cannot be written.
     """
-    path = data / KEY_FILE
+    path = data / name
     # A link that leads nowhere is no reason to make a key of its own either.
     if not os.path.lexists(path):
         try:
             _write(path, random(KEY_BYTES).hex() + "\n")
         except OSError as error:
             raise ConfigError(f"cannot be written: {error.strerror}", (str(path),)) from None
-    return read_signing_key(data)
+    return read_key(data, name)
 
 
 def _write(path: Path, text: str) -> None:
