@@ -82,9 +82,9 @@ class ApplicationRoutes:
     def application(self, request: IRequest, name: str) -> bytes:
         """Answer `GET /mserver/api/v1/applications/NAME`: one application.
 
-        200 with its fields, but for the publish password: `publish_password_set`; and `built_in`,
-        `created_at` and `updated_at` in seconds since 1970, and how many `streams` and `viewers` it
-        has now. 404.
+        200 with its fields, but for the secrets: `publish_password_set`, `hls_key_url_set` and
+        `hls_key_url_shown`; and `built_in`, `created_at` and `updated_at` in seconds since 1970,
+        and how many `streams` and `viewers` it has now. 404.
         """
         return reply(request, self._shown(self._host.applications.find(name)))
 

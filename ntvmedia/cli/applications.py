@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, execute
 
-from ntvmedia.access import Applications, describe, read_fields
+from ntvmedia.access import SECRETS, Applications, describe, read_fields
 from ntvmedia.cli.control import ControlClient, NotRunning
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.places import add_places, claimed, database_url
@@ -161,7 +161,8 @@ def add_commands(commands: Any) -> None:
     )
     hint = (
         "Fields: type, enabled, outputs, publish_password, referers, ...: see `ntvmedia app show "
-        "NAME` and the documentation. Lists have commas; publish_password=- asks for it."
+        "NAME` and the documentation. Lists have commas; publish_password=- and hls_key_url=- ask "
+        "for it."
     )
     for name, run, summary in (
         ("list", _list, "list all applications"),
@@ -277,17 +278,18 @@ def _fields(options: argparse.Namespace) -> dict[str, Any]:
         if name in given:
             raise Failed(f"{ascii(name)[1:-1]}: given twice")
         given[name] = Text(value)
-    if given.get("publish_password") == "-":
-        given["publish_password"] = Text(_asked_password())
+    for name in SECRETS:
+        if given.get(name) == "-":
+            given[name] = Text(_asked(name))
     if options.action == "add" and "name" in given:
         raise Failed("name: given twice")
     return read_fields(given)
 
 
-def _asked_password() -> str:
-    """Take the password from the terminal, or from one line of a pipe: arguments are public."""
+def _asked(name: str) -> str:
+    """Take a secret from the terminal, or from one line of a pipe: arguments are public."""
     if sys.stdin.isatty():
-        return getpass.getpass("Publish password: ")
+        return getpass.getpass(f"{name}: ")
     return sys.stdin.readline().rstrip("\n")
 
 

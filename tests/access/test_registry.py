@@ -80,17 +80,26 @@ class ApplicationsTests(RegistryCase):
             "referers": ["Example.org", "例子.cn"],
             "allow_empty_referer": False,
             "signed": True,
+            "encrypted": True,
+            "hls_key_segments": 3,
+            "hls_key_url": "https://u:p'@keys.example/{application}/{stream}?key={key}&t=%00",
+            "hls_format": "ll",
             "hls_segment_seconds": 4,
             "hls_segment_count": 5,
+            "hls_part_seconds": 0.5,
+            "hls_blocking": False,
+            "hls_variants": ["_720p", "_e\u0301"],
+            "hls_audio_variant": False,
             "hls_always": True,
             "hls_sessions": False,
             "hls_end_list": True,
         }
-        self.assertEqual(set(FIELDS) - set(fields), {"name", "recording", "encrypted"})
+        self.assertEqual(set(FIELDS) - set(fields), {"name", "recording"})
         added = self.add("studio", **fields)
         self.assertEqual(added.outputs, ("rtmp", "hls"))
         self.assertEqual(added.referers, ("example.org", "xn--fsqu00a.cn"))
         self.assertEqual(added.hls_segment_seconds, 4.0)
+        self.assertEqual(added.hls_variants, ("_720p", "_\u00e9"))
         self.assertEqual(self.applications["studio"], added)
         self.assertEqual(self.make()["studio"], added)
         self.assertEqual(self.heard, [("studio", "studio")])
@@ -330,10 +339,15 @@ class ApplicationsTests(RegistryCase):
         self.assertIn("application 'a' is not served: type: expected", self.logged[-1])
 
     def test_no_secret_in_the_log(self) -> None:
-        """F-AC-03: a change of the password is logged, never the password."""
+        """F-AC-03: a change of a password or a key server is logged, never what it was."""
         self.add("a", publish_password=SECRET)
         self.successResultOf(self.applications.change("a", {"publish_password": SECRET + "2"}))
         self.failureResultOf(self.applications.change("a", {"publish_password": SECRET * 99}))
         self.assertIn("application a was changed: ['publish_password']", self.logged)
+        url = f"https://keys.example/{{key}}?token={SECRET}"
+        self.add("b", hls_key_url=url)
+        self.successResultOf(self.applications.change("b", {"hls_key_url": url + "2"}))
+        self.failureResultOf(self.applications.change("b", {"hls_key_url": url + "}"}))
+        self.assertIn("application b was changed: ['hls_key_url']", self.logged)
         self.assertNotIn(SECRET, "\n".join(self.logged))
-        self.assertNotIn(SECRET, repr(self.applications["a"]))
+        self.assertNotIn(SECRET, repr(self.applications["a"]) + repr(self.applications["b"]))

@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import BUILT_IN, FIELDS, StoreError
+from ntvmedia.access import BUILT_IN, FIELDS, SECRETS, StoreError
 from ntvmedia.admin import make_resource
 from ntvmedia.admin.bodies import MAX_BODY_BYTES
 from ntvmedia.admin.site import make_control_resource
@@ -72,8 +72,9 @@ class ApplicationTests(SynchronousTestCase):
         stream = self.host.hub.streams[StreamKey("liveshow", "a")]
         stream.play(RenditionKey("raw"), outlet, info, lambda reason: None)
         found = self.ask(b"GET", b"/liveshow").json()
-        expected = {*FIELDS, "publish_password_set", "built_in", "created_at", "updated_at"}
-        self.assertEqual(set(found), (expected | {"streams", "viewers"}) - {"publish_password"})
+        expected = {*FIELDS, "publish_password_set", "hls_key_url_set", "hls_key_url_shown"}
+        expected |= {"built_in", "created_at", "updated_at", "streams", "viewers"}
+        self.assertEqual(set(found), expected - set(SECRETS))
         self.assertEqual((found["streams"], found["viewers"]), (2, 1))
         self.assertEqual(found, self.ask(b"GET").json()["applications"][1])
         other = self.ask(b"GET", b"/tv").json()
@@ -109,6 +110,44 @@ class ApplicationTests(SynchronousTestCase):
             self.assertIs(answers[0].json()["publish_password_set"], is_set)
             self.assertIs(answers[1].json()["publish_password_set"], is_set)
 
+    def test_key_server(self) -> None:
+        """F-AC-03: of its address what is no secret is in an answer, and can not be sent back."""
+        url = "https://me:sEcReT@keys.example/{application}/{stream}/{key}?token=sEcReT"
+        shown = "https://<hidden>@keys.example/{application}/{stream}/{key}?<hidden>"
+        for answer in (
+            self.ask(b"PATCH", b"/tv", {"hls_key_url": url, "encrypted": True}),
+            self.ask(b"GET", b"/tv"),
+        ):
+            self.assertEqual(answer.status, 200)
+            self.assertNotIn(b"sEcReT", answer.body)
+            self.assertNotIn(b'"hls_key_url"', answer.body)
+            found = answer.json()
+            self.assertEqual((found["hls_key_url_set"], found["hls_key_url_shown"]), (True, shown))
+        self.assertNotIn(b"sEcReT", self.ask(b"GET").body)
+        self.assertEqual(self.ask(b"PATCH", b"/tv", {"hls_key_url": shown}).status, 400)
+        self.assertEqual(self.host.applications["tv"].hls_key_url, url)
+        self.assertEqual(self.host.store.rows()["tv"].hls_key_url, url)
+        self.assertTrue(self.host.applications["tv"].encrypted)
+
+    def test_fields_of_hls(self) -> None:
+        """What was sent is what is answered: lists, numbers, flags."""
+        fields = {
+            "encrypted": True,
+            "hls_key_segments": 3,
+            "hls_format": "fmp4",
+            "hls_part_seconds": 0.5,
+            "hls_blocking": False,
+            "hls_variants": ["_720p", "_480p"],
+            "hls_audio_variant": False,
+        }
+        for answer in (
+            self.ask(b"POST", b"", {"name": "a", **fields}),
+            self.ask(b"GET", b"/a"),
+            self.ask(b"PATCH", b"/tv", fields),
+        ):
+            found = answer.json()
+            self.assertEqual({name: found[name] for name in fields}, fields)
+
     def test_change(self) -> None:
         """200 with the application; what was not named stays."""
         self.ask(b"PATCH", b"/tv", {"hls_segment_count": 9})
@@ -142,9 +181,20 @@ class ApplicationTests(SynchronousTestCase):
                 "publish_password",
             ),
             (
-                {"encrypted": True},
-                "encrypted: expected true or false; encryption is not served yet",
-                "encrypted",
+                {"hls_format": "dash"},
+                'hls_format: expected "ts" or "fmp4" or "ll", not \'dash\'',
+                "hls_format",
+            ),
+            (
+                {"hls_part_seconds": 0},
+                "hls_part_seconds: expected seconds, 0.1 to 2, not 0",
+                "hls_part_seconds",
+            ),
+            (
+                {"hls_key_url": "ftp://sEcReT/{key}"},
+                "hls_key_url: expected an http:// or https:// address with {key} in it, or "
+                "nothing; it begins with neither http:// nor https://",
+                "hls_key_url",
             ),
         ):
             self.refused(self.ask(b"PATCH", b"/tv", fields), 400, error, field)

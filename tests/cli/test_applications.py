@@ -97,6 +97,52 @@ def test_options_anywhere(run: Run, tmp_path: Path) -> None:
     assert "b" in rows(tmp_path)
 
 
+def test_fields_of_hls(run: Run, tmp_path: Path) -> None:
+    """Lists have commas; numbers and flags are what they look like; each is shown as it is set."""
+    given = {
+        "encrypted": "true",
+        "hls_key_segments": "3",
+        "hls_format": "ll",
+        "hls_part_seconds": "0.25",
+        "hls_blocking": "false",
+        "hls_variants": "_720p,_480p",
+        "hls_audio_variant": "false",
+    }
+    run("add", "a", *(f"{name}={value}" for name, value in given.items()))
+    row = rows(tmp_path)["a"]
+    assert (row.encrypted, row.hls_key_segments, row.hls_format) == (True, 3, "ll")
+    assert (row.hls_part_seconds, row.hls_blocking, row.hls_audio_variant) == (0.25, False, False)
+    assert row.hls_variants == ("_720p", "_480p")
+    lines = run("show", "a")[0].splitlines()
+    assert [line for line in lines if line.partition("=")[0] in given] == [
+        f"{name}={value}" for name, value in given.items()
+    ]
+    assert run("list")[0].splitlines()[1].split()[6] == "encrypted"
+    run("set", "a", "hls_variants=", "hls_part_seconds=1")
+    assert (rows(tmp_path)["a"].hls_variants, rows(tmp_path)["a"].hls_part_seconds) == ((), 1.0)
+    assert "hls_variants=\n" in run("show", "a")[0]
+
+
+def test_key_server(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-AC-03: the secrets of its address are kept, not shown, and can be typed unseen."""
+    url = "https://me:sEcReT@keys.example/{application}/{key}?token=sEcReT"
+    run("add", "a", "hls_key_url=-", stdin=io.StringIO(f"{url}\n"))
+    assert rows(tmp_path)["a"].hls_key_url == url
+    for words in (["show", "a"], ["show", "a", "--json"], ["list", "--json"]):
+        assert "sEcReT" not in run(*words)[0]
+    out, _err = run("show", "a")
+    assert "hls_key_url_set=true\n" in out
+    assert "hls_key_url_shown=https://<hidden>@keys.example/{application}/{key}?<hidden>\n" in out
+    monkeypatch.setattr("getpass.getpass", lambda prompt: f"http://k/{{key}}?{len(prompt)}")
+    run("set", "a", "hls_key_url=-", "publish_password=x", stdin=Terminal())
+    assert rows(tmp_path)["a"].hls_key_url == f"http://k/{{key}}?{len('hls_key_url: ')}"
+    _out, err = run("set", "a", f"hls_key_url={url}}}", status=1)
+    assert err.startswith("ntvmedia: hls_key_url: expected ")
+    assert "sEcReT" not in err
+    run("set", "a", "hls_key_url=")
+    assert "hls_key_url_set=false\nhls_key_url_shown=\n" in run("show", "a")[0]
+
+
 def test_list(run: Run) -> None:
     """P-205: a table that is aligned, by name; and JSON."""
     lines = run("list")[0].splitlines()
@@ -135,6 +181,13 @@ def test_show(run: Run) -> None:
         (("add", "a", "enabled=true", "enabled=true"), "enabled: given twice"),
         (("add", "a", "typ=live"), "typ: unknown field; did you mean type?"),
         (("set", "tv", "enabled=yes"), "enabled: expected true or false, not 'yes'"),
+        (("set", "tv", "hls_format=dash"), 'hls_format: expected "ts" or "fmp4" or "ll", not '
+            "'dash'"),
+        (("set", "tv", "hls_part_seconds=0"), "hls_part_seconds: expected seconds, 0.1 to 2, not "
+            "'0'"),
+        (("set", "tv", "hls_variants=_a,_a"), "hls_variants: expected a list of at most 10 ends "
+            "of streams' names, each of 1 to 32 letters, digits, \"_\", \"-\" and \".\", such as "
+            "\"_720p\"; '_a' is given twice"),
         (("set", "tv", "recording=automatic"), 'recording: expected "manual" or "automatic"; '
             "automatic recording is not served yet"),
         (("set", "tv", "type=live"), f"{BUILT_IN}: its type stays"),
@@ -159,6 +212,9 @@ def test_refusals(run: Run, words: tuple[str, ...], complaint: str) -> None:
         ("set", "tv", "enabled=\x1b[2J\r\n"),
         ("set", "tv", "referers=a\x1b[2J"),
         ("set", "tv", "publish_password=a\nb"),
+        ("set", "tv", "hls_key_url=http://a\x1b[2J/{key}"),
+        ("set", "tv", "hls_variants=a\x1b[2J"),
+        ("set", "tv", "hls_format=a\x1b[2J"),
         ("set", "tv", "publish_password=a\udcffb"),
         ("show", "\udcff"),
     ],

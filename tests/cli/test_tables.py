@@ -49,6 +49,7 @@ def test_fields() -> None:
     """A line for each: lists with commas, times as people write them."""
     shown = {
         **describe(Application("b", outputs=("rtmp", "hls"), hls_segment_seconds=2.5)),
+        "hls_variants": ["_720p", "_480p"],
         "created_at": 784111777.25,
         "viewers": 3,
     }
@@ -62,6 +63,12 @@ def test_fields() -> None:
         "referers=",
         "hls_segment_seconds=2.5",
         "hls_segment_count=7",
+        "hls_part_seconds=0.2",
+        "hls_format=ts",
+        "hls_blocking=true",
+        "hls_variants=_720p,_480p",
+        "hls_key_url_set=false",
+        "hls_key_url_shown=",
         "created_at=1994-11-06T08:49:37+00:00",
         "viewers=3",
     ):

@@ -27,25 +27,47 @@ def revisions() -> list[str]:
 
 NEWEST = revisions()[-1]
 
-ADDED: tuple[ApplicationRow, ...] = (
-    row(
-        "Über-uns",
-        type="vod",
-        enabled=False,
-        outputs=("hls",),
-        publish_password="it's \\ \" secret",
-        referers=("example.org", "bücher.example"),
-        allow_empty_referer=False,
-        signed=True,
-        hls_segment_seconds=4.5,
-        hls_segment_count=12,
-        hls_always=True,
-        hls_sessions=False,
-        hls_end_list=True,
+_ADDED: dict[str, tuple[ApplicationRow, ...]] = {
+    "0001": (
+        row(
+            "Über-uns",
+            type="vod",
+            enabled=False,
+            outputs=("hls",),
+            publish_password="it's \\ \" secret",
+            referers=("example.org", "bücher.example"),
+            allow_empty_referer=False,
+            signed=True,
+            hls_segment_seconds=4.5,
+            hls_segment_count=12,
+            hls_always=True,
+            hls_sessions=False,
+            hls_end_list=True,
+        ),
+        row("empty", outputs=()),
     ),
-    row("empty", outputs=()),
-)
-"""What is in each of them beside the built-in applications."""
+    "0002": (
+        row(
+            "every.field-2",
+            encrypted=True,
+            hls_key_segments=3,
+            hls_key_url="https://me:it's@keys.example/{application}/{stream}/{key}?token=%24",
+            hls_format="ll",
+            hls_part_seconds=0.333,
+            hls_blocking=False,
+            hls_variants=("_720p", "_ü"),
+            hls_audio_variant=False,
+        ),
+    ),
+}
+
+
+def added_until(revision: str) -> list[ApplicationRow]:
+    """Return what is in a revision's dump beside the built-in applications.
+
+    Where a field came later, it has the value that a migration gives it.
+    """
+    return [row for since, rows in _ADDED.items() if since <= revision for row in rows]
 
 
 def dump_of(kind: str, revision: str) -> Path:
@@ -62,7 +84,7 @@ def write_dumps(server: PostgreSQLServer, folder: Path) -> None:
     """
     FOLDER.mkdir(exist_ok=True)
     for place in (Place(folder), Place(folder, server)):
-        add_all(place.store(), ADDED)
+        add_all(place.store(), added_until(NEWEST))
         if place.server:
             text = place.server.dump(place.url)
         else:

@@ -53,8 +53,15 @@ def test_every_field(place: Place) -> None:
         allow_empty_referer=False,
         signed=True,
         encrypted=True,
+        hls_key_segments=10_000,
+        hls_key_url="https://u:p@keys.example:8443/{key}?a=%25 \\ '",
+        hls_format="fmp4",
         hls_segment_seconds=2.1,
         hls_segment_count=30,
+        hls_part_seconds=0.1,
+        hls_blocking=False,
+        hls_variants=("_1", "-ü", '"'),
+        hls_audio_variant=False,
         hls_always=True,
         hls_sessions=False,
         hls_end_list=True,
@@ -144,8 +151,14 @@ def test_delete(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [row(""), row("bad", hls_segment_seconds=0.0), row("bad", hls_segment_count=0)],
-    ids=["name", "seconds", "count"],
+    [
+        row(""),
+        row("bad", hls_segment_seconds=0.0),
+        row("bad", hls_segment_count=0),
+        row("bad", hls_part_seconds=0.0),
+        row("bad", hls_key_segments=0),
+    ],
+    ids=["name", "seconds", "count", "part", "key"],
 )
 def test_constraints(store: Store, wrong: ApplicationRow) -> None:
     """What no program should write is refused by the database itself."""
@@ -156,10 +169,11 @@ def test_constraints(store: Store, wrong: ApplicationRow) -> None:
 
 
 @pytest.mark.parametrize("bad", ['"text"', '[1, "a"]', "{}", "null"])
-def test_wrong_list(place: Place, store: Store, bad: str) -> None:
+@pytest.mark.parametrize("column", ["outputs", "referers", "hls_variants"])
+def test_wrong_list(place: Place, store: Store, column: str, bad: str) -> None:
     """A list that somebody else wrote, and is none, is an error that names row and column."""
-    place.sql(f"UPDATE applications SET outputs = '{bad}' WHERE name = 'tv'")
-    with pytest.raises(StoreError, match=r'^"outputs" of application "tv" is no list of texts$'):
+    place.sql(f"UPDATE applications SET {column} = '{bad}' WHERE name = 'tv'")
+    with pytest.raises(StoreError, match=rf'^"{column}" of application "tv" is no list of texts$'):
         store.run_now(list_applications)
 
 

@@ -24,12 +24,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from ntvmedia.errors import ConfigError
-from ntvmedia.store import list_applications, migration, sqlite
+from ntvmedia.store import StoreError, list_applications, migration, sqlite
 from ntvmedia.store.migration import MIGRATIONS, VERSION_TABLE
 from ntvmedia.store.schema import METADATA
 from tests.e2e.postgres import server_program
-from tests.store.dumps import ADDED, NEWEST, dump_of, revisions
-from tests.store.places import BUILT_IN, Place, add, kept
+from tests.store.dumps import NEWEST, added_until, dump_of, revisions
+from tests.store.places import BUILT_IN, Place, add, add_all, kept, row
 
 # What makes the migration of `newer` fail when it has done its work: the database, or a bug.
 FAILURES = {
@@ -52,6 +52,13 @@ def schema_of(place: Place) -> list[tuple[str, ...]]:
             "information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
         )
     return place.sql("SELECT name, sql FROM sqlite_master ORDER BY name")
+
+
+def restore(place: Place, revision: str) -> None:
+    """Fill an empty place with the database of a release."""
+    kind = "postgresql" if place.server else "sqlite"
+    place.data.mkdir()
+    place.sql(dump_of(kind, revision).read_text("utf-8"))
 
 
 def test_new_database(place: Place) -> None:
@@ -95,14 +102,38 @@ def test_revisions_are_one_line() -> None:
 @pytest.mark.parametrize("revision", revisions())
 def test_earlier_releases(place: Place, revision: str) -> None:
     """The database of each release so far is brought to the newest schema with all that it had."""
-    kind = "postgresql" if place.server else "sqlite"
-    place.data.mkdir()
-    place.sql(dump_of(kind, revision).read_text("utf-8"))
+    restore(place, revision)
     assert revision_of(place) == revision
-    rows = {row.name: row for row in place.store().run_now(list_applications)}
-    assert sorted(rows) == sorted([*BUILT_IN, *(row.name for row in ADDED)])
-    assert [rows[row.name] for row in ADDED] == list(ADDED)
+    expected = added_until(revision)
+    store = place.store()
+    rows = {found.name: found for found in store.run_now(list_applications)}
+    assert sorted(rows) == sorted([*BUILT_IN, *(added.name for added in expected)])
+    assert [rows[added.name] for added in expected] == expected
     assert revision_of(place) == NEWEST
+    # And it is one that this program writes into as into its own.
+    add(store, "new")
+    with pytest.raises(StoreError, match="refuses a value"):
+        add_all(store, [row("bad", hls_key_segments=0)])
+
+
+@pytest.mark.parametrize("revision", revisions())
+@pytest.mark.parametrize("failure", FAILURES)
+def test_failed_update(
+    place: Place, newer: Path, monkeypatch: pytest.MonkeyPatch, revision: str, failure: str
+) -> None:
+    """Of several migrations the last one fails: those before it did nothing either."""
+    restore(place, revision)
+    before, rows = schema_of(place), place.sql("SELECT * FROM applications ORDER BY name")
+    version = newer / "versions" / "r9000_note.py"
+    version.write_text(version.read_text("utf-8") + FAILURES[failure], "utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "MIGRATIONS", newer)
+        with pytest.raises(ConfigError, match=f"from schema {revision} to 9000 failed"):
+            place.unopened().open()
+    assert schema_of(place) == before
+    assert place.sql("SELECT * FROM applications ORDER BY name") == rows
+    assert revision_of(place) == revision
+    assert len(kept(place.store())) == len(rows)
 
 
 def test_newer_database(place: Place, newer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
