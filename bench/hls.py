@@ -15,6 +15,11 @@ TS_PACKET_BYTES: Final = 188
 _SYNC: Final = 0x47
 _PAT_PID: Final = 0
 
+# What fMP4 must have: a fragment its samples, an initialization segment its tracks.
+_BOX_HEAD_BYTES: Final = 8
+_FRAGMENT: Final = {b"moof", b"mdat"}
+_HEADER: Final = {b"ftyp", b"moov"}
+
 _SEQUENCE: Final = re.compile(rb"^#EXT-X-MEDIA-SEQUENCE:(\d+)\r?$", re.MULTILINE)
 
 
@@ -39,16 +44,35 @@ def media_sequence(body: bytes) -> int:
 
 
 def check_segment(body: bytes) -> None:
-    """Check that this is MPEG-TS which begins with its tables.
+    """Check that this is MPEG-TS which begins with its tables, or whole boxes of fMP4.
 
     Raises:
-        BadStream: It is not.
+        BadStream: It is neither.
     """
-    count, rest = divmod(len(body), TS_PACKET_BYTES)
-    if not count or rest or body[::TS_PACKET_BYTES] != bytes((_SYNC,)) * count:
-        raise BadStream("not MPEG-TS")
-    if int.from_bytes(body[1:3], "big") & 0x1FFF != _PAT_PID:
-        raise BadStream("a segment that does not begin with a PAT")
+    if body[:1] == bytes((_SYNC,)):
+        count, rest = divmod(len(body), TS_PACKET_BYTES)
+        if not count or rest or body[::TS_PACKET_BYTES] != bytes((_SYNC,)) * count:
+            raise BadStream("not MPEG-TS")
+        if int.from_bytes(body[1:3], "big") & 0x1FFF != _PAT_PID:
+            raise BadStream("a segment that does not begin with a PAT")
+    elif not any(pair <= set(boxes(body)) for pair in (_FRAGMENT, _HEADER)):
+        raise BadStream("neither MPEG-TS nor fMP4")
+
+
+def boxes(body: bytes) -> list[bytes]:
+    """List the types of the boxes that this consists of (ISO/IEC 14496-12 section 4.2).
+
+    Raises:
+        BadStream: It does not consist of boxes of 32-bit sizes.
+    """
+    place, types = 0, list[bytes]()
+    while place < len(body):
+        size = int.from_bytes(body[place : place + 4], "big")
+        types.append(body[place + 4 : place + 8])
+        place += size
+        if size < _BOX_HEAD_BYTES or place > len(body):
+            raise BadStream("neither MPEG-TS nor whole boxes")
+    return types
 
 
 @dataclass(slots=True)

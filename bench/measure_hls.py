@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin
 
 from bench.hls import check_segment, playlist_names
-from bench.hlsload import HLSPlan, HLSResult, multivariant_path, run_hls
+from bench.hlsload import HLSPlan, HLSResult, run_hls
+from bench.hlsloop import multivariant_path
+from bench.hlspoll import PollPlan, PollResult, run_polling
+from bench.hlswriter import run_writer
 from bench.httpload import fetch_body
 from bench.measure import CHUNK_BYTES, Child, Window, publishing_plan, sleep_until
 from bench.publisher import run_publishers
 from bench.report import Metrics
-from bench.servers import CHECKOUT, NotStarted, Ours, Server
-from bench.source import TWO_MEGABITS, Source, source_path
+from bench.servers import NginxFiles, NotStarted, Ours, Server
+from bench.source import Source
 
 SEGMENTS: Final = 7
 """So many the application lists by default."""
@@ -31,12 +31,12 @@ _LOOK_SECONDS: Final = 0.25
 # Before the window: the connections have grown as fast as they get.
 _WARM_SECONDS: Final = 2.0
 
-# After `hls_always` was set: the first segment is under way.
-_MUXING_SECONDS: Final = 3.0
 _SEGMENT_SECONDS: Final = 2.0
 
+# Likewise, of those who poll: each has asked so often.
+_WARM_ROUNDS: Final = 2
+
 _ALWAYS: Final = "hls_always=true"
-_MUX_LOOP_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ class HLSLoad:
     viewers: int
     rate: float
     refresh_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """Viewers of one stream who do as players do, and the window's length."""
+
+    viewers: int
     seconds: float
 
 
@@ -59,27 +67,42 @@ def measure_hls(server: Server, source: Source | None, load: HLSLoad) -> Metrics
     """
     with ExitStack() as stack:
         stack.enter_context(server)
-        generators: list[int] = []
-        alone = 0.0
+        alone, generators = 0.0, list[int]()
         if source is not None:
-            publisher = stack.enter_context(_publisher(server, source))
-            # What it costs without any request, segments included.
-            window = Window(server, [])
-            time.sleep(load.seconds)
-            window.end(load.seconds)
-            alone = window.cpu / load.seconds
-            generators.append(publisher.pid)
+            alone, generators = _publisher_alone(stack, server, source, load.seconds)
         plan = HLSPlan(server.address.http_port, load.viewers, load.rate, load.refresh_seconds)
         with Child(run_hls, plan) as viewers:
-            viewers.answer()
-            begin = time.monotonic() + _WARM_SECONDS
-            viewers.pipe.send((begin, begin + load.seconds))
-            sleep_until(begin)
-            window = Window(server, [*generators, viewers.pid])
-            sleep_until(begin + load.seconds)
-            window.end(time.monotonic() - begin)
-            result: HLSResult = viewers.answer()
+            window, result = _watch(server, viewers, generators, _WARM_SECONDS, load.seconds)
     return hls_metrics(window, alone, result, segments=bool(load.refresh_seconds))
+
+
+def measure_polling(
+    server: Server, source: Source | None, files: Mapping[str, bytes], load: Polling
+) -> Metrics:
+    """Load a server that is not started yet with HLS viewers who poll.
+
+    Args:
+        server: Ours, or one that has the files.
+        source: What is published, to ours; None: nothing.
+        files: What is written to the other's folder, step by step, as if it were live.
+        load: The viewers.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(server)
+        alone, generators = 0.0, list[int]()
+        if source is not None:
+            alone, generators = _publisher_alone(stack, server, source, load.seconds)
+        else:
+            assert isinstance(server, NginxFiles)
+            writer = stack.enter_context(Child(run_writer, server.root, files))
+            writer.answer()
+            generators.append(writer.pid)
+        plan = PollPlan(server.address.http_port, load.viewers, sessions=source is not None)
+        with Child(run_polling, plan) as viewers:
+            warm = _WARM_ROUNDS * _SEGMENT_SECONDS
+            window, result = _watch(server, viewers, generators, warm, load.seconds)
+    assert isinstance(result, PollResult)
+    return hls_metrics(window, alone, result, segments=True) | poll_metrics(result, load.viewers)
 
 
 def hls_metrics(window: Window, alone: float, result: HLSResult, *, segments: bool) -> Metrics:
@@ -112,6 +135,12 @@ def hls_metrics(window: Window, alone: float, result: HLSResult, *, segments: bo
     )
 
 
+def poll_metrics(result: PollResult, viewers: int) -> Metrics:
+    """Say whether the viewers got what they wanted: each segment once."""
+    wanted = viewers * result.seconds / result.target_seconds
+    return {"segments_percent": 100 * result.segments / wanted}
+
+
 def capture_hls(server: Ours, source: Source) -> dict[str, bytes]:
     """Return all that a viewer of a stream of our server is given, by path."""
     port = server.address.http_port
@@ -127,47 +156,34 @@ def capture_hls(server: Ours, source: Source) -> dict[str, bytes]:
     return files
 
 
-def measure_muxing(server: Ours, source: Source, seconds: float) -> Metrics:
-    """Measure a server with one publisher, first without HLS, then with segments always made."""
-    with server, Child(run_publishers, publishing_plan(server, 1, CHUNK_BYTES), source) as child:
-        child.answer()
-        time.sleep(_MUXING_SECONDS)
-        windows = []
-        for fields in ((), (_ALWAYS,)):
-            if fields:
-                server.set_application(*fields)
-                time.sleep(_MUXING_SECONDS)
-            begin = time.monotonic()
-            windows.append(Window(server, [child.pid]))
-            time.sleep(seconds)
-            windows[-1].end(time.monotonic() - begin)
-        made = len(_segments(server))
-        if made < min(SEGMENTS, int(seconds / _SEGMENT_SECONDS)):
-            raise NotStarted(f"only {made} segments were made")
-    without, muxing = (window.cpu / window.seconds for window in windows)
-    return windows[1].metrics() | {
-        "alone_percent": 100 * without,
-        "mux_percent": 100 * (muxing - without),
-    }
+def _publisher_alone(
+    stack: ExitStack, server: Server, source: Source, seconds: float
+) -> tuple[float, list[int]]:
+    """Publish, and measure what that costs without any request, segments included.
+
+    Returns:
+        CPU seconds a second, and the processes of the generator.
+    """
+    publisher = stack.enter_context(_publisher(server, source))
+    window = Window(server, [])
+    time.sleep(seconds)
+    window.end(seconds)
+    return window.cpu / seconds, [publisher.pid]
 
 
-def measure_muxer_alone(core: int, seconds: float) -> Metrics:
-    """Measure the muxer in a loop, without a server, for about so many CPU seconds."""
-    command = [
-        *("taskset", "-c", str(core), sys.executable, "-m", "bench.muxloop"),
-        *(str(source_path(TWO_MEGABITS)), str(seconds)),
-    ]
-    done = subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, check=False, timeout=_MUX_LOOP_SECONDS
-    )
-    if done.returncode:
-        raise NotStarted(f"the muxer's loop: {done.stderr.decode(errors='replace')[-2000:]}")
-    return muxer_metrics(json.loads(done.stdout))
-
-
-def muxer_metrics(loop: Mapping[str, float]) -> Metrics:
-    """Sum up what `bench.muxloop` printed."""
-    return {"mux_percent": 100 * loop["cpu_seconds"] / loop["media_seconds"]}
+def _watch(
+    server: Server, viewers: Child, generators: Sequence[int], warm: float, seconds: float
+) -> tuple[Window, HLSResult]:
+    """Have viewers watch for a window that begins `warm` seconds after all are there."""
+    viewers.answer()
+    begin = time.monotonic() + warm
+    viewers.pipe.send((begin, begin + seconds))
+    sleep_until(begin)
+    window = Window(server, [*generators, viewers.pid])
+    sleep_until(begin + seconds)
+    window.end(time.monotonic() - begin)
+    result: HLSResult = viewers.answer()
+    return window, result
 
 
 def _publisher(server: Server, source: Source) -> Child:
@@ -180,7 +196,7 @@ def _publisher(server: Server, source: Source) -> Child:
         deadline = time.monotonic() + _SEGMENTS_SECONDS
         # One is asked for at the end only: until then nobody watches.
         time.sleep(SEGMENTS * _SEGMENT_SECONDS)
-        while len(_segments(server)) < SEGMENTS:
+        while len(listed_segments(server)) < SEGMENTS:
             if time.monotonic() > deadline:
                 raise NotStarted(f"no {SEGMENTS} segments after {_SEGMENTS_SECONDS:g} s")
             time.sleep(_LOOK_SECONDS)
@@ -190,7 +206,7 @@ def _publisher(server: Server, source: Source) -> Child:
     return child
 
 
-def _segments(server: Server) -> list[str]:
+def listed_segments(server: Server) -> list[str]:
     """List the segments that there are now."""
     port, path = server.address.http_port, multivariant_path()
     path = urljoin(path, playlist_names(fetch_body(port, path))[0])

@@ -35,6 +35,7 @@ COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "frames_percent": ("frames %", 2),
     "kib_each": ("KiB/connection", 1),
     "answers_per_second": ("answers/s", 0),
+    "segments_percent": ("segments %", 1),
     "answer_bytes": ("answer bytes", 0),
     "answer_p50": ("answer p50 ms", 2),
     "answer_p99": ("answer p99 ms", 2),

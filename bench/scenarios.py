@@ -15,13 +15,8 @@ from bench.measure import (
     measure_publishers,
     nginx_file_like,
 )
-from bench.measure_hls import (
-    HLSLoad,
-    capture_hls,
-    measure_hls,
-    measure_muxer_alone,
-    measure_muxing,
-)
+from bench.measure_hls import HLSLoad, Polling, capture_hls, measure_hls, measure_polling
+from bench.measure_mux import measure_muxer_alone, measure_muxing
 from bench.players import FLV, RTMP, WEBSOCKET
 from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
@@ -280,6 +275,35 @@ class Bench:
         )
         return Scenario(self._hls(ours, nginx, load), figures)
 
+    def hls_viewers(self) -> Scenario:
+        """Viewers who poll as players do, against nginx serving the same from disk."""
+        (count,) = self._options.counts(1000)
+        ours, nginx = f"ours, {count} viewers who poll", f"nginx, {count} viewers who poll"
+        load = Polling(count, self._seconds)
+
+        def run() -> Metrics:
+            return measure_polling(self._server(OURS), self._source, {}, load)
+
+        def run_nginx() -> Metrics:
+            files = self._captured()
+            server = NginxFiles(self._options.server_core, files)
+            return measure_polling(server, None, files, load)
+
+        figures = (
+            Figure("CPU s per GB", "cpu_per_gb", ours, nginx, 2.0, 1.2),
+            Figure("the same less the publisher's", "net_cpu_per_gb", ours, nginx, 2.0, 1.2),
+            # Each viewer asks seven or eight times in 15 s: what is at the edges counts.
+            Figure(
+                "segments that viewers were given, %",
+                "segments_percent",
+                ours,
+                None,
+                97,
+                at_least=True,
+            ),
+        )
+        return Scenario((Cell(ours, OURS, run), Cell(nginx, NGINX, run_nginx)), figures)
+
     def ts_mux(self) -> Scenario:
         """What MPEG-TS segments of a 2 Mb/s stream cost."""
         server, loop = "ours, one stream of 2 Mb/s", "the muxer alone, 2 Mb/s"
@@ -304,14 +328,18 @@ class Bench:
             return measure_hls(self._server(OURS), self._source, load)
 
         def run_nginx() -> Metrics:
-            if not self._files:
-                server = self._server(OURS)
-                assert isinstance(server, Ours)
-                self._files = capture_hls(server, self._source)
-            files = NginxFiles(self._options.server_core, self._files)
+            files = NginxFiles(self._options.server_core, self._captured())
             return measure_hls(files, None, load)
 
         return Cell(ours, OURS, run), Cell(nginx, NGINX, run_nginx)
+
+    def _captured(self) -> dict[str, bytes]:
+        """Return what one viewer of ours is given; captured when it is wanted first."""
+        if not self._files:
+            server = self._server(OURS)
+            assert isinstance(server, Ours)
+            self._files = capture_hls(server, self._source)
+        return self._files
 
     @property
     def _seconds(self) -> float:
@@ -368,6 +396,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "ws": Bench.ws,
     "hls-segments": Bench.hls_segments,
     "hls-playlists": Bench.hls_playlists,
+    "hls-viewers": Bench.hls_viewers,
     "ts-mux": Bench.ts_mux,
 }
 

@@ -227,12 +227,17 @@ class NginxRTMP(Server):
 
 
 class NginxFiles(Server):
-    """nginx serving files: contents by path."""
+    """nginx serving files: contents by path.
+
+    Attributes:
+        root: The folder that they are served from.
+    """
 
     def __init__(self, core: int, files: Mapping[str, bytes]) -> None:
         super().__init__(core)
+        self.root = self.folder / "www"
         for path, content in files.items():
-            file = self.folder / "www" / path.removeprefix("/")
+            file = self.root / path.removeprefix("/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         # nginx opens its files as the user of the worker, and the folder is ours alone.

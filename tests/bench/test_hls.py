@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from bench.flv import BadStream
-from bench.hls import HLSViewer, Known, check_segment, media_sequence, playlist_names, request
+from bench.hls import (
+    HLSViewer,
+    Known,
+    boxes,
+    check_segment,
+    media_sequence,
+    playlist_names,
+    request,
+)
 
 PATH = "/live/s/~abc/av/index.m3u8"
 PACKET = b"\x47\x40\0\x10" + bytes(184)
@@ -116,3 +124,14 @@ def test_contents() -> None:
         other.content(PACKET + OTHER[:-1] + b"x")
     with pytest.raises(BadStream, match="MPEG-TS"):
         other.content(b"<html>")
+
+
+def test_fmp4() -> None:
+    """Fragments and what comes before them; half a box, or boxes without media, are neither."""
+    moof, mdat = b"\0\0\0\x0bmoofabc", b"\0\0\0\x09mdatx"
+    assert boxes(moof + mdat) == [b"moof", b"mdat"]
+    check_segment(moof + mdat + moof + mdat)
+    check_segment(b"\0\0\0\x08ftyp\0\0\0\x08moov")
+    for bad in (moof, mdat, moof + mdat[:-1], moof + mdat + b"x", bytes(64)):
+        with pytest.raises(BadStream, match="MPEG-TS"):
+            check_segment(bad)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
 from bench.flv import BadStream
 from bench.hls import Known
-from bench.hlsload import HLSPlan, HLSResult, multivariant_path, open_viewer, run_hls
+from bench.hlsload import HLSPlan, HLSResult, open_viewer, run_hls
+from bench.hlsloop import multivariant_path
+from tests.bench.answering import answer_with, server
 
 MASTER = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nbench0/~s/av/index.m3u8\n"
 MEDIA = b"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:3\n#EXTINF:2,\n3.ts\n#EXTINF:2,\n4.ts\n"
@@ -31,44 +31,7 @@ FILES = {
 def good(path: str) -> bytes:
     """Answer with a file."""
     body = FILES[path]
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nDate: x\r\n\r\n%s" % (len(body), body)
-
-
-def serve(connection: socket.socket, answer: Callable[[str], bytes]) -> None:
-    """Answer the requests of one connection."""
-    with connection, connection.makefile("rb") as requests:
-        for line in requests:
-            if line.startswith(b"GET "):
-                data = answer(line.split(b" ")[1].decode())
-                if not data:
-                    return
-                connection.sendall(data)
-
-
-@contextmanager
-def server(answer: Callable[[str], bytes]) -> Iterator[int]:
-    """Serve from threads; what is yielded is the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, _peer = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=guarded, args=(connection,), daemon=True).start()
-
-        def guarded(connection: socket.socket) -> None:
-            try:
-                serve(connection, answer)
-            except OSError:
-                return
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    return answer_with(body)
 
 
 def watch(plan: HLSPlan, seconds: float = 0.5) -> HLSResult | Exception:

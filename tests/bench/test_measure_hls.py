@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 
 from bench.hlsload import HLSResult
+from bench.hlspoll import PollResult
 from bench.measure import Window
-from bench.measure_hls import hls_metrics
+from bench.measure_hls import hls_metrics, poll_metrics
 from bench.report import COLUMNS
 from bench.servers import NginxFiles, Server
 
@@ -66,11 +68,24 @@ def test_playlists(window: Window) -> None:
     assert "cpu_per_gb" not in metrics
 
 
+def test_polling() -> None:
+    """Of 200 viewers each wants a segment of 2 s every 2 s: 500 in 5 s, of which 490 came."""
+    result = PollResult(
+        **{field.name: getattr(RESULT, field.name) for field in fields(RESULT)},
+        segments=490,
+        target_seconds=2.0,
+    )
+    metrics = poll_metrics(result, 200)
+    assert metrics == {"segments_percent": pytest.approx(98.0)}
+    assert set(metrics) <= set(COLUMNS)
+
+
 def test_files() -> None:
     """Files lie at their paths, and nginx may read them."""
     server = NginxFiles(0, {"/live/s.m3u8": b"one", "/live/s/~x/av/1.ts": b"two"})
     www = server.folder / "www"
     assert (www / "live" / "s.m3u8").read_bytes() == b"one"
     assert (www / "live" / "s" / "~x" / "av" / "1.ts").read_bytes() == b"two"
+    assert server.root == www
     assert server.folder.stat().st_mode & 0o555 == 0o555
     shutil.rmtree(server.folder)

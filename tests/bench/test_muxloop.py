@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.measure_hls import muxer_metrics
+from bench.measure_mux import muxer_metrics
 from bench.muxloop import mux_loop, read_media
 from tests.bench.media import mux_source
 
