@@ -10,13 +10,13 @@ import re
 import unicodedata
 from enum import StrEnum
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from ntvmedia.access.outputs import OUTPUTS
 from ntvmedia.access.referers import normal_host
 from ntvmedia.config.reading import Kind, Text, WrongValue, read_texts, unknown_name
 from ntvmedia.errors import Refused
 from ntvmedia.media.names import stream_key
+from ntvmedia.outbound import OutboundError, parse_target
 
 MAX_PASSWORD_LENGTH: Final = 128
 """Characters; it has to fit into an address."""
@@ -42,6 +42,7 @@ _HIDDEN: Final = "<hidden>"
 
 # RFC 3986 2: what an address is made of. The braces belong to the placeholders.
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%{}]*")
+_AUTHORITY_ENDS: Final = re.compile(r"[/?]")
 _PLACEHOLDER: Final = re.compile(r"\{(?:application|stream|key)\}")
 
 
@@ -164,23 +165,18 @@ def _read_key_url(value: object) -> str:
         raise WrongValue(f"it is longer than {MAX_KEY_URL_LENGTH:,} characters")
     if not _ADDRESS.fullmatch(url):
         raise WrongValue("it has a character that an address has not, or a #")
-    if not url.startswith(("http://", "https://")):
-        raise WrongValue("it begins with neither http:// nor https://")
     bare = _PLACEHOLDER.sub("", url)
     if "{" in bare or "}" in bare:
         raise WrongValue("it has braces other than {application}, {stream} and {key}")
     if "{key}" not in url:
         raise WrongValue("it has no {key}, so all keys would be one")
-    try:
-        parts = urlsplit(url)
-        has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        has_host = False
-    if not has_host:
-        raise WrongValue("it has no good host and port")
     # Publishers choose the names of their streams, but not whom this server asks.
-    if "{" in parts.netloc:
-        raise WrongValue("it has {application}, {stream} or {key} in its host")
+    if "{" in _AUTHORITY_ENDS.split(url.partition("://")[2])[0]:
+        raise WrongValue("it has {application}, {stream} or {key} before its path")
+    try:
+        parse_target(_PLACEHOLDER.sub("x", url))
+    except OutboundError as error:
+        raise WrongValue(str(error)) from None
     return url
 
 

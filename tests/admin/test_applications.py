@@ -193,7 +193,7 @@ class ApplicationTests(SynchronousTestCase):
             (
                 {"hls_key_url": "ftp://sEcReT/{key}"},
                 "hls_key_url: expected an http:// or https:// address with {key} in it, or "
-                "nothing; it begins with neither http:// nor https://",
+                "nothing; the address begins with neither http:// nor https://",
                 "hls_key_url",
             ),
         ):
