@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tests.hls.m3u8 import MediaPlaylist, Segment, check_dates, demand, parse_media
-from tests.hls.ts import SegmentMedia, check_references, read_segment, step
+from tests.hls.media import step
+from tests.hls.ts import SegmentMedia, check_references, read_segment
 
 # A new version with a new segment comes at latest after so many target durations (6.2.1).
 LONGEST_WAIT = 1.5

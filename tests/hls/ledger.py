@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 from tests.hls.m3u8 import Segment, demand
+from tests.hls.media import Media
 from tests.hls.rig import Rig
 from tests.hls.source import number_of
-from tests.hls.ts import SegmentMedia, adts_frames
 
 # A picture is sent when its step of the clock comes.
 _DATE_TOLERANCE_MS = 200
@@ -47,14 +47,14 @@ class Ledger:
             self._dates_hold = False
         self._offsets.add(self.rig.wall_offset)
 
-    def __call__(self, segment: Segment, media: SegmentMedia) -> None:
+    def __call__(self, segment: Segment, media: Media) -> None:
         """Take a segment.
 
         Raises:
             Violation: It is not what was sent.
         """
         pictures = [number_of(x.payload) for x in media.video]
-        sounds = [number_of(frame) for x in media.audio for frame in adts_frames(x.payload)]
+        sounds = [number_of(x) for x in media.sounds]
         self.pictures += len(pictures)
         self.sounds += len(sounds)
         for kind, numbers in (("video", pictures), ("audio", sounds)):

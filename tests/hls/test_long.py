@@ -11,9 +11,10 @@ from itertools import pairwise
 import pytest
 
 from tests.hls.m3u8 import Segment
+from tests.hls.media import WRAP, step
 from tests.hls.rig import Player, Rig
 from tests.hls.source import FRAME_SECONDS, video_track
-from tests.hls.ts import WRAP, SegmentMedia, step
+from tests.hls.ts import SegmentMedia
 from tests.hls.watching import Watching
 
 HOUR = 3600.0

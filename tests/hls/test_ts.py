@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.hls.m3u8 import Violation
-from tests.hls.ts import AAC, H264, PACKET_BYTES, adts_frames, crc32, read_segment, step
+from tests.hls.media import step
+from tests.hls.ts import AAC, H264, PACKET_BYTES, adts_frames, crc32, read_segment
 from tests.hls.ts_bytes import AUD, AUDIO_PID, IDR, SETS, VIDEO_PID, TSWriter, picture, sound
 
 FRAME = 3600

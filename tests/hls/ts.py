@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from tests.hls.m3u8 import Violation, demand
+from tests.hls.media import WRAP, Media, Unit, step
+from tests.hls.text import Violation, demand
 
 PACKET_BYTES = 188
-WRAP = 1 << 33
 
 # Table 2-34, and ATSC A/52 for AC-3.
 H264, HEVC, AAC, MP3_1, MP3_2, AC3, EAC3 = 0x1B, 0x24, 0x0F, 0x03, 0x04, 0x81, 0x87
@@ -40,22 +40,6 @@ def crc32(data: bytes) -> int:
     return value
 
 
-class Unit(NamedTuple):
-    """What one PES packet carries.
-
-    Attributes:
-        pts: 33 bits, of 90 kHz.
-        dts: Likewise; the PTS where there is none.
-        payload: The elementary stream.
-        is_random_access: The adaptation field's random_access_indicator.
-    """
-
-    pts: int
-    dts: int
-    payload: bytes
-    is_random_access: bool
-
-
 class _Pending(NamedTuple):
     """A PES packet that is not complete; `clock` is the last PCR before it, in 90 kHz."""
 
@@ -65,7 +49,7 @@ class _Pending(NamedTuple):
 
 
 @dataclass(slots=True)
-class SegmentMedia:
+class SegmentMedia(Media):
     """What is in one segment.
 
     Attributes:
@@ -101,24 +85,22 @@ class SegmentMedia:
 
     @property
     def begins_with_key(self) -> bool:
-        """Whether decoding can begin with its first picture; true without pictures."""
+        """Whether it has an IDR picture first, or none at all."""
         return not self.video or is_key(self.video_type, self.video[0].payload)
 
     @property
-    def start(self) -> int:
-        """The PTS of the first picture, or sound where there are none."""
-        return (self.video or self.audio)[0].pts
+    def sounds(self) -> list[bytes]:
+        """The frames of the sound; of AAC without their headers."""
+        return [frame for unit in self.audio for frame in adts_frames(unit.payload)]
 
-    @property
-    def lead(self) -> int:
-        """How many ticks before `start` the first sound is to be heard, where it is the first."""
-        audio = self.audio
-        return max(0, step(audio[0].pts, self.start)) if audio else 0
-
-
-def step(before: int, after: int) -> int:
-    """Return the difference of two 33-bit times, over a wrap too."""
-    return (after - before + WRAP // 2) % WRAP - WRAP // 2
+    def check_follows(self, before: Self) -> None:
+        """Check that counters and clock references go on (C-TS-01, C-TS-02)."""
+        demand(self.types == before.types, "map-changed", f"{before.types}, {self.types} (6.2.1)")
+        for pid, counter in self.first.items():
+            if pid in before.last:
+                expected = before.last[pid] + 1 & 0x0F
+                demand(counter == expected, "counter-across", f"PID {pid:#x} (C-TS-01)")
+        check_references([before.references[-1], self.references[0]])
 
 
 def read_segment(data: bytes) -> SegmentMedia:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.hls.ts import AAC, H264, PACKET_BYTES, WRAP, crc32
+from tests.hls.media import WRAP
+from tests.hls.ts import AAC, H264, PACKET_BYTES, crc32
 
 MAP_PID, VIDEO_PID, AUDIO_PID = 0x1000, 0x100, 0x101
 
