@@ -153,9 +153,16 @@ class Page:
         self._browser = browser
         self._number = number
 
-    def evaluate(self, expression: str, frame: str = "") -> Any:
-        """Return the value of a JavaScript expression, awaited if it is a promise."""
-        return self._command("evaluate", expression=expression, frame=frame)
+    def evaluate(self, expression: str, frame: str = "", *, given: object = None) -> Any:
+        """Return the value of a JavaScript expression, awaited if it is a promise.
+
+        Args:
+            expression: It; or with something given, a function.
+            frame: Where.
+            given: What the function is called with; None is nothing.
+        """
+        more = {} if given is None else {"argument": given}
+        return self._command("evaluate", expression=expression, frame=frame, **more)
 
     def wait_for(self, expression: str, frame: str = "", seconds: float = 60.0) -> Any:
         """Wait until a JavaScript expression is true, and return its value.
@@ -169,6 +176,10 @@ class Page:
             text = self.evaluate("document.body.innerText", frame)
             raise Failed(f"{error}\n{text}\n{self.trouble()}") from None
         return self.evaluate(expression, frame)
+
+    def add_script(self, path: Path) -> None:
+        """Run a file of JavaScript in the page, as one of its own."""
+        self._command("script", path=str(path))
 
     def click(self, selector: str, frame: str = "") -> None:
         """Click on an element, once it is there to be clicked on."""

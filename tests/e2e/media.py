@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +58,68 @@ def make_clip(path: Path, seconds: float = 6.0, options: Sequence[str] = ()) -> 
         path.parent,
     )
     return path
+
+
+def make_flashes(path: Path, b_frames: int, seconds: float = 8.0) -> Path:
+    """Make an FLV file that flashes and beeps for a tenth of each second, at the same moment.
+
+    Args:
+        path: Where to.
+        b_frames: As many stand between two others, always.
+        seconds: Its length.
+    """
+    on = "lt(mod(t\\,1)\\,0.1)"
+    video = f"color=black:size=160x120:rate={FRAME_RATE}:duration={seconds},drawbox=t=fill:c=white"
+    audio = f"aevalsrc=0.5*sin(2*PI*1000*t)*{on}:s=48000:d={seconds}"
+    coding = f"bframes={b_frames}:b-adapt=0:scenecut=0:keyint={GOP_FRAMES}:min-keyint={GOP_FRAMES}"
+    run(
+        [
+            *("ffmpeg", "-v", "error", "-y"),
+            *("-f", "lavfi", "-i", f"{video}:enable={on}", "-f", "lavfi", "-i", audio),
+            *("-c:v", "libx264", "-preset", "veryfast", "-x264-params", coding),
+            *("-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "96k", "-f", "flv", path),
+        ],
+        path.parent,
+    )
+    return path
+
+
+def flashes(source: Path) -> list[float]:
+    """Return when the pictures of `make_flashes` become bright, in seconds."""
+    return _rises(
+        source,
+        f"movie={source},signalstats",
+        "lavfi.signalstats.YAVG",
+        lambda value: float(value) > 100,
+    )
+
+
+def beeps(source: Path) -> list[float]:
+    """Return when the sound of `make_flashes` begins, in seconds, to some milliseconds."""
+    return _rises(
+        source,
+        f"amovie={source},asetnsamples=n=64,astats=metadata=1:reset=1",
+        "lavfi.astats.Overall.Peak_level",
+        lambda value: value != "-inf" and float(value) > -20,
+    )
+
+
+def _rises(source: Path, graph: str, tag: str, is_on: Callable[[str], bool]) -> list[float]:
+    entries = f"frame=pts_time:frame_tags={tag}"
+    command = ["ffprobe", "-v", "error", "-f", "lavfi", "-i", graph, "-show_entries", entries]
+    with TemporaryDirectory() as folder:
+        rows = run([*command, "-of", "csv=p=0"], Path(folder)).output.decode("ascii").split()
+    found = []
+    before = True
+    for line in rows:
+        time, value, *_ = line.split(",")
+        now = is_on(value)
+        if now and not before:
+            found.append(float(time))
+        before = now
+    if not found:
+        raise Failed(f"{source} never rises")
+    return found
 
 
 def packets(

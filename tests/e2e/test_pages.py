@@ -5,10 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +13,7 @@ import pytest
 from tests.e2e.browser import Browser, Page
 from tests.e2e.processes import Failed, Program, wait_until
 from tests.e2e.server import Server
+from tests.e2e.sites import site
 from tests.e2e.test_applications import app, ntvmedia
 
 # Short waits: a test of what happens after them takes no longer than it must.
@@ -53,31 +51,6 @@ def publish(server: Server, clip: Path, tmp_path: Path) -> Iterator[Publish]:
     yield start
     for program in running:
         program.stop()
-
-
-@contextmanager
-def site(html: str) -> Iterator[str]:
-    """Serve one page as somebody else's web site, and give its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            # A browser asks for an icon too.
-            self.wfile.write(html.encode() if self.path == "/" else b"")
-
-        def log_message(self, format: str, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://site.test:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def path_of(name: str) -> str:

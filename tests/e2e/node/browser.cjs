@@ -56,10 +56,16 @@ const commands = {
     return { status: answer.status(), headers: answer.headers() };
   },
   async evaluate(command) {
-    return (await frameOf(command)).evaluate(command.expression);
+    const { expression, argument } = command;
+    return (await frameOf(command)).evaluate(
+      argument === undefined ? expression : `(${expression})(${JSON.stringify(argument)})`,
+    );
   },
   async click(command) {
     return (await frameOf(command)).click(command.selector, { timeout: 10000 });
+  },
+  script({ page, path }) {
+    return pages.get(page).page.addScriptTag({ path }).then(() => null);
   },
   press(command) {
     return pages.get(command.page).page.keyboard.press(command.key);
