@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urljoin
 
 from bench.hls import check_segment, playlist_names
@@ -36,7 +36,8 @@ _SEGMENT_SECONDS: Final = 2.0
 # Likewise, of those who poll: each has asked so often.
 _WARM_ROUNDS: Final = 2
 
-_ALWAYS: Final = "hls_always=true"
+ALWAYS: Final = "hls_always=true"
+"""So that segments are there before the first viewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,10 @@ def measure_hls(server: Server, source: Source | None, load: HLSLoad) -> Metrics
         stack.enter_context(server)
         alone, generators = 0.0, list[int]()
         if source is not None:
-            alone, generators = _publisher_alone(stack, server, source, load.seconds)
+            alone, generators = publisher_alone(stack, server, source, load.seconds)
         plan = HLSPlan(server.address.http_port, load.viewers, load.rate, load.refresh_seconds)
         with Child(run_hls, plan) as viewers:
-            window, result = _watch(server, viewers, generators, _WARM_SECONDS, load.seconds)
+            window, result = watch(server, viewers, generators, _WARM_SECONDS, load.seconds)
     return hls_metrics(window, alone, result, segments=bool(load.refresh_seconds))
 
 
@@ -91,7 +92,7 @@ def measure_polling(
         stack.enter_context(server)
         alone, generators = 0.0, list[int]()
         if source is not None:
-            alone, generators = _publisher_alone(stack, server, source, load.seconds)
+            alone, generators = publisher_alone(stack, server, source, load.seconds)
         else:
             assert isinstance(server, NginxFiles)
             writer = stack.enter_context(Child(run_writer, server.root, files))
@@ -100,8 +101,7 @@ def measure_polling(
         plan = PollPlan(server.address.http_port, load.viewers, sessions=source is not None)
         with Child(run_polling, plan) as viewers:
             warm = _WARM_ROUNDS * _SEGMENT_SECONDS
-            window, result = _watch(server, viewers, generators, warm, load.seconds)
-    assert isinstance(result, PollResult)
+            window, result = watch(server, viewers, generators, warm, load.seconds)
     return hls_metrics(window, alone, result, segments=True) | poll_metrics(result, load.viewers)
 
 
@@ -144,7 +144,7 @@ def poll_metrics(result: PollResult, viewers: int) -> Metrics:
 def capture_hls(server: Ours, source: Source) -> dict[str, bytes]:
     """Return all that a viewer of a stream of our server is given, by path."""
     port = server.address.http_port
-    with server, _publisher(server, source):
+    with server, publisher_of(server, source):
         path = multivariant_path()
         files = {path: fetch_body(port, path)}
         path = urljoin(path, playlist_names(files[path])[0])
@@ -156,25 +156,36 @@ def capture_hls(server: Ours, source: Source) -> dict[str, bytes]:
     return files
 
 
-def _publisher_alone(
-    stack: ExitStack, server: Server, source: Source, seconds: float
+def publisher_alone(
+    stack: ExitStack, server: Server, source: Source, seconds: float, *fields: str
 ) -> tuple[float, list[int]]:
     """Publish, and measure what that costs without any request, segments included.
+
+    Args:
+        stack: Ends the publisher.
+        server: Ours, which runs.
+        source: What is published.
+        seconds: How long is measured.
+        fields: Of the application.
 
     Returns:
         CPU seconds a second, and the processes of the generator.
     """
-    publisher = stack.enter_context(_publisher(server, source))
+    publisher = stack.enter_context(publisher_of(server, source, *fields))
     window = Window(server, [])
     time.sleep(seconds)
     window.end(seconds)
     return window.cpu / seconds, [publisher.pid]
 
 
-def _watch(
+def watch(
     server: Server, viewers: Child, generators: Sequence[int], warm: float, seconds: float
-) -> tuple[Window, HLSResult]:
-    """Have viewers watch for a window that begins `warm` seconds after all are there."""
+) -> tuple[Window, Any]:
+    """Have viewers watch for a window that begins `warm` seconds after all are there.
+
+    Returns:
+        What it cost, and what the viewers say.
+    """
     viewers.answer()
     begin = time.monotonic() + warm
     viewers.pipe.send((begin, begin + seconds))
@@ -182,14 +193,19 @@ def _watch(
     window = Window(server, [*generators, viewers.pid])
     sleep_until(begin + seconds)
     window.end(time.monotonic() - begin)
-    result: HLSResult = viewers.answer()
-    return window, result
+    return window, viewers.answer()
 
 
-def _publisher(server: Server, source: Source) -> Child:
-    """Publish one stream to our server until all segments are listed that ever are."""
+def publisher_of(server: Server, source: Source, *fields: str) -> Child:
+    """Publish one stream to our server until all segments are listed that ever are.
+
+    Args:
+        server: Ours, which runs.
+        source: What is published.
+        fields: Of the application, as of `Ours.set_application`.
+    """
     assert isinstance(server, Ours)
-    server.set_application(_ALWAYS)
+    server.set_application(ALWAYS, *fields)
     child = Child(run_publishers, publishing_plan(server, 1, CHUNK_BYTES), source)
     try:
         child.answer()

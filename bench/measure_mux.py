@@ -9,8 +9,10 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from bench.hlsplayer import run_player
+from bench.hlspoll import PollPlan, run_polling
 from bench.measure import CHUNK_BYTES, Child, Window, publishing_plan
-from bench.measure_hls import SEGMENTS, listed_segments
+from bench.measure_hls import ALWAYS, SEGMENTS, listed_segments, watch
 from bench.publisher import run_publishers
 from bench.report import Metrics
 from bench.servers import CHECKOUT, NotStarted, Ours
@@ -20,7 +22,6 @@ from bench.source import TWO_MEGABITS, Source, source_path
 _MUXING_SECONDS: Final = 3.0
 _SEGMENT_SECONDS: Final = 2.0
 
-_ALWAYS: Final = "hls_always=true"
 _MUX_LOOP_SECONDS: Final = 120.0
 
 
@@ -30,7 +31,7 @@ def measure_muxing(server: Ours, source: Source, seconds: float) -> Metrics:
         child.answer()
         time.sleep(_MUXING_SECONDS)
         windows = []
-        for fields in ((), (_ALWAYS,)):
+        for fields in ((), (ALWAYS,)):
             if fields:
                 server.set_application(*fields)
                 time.sleep(_MUXING_SECONDS)
@@ -48,11 +49,51 @@ def measure_muxing(server: Ours, source: Source, seconds: float) -> Metrics:
     }
 
 
-def measure_muxer_alone(core: int, seconds: float) -> Metrics:
-    """Measure the muxer in a loop, without a server, for about so many CPU seconds."""
+def measure_watched(server: Ours, source: Source, form: str, seconds: float) -> Metrics:
+    """Measure a server with one publisher, first idle, then with one player.
+
+    Args:
+        server: Not started yet.
+        source: What is published.
+        form: What the player asks for: "fmp4" or "ll".
+        seconds: The length of each of the two windows.
+    """
+    port = server.address.http_port
+    with server, Child(run_publishers, publishing_plan(server, 1, CHUNK_BYTES), source) as child:
+        child.answer()
+        time.sleep(_MUXING_SECONDS)
+        begin = time.monotonic()
+        idle = Window(server, [child.pid])
+        time.sleep(seconds)
+        idle.end(time.monotonic() - begin)
+        if form == "ll":
+            player = Child(run_player, port)
+        else:
+            player = Child(run_polling, PollPlan(port, 1, form))
+        with player:
+            watched, result = watch(server, player, [child.pid], _MUXING_SECONDS, seconds)
+    given = result if form == "ll" else result.segments
+    if not given:
+        raise NotStarted("the player was given nothing")
+    without = idle.cpu / idle.seconds
+    return watched.metrics() | {
+        "alone_percent": 100 * without,
+        "mux_percent": 100 * (watched.cpu / watched.seconds - without),
+        "answers_per_second": given / watched.seconds,
+    }
+
+
+def measure_muxer_alone(core: int, form: str, seconds: float) -> Metrics:
+    """Measure a muxer in a loop, without a server, for about so many CPU seconds.
+
+    Args:
+        core: Its CPU.
+        form: One of `bench.muxloop.FORMATS`.
+        seconds: How long.
+    """
     command = [
         *("taskset", "-c", str(core), sys.executable, "-m", "bench.muxloop"),
-        *(str(source_path(TWO_MEGABITS)), str(seconds)),
+        *(str(source_path(TWO_MEGABITS)), form, str(seconds)),
     ]
     done = subprocess.run(
         command, cwd=CHECKOUT, capture_output=True, check=False, timeout=_MUX_LOOP_SECONDS

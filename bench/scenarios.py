@@ -16,7 +16,8 @@ from bench.measure import (
     nginx_file_like,
 )
 from bench.measure_hls import HLSLoad, Polling, capture_hls, measure_hls, measure_polling
-from bench.measure_mux import measure_muxer_alone, measure_muxing
+from bench.measure_ll import measure_blocked
+from bench.measure_mux import measure_muxer_alone, measure_muxing, measure_watched
 from bench.players import FLV, RTMP, WEBSOCKET
 from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
@@ -304,24 +305,36 @@ class Bench:
         )
         return Scenario((Cell(ours, OURS, run), Cell(nginx, NGINX, run_nginx)), figures)
 
+    def ll_blocked(self) -> Scenario:
+        """Low-latency viewers who wait for the same part, against plain requests."""
+        (count,) = self._options.counts(500)
+        label = f"ours, {count} low-latency viewers"
+
+        def run() -> Metrics:
+            return measure_blocked(self._ours(), self._source, count, self._seconds)
+
+        # A ratio within one run: part by part, on the same connections.
+        figure = Figure("all who wait answered, by all plain", "blocked_ratio", label, None, 1.5)
+        return Scenario((Cell(label, OURS, run),), (figure,))
+
     def ts_mux(self) -> Scenario:
         """What MPEG-TS segments of a 2 Mb/s stream cost."""
         server, loop = "ours, one stream of 2 Mb/s", "the muxer alone, 2 Mb/s"
 
         def run() -> Metrics:
-            ours = self._server(OURS)
-            assert isinstance(ours, Ours)
-            return measure_muxing(ours, load_source(TWO_MEGABITS), self._seconds)
+            return measure_muxing(self._ours(), load_source(TWO_MEGABITS), self._seconds)
 
-        def run_loop() -> Metrics:
-            load_source(TWO_MEGABITS)  # makes the file
-            return measure_muxer_alone(self._options.server_core, min(self._seconds, 3.0))
+        cells = (Cell(server, OURS, run), self._muxer_alone(loop, "ts"))
+        return Scenario(cells, _muxing(2.0, server, loop))
 
-        cells = (Cell(server, OURS, run), Cell(loop, OURS, run_loop))
-        figures = tuple(
-            Figure(f"{label}: core %", "mux_percent", label, None, 2.0) for label in (server, loop)
-        )
-        return Scenario(cells, figures)
+    def fmp4_mux(self) -> Scenario:
+        """What fragmented MP4 of a 2 Mb/s stream costs, in segments and in parts."""
+        cells = []
+        for form, title in (("fmp4", "segments"), ("ll", "low latency")):
+            label = f"ours, 2 Mb/s to one player, {title}"
+            cells.append(self._watched(label, form))
+            cells.append(self._muxer_alone(f"the muxer alone, 2 Mb/s, {title}", form))
+        return Scenario(tuple(cells), _muxing(1.0, *(cell.label for cell in cells)))
 
     def _hls(self, ours: str, nginx: str, load: HLSLoad) -> tuple[Cell, Cell]:
         def run() -> Metrics:
@@ -336,9 +349,7 @@ class Bench:
     def _captured(self) -> dict[str, bytes]:
         """Return what one viewer of ours is given; captured when it is wanted first."""
         if not self._files:
-            server = self._server(OURS)
-            assert isinstance(server, Ours)
-            self._files = capture_hls(server, self._source)
+            self._files = capture_hls(self._ours(), self._source)
         return self._files
 
     @property
@@ -350,6 +361,22 @@ class Bench:
         if name == OURS:
             return Ours(core, (*self._options.settings, *settings))
         return NginxRTMP(core) if name == NGINX else NodeMediaServer(core)
+
+    def _ours(self) -> Ours:
+        return Ours(self._options.server_core, self._options.settings)
+
+    def _watched(self, label: str, form: str) -> Cell:
+        def run() -> Metrics:
+            return measure_watched(self._ours(), load_source(TWO_MEGABITS), form, self._seconds)
+
+        return Cell(label, OURS, run)
+
+    def _muxer_alone(self, label: str, form: str) -> Cell:
+        def run() -> Metrics:
+            load_source(TWO_MEGABITS)  # makes the file
+            return measure_muxer_alone(self._options.server_core, form, min(self._seconds, 3.0))
+
+        return Cell(label, OURS, run)
 
     def _fan_out(self, label: str, server: str, load: FanOut, *settings: str) -> Cell:
         def run() -> Metrics:
@@ -397,9 +424,15 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "hls-segments": Bench.hls_segments,
     "hls-playlists": Bench.hls_playlists,
     "hls-viewers": Bench.hls_viewers,
+    "ll-blocked": Bench.ll_blocked,
     "ts-mux": Bench.ts_mux,
+    "fmp4-mux": Bench.fmp4_mux,
 }
 
 
 def _complete(title: str, cell: str) -> Figure:
     return Figure(title, "bytes_min", cell, None, 98, at_least=True)
+
+
+def _muxing(must: float, *labels: str) -> tuple[Figure, ...]:
+    return tuple(Figure(f"{label}: core %", "mux_percent", label, None, must) for label in labels)

@@ -41,8 +41,10 @@ def flv_file(source: Source) -> bytes:
     return FLV_HEADER + b"".join(tags)
 
 
-# An H.264 configuration (320x240) and one of AAC (48 kHz, stereo) that a muxer understands.
-_AVC_CONFIGURATION = bytes.fromhex("0142c00affe1000b6742c00ada0410c6c0440001000468ce3c80")
+# An H.264 configuration (320x240, of x264) and one of AAC (48 kHz, stereo) that muxers understand.
+_AVC_CONFIGURATION = bytes.fromhex(
+    "0142c00bffe100186742c00bd90141fb011000000300100000030020f142a48001000568cb83cb20"
+)
 _AAC_CONFIGURATION = bytes.fromhex("1190")
 
 

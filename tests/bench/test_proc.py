@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 
-from bench.proc import cpu_seconds, open_peers, resident_bytes, tree, waited_seconds
+from bench.proc import cpu_seconds, open_peers, resident_bytes, run_seconds, tree, waited_seconds
 
 
 def test_tree() -> None:
@@ -25,6 +25,20 @@ def test_cpu() -> None:
     while cpu_seconds(os.getpid()) - before < 0.02:
         sum(range(10000))
     assert before < cpu_seconds(os.getpid()) < 100000
+
+
+def test_run() -> None:
+    """What a process that waits has run is known exactly, and does not grow while it waits."""
+    command = [sys.executable, "-c", "input()\nprint(sum(range(10**6)), flush=True)\ninput()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
+        assert child.stdin is not None and child.stdout is not None
+        before = run_seconds(child.pid)
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        assert 0.001 < run_seconds(child.pid) - before < 10.0
+        child.communicate(b"\n")
 
 
 def test_waited() -> None:
