@@ -84,6 +84,7 @@ class IHost(Interface):
     access = Attribute("Who may publish and play: `IAccess`.")
     applications = Attribute("What streams belong to: `ntvmedia.access.Applications`. Read only.")
     events = Attribute("What happens in the server: `ntvmedia.events.EventBus`.")
+    outbound = Attribute("Asks other servers over HTTP: `ntvmedia.outbound.client.Outbound`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")
     certificates = Attribute("The context factory for TLS, or None where none is set up.")
     draining = Attribute("True from the moment that the server was told to stop.")
@@ -175,6 +176,15 @@ class IExchange(Interface):
         With status 200 and a header "Accept-Ranges: bytes" the client gets the range of the body
         that it asked for.
         """
+
+    def send(file: Any) -> None:
+        """Answer with status 200 and a file as of `IFolderRoute.make_ready`.
+
+        It has one attribute more: `fields`, its header fields without the length, with line ends.
+        """
+
+    def refuse(status: int, reason: str) -> None:
+        """Answer with one line for people; nothing where an answer was begun."""
 
     def begin(status: int, headers: Mapping[str, str], *, chunked: bool) -> None:
         """Send the head of a streaming answer. The outlet is the caller's until `finish`.

@@ -117,6 +117,8 @@ class Stream:
 
         Nobody waits for each frame while there is no viewer, or so many that blocks are gathered.
         """
+        if any(sink.urgent for sink in self.audience.sinks):
+            return 0.0
         if not self.renditions:
             return UNWATCHED_PATIENCE if self.state is StreamState.LIVE else 0.0
         pacing = self._context.pacing

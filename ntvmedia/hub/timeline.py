@@ -128,6 +128,11 @@ class Timeline:
             default=0.0,
         )
 
+    @property
+    def shift_ms(self) -> int:
+        """Milliseconds that are added to the publisher's times now."""
+        return self._shift_ms
+
     def track_received(self, track: Track) -> None:
         """Take a track that appeared, or one with another configuration."""
         state = self.states.get(track.id)

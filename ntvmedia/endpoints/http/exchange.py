@@ -16,6 +16,7 @@ from ntvmedia.media.names import Address
 
 if TYPE_CHECKING:
     from ntvmedia.endpoints.http.connection import HTTPConnection
+    from ntvmedia.endpoints.http.front import ReadyFile
 
 
 class BodyReceiver(Protocol):
@@ -117,6 +118,23 @@ class Exchange:
         if self._may_begin():
             self._release()
             self._connection.answer(status, self._cors() + head_fields, content)
+
+    def send(self, file: ReadyFile) -> None:
+        connection = self._connection
+        front = connection.front
+        if not self._may_begin():
+            return
+        self._release()
+        if self._head.is_plain_get and connection.may_persist and front.origins.allows_any:
+            # The short way: the client asked for nothing that the ready head does not say.
+            connection.outlet.write_both(front.ok + file.head, file.body, file.descriptor)
+            connection.turn_done(keep=True)
+        else:
+            connection.answer(200, self._cors() + file.fields, file.body)
+
+    def refuse(self, status: int, reason: str) -> None:
+        if not self.begun and not self.ended:
+            self._refuse(status, reason)
 
     def begin(self, status: int, headers: Mapping[str, str], *, chunked: bool) -> None:
         head_fields = answers.fields(headers)

@@ -45,6 +45,10 @@ class ReadyFile(Protocol):
     """A file that is sent as it is."""
 
     @property
+    def fields(self) -> str:
+        """Header fields with their line ends, without the length."""
+
+    @property
     def head(self) -> bytes:
         """Header fields with their line ends, the length among them, and an empty line."""
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Request
-from ntvmedia.codecs.description import describe
-from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
+from ntvmedia.access import Request, Verdict
+from ntvmedia.endpoints.asking import Denied, allowed
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.asking import play_request
+from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
+from ntvmedia.endpoints.http.hls.packaging import carried
 from ntvmedia.endpoints.http.hls.playlist import Playlist
-from ntvmedia.endpoints.http.hls.renditions import rendition_name, rendition_options
-from ntvmedia.endpoints.http.hls.segmenter import carried
+from ntvmedia.endpoints.http.hls.presentation import compose, write
+from ntvmedia.endpoints.http.hls.renditions import Rendition, parse_folder
 from ntvmedia.endpoints.http.hls.sessions import SESSION_BYTES, Session, session_name
-from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME
+from ntvmedia.endpoints.http.hls.waiting import WrongDirective, parse_directives
+from ntvmedia.endpoints.http.hls.window import KEY_FIELDS, PLAYLIST_NAME
 from ntvmedia.errors import Refused, UsageError
 from ntvmedia.formats import m3u8
 from ntvmedia.hub.refusals import HubFull, NotFound
+from ntvmedia.hub.rendition import select_tracks
 from ntvmedia.interfaces import IExchange, IHost
-from ntvmedia.media import MediaKind, StreamKey, Track
+from ntvmedia.media import StreamKey
+from ntvmedia.outbound import OutboundError
 
 # A playlist of one viewer: nobody else may be given it.
 _PERSONAL: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "no-store"}
@@ -32,22 +37,35 @@ _PERSONAL: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "no-stor
 _SHARED: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "max-age=1"}
 _REFUSED: Final = {"Content-Type": answers.PLAIN, "Cache-Control": "no-store"}
 
-# Of a stream whose bit rate is not yet known, in bits a second.
-_ASSUMED_VIDEO: Final = 2_000_000
-_ASSUMED_AUDIO: Final = 160_000
+# A request without an address of its own to be asked about again.
+_NO_SESSION: Final = session_name(bytes(SESSION_BYTES))
 
-# Less says little: a stream begins with its largest picture.
-LEAST_MEASURED_SECONDS: Final = 2.0
 
-# MPEG-TS adds a few percent, and a segment may be larger than those before.
-_MARGIN: Final = 1.25
+class Unavailable(Refused):
+    """What is needed for an answer is not there now."""
+
+
+_STATUS: Final[tuple[tuple[type[Refused], int], ...]] = (
+    (Denied, 403),
+    (HubFull, 503),
+    (Unavailable, 503),
+    (WrongDirective, 400),
+)
 
 
 class _Place(NamedTuple):
-    """What an address below a stream names."""
+    """What an address below a stream names.
+
+    Attributes:
+        session: Its name; empty for none.
+        stream: The one of several that are joined; empty for the only one.
+        rendition: What of it.
+        name: Of the file.
+    """
 
     session: str
-    rendition: str
+    stream: str
+    rendition: Rendition
     name: bytes
 
 
@@ -64,9 +82,19 @@ class HLSHandler:
     def __init__(self, host: IHost, outputs: HLSOutputs) -> None:
         self._host: Any = host
         self._outputs = outputs
+        outputs.again = self._answer
 
     def __call__(self, exchange: IExchange) -> None:
-        """Answer one request, now or when there is a segment."""
+        """Answer one request, now or when there is what it asks for."""
+        if exchange.below and exchange.method == "GET":
+            try:
+                if self._outputs.hold(exchange):
+                    return
+            except WrongDirective:
+                pass  # it is told so the long way
+        self._answer(exchange)
+
+    def _answer(self, exchange: Any) -> None:
         answering = Deferred.fromCoroutine(
             self._file(exchange) if exchange.below else self._multivariant(exchange)
         )
@@ -81,44 +109,50 @@ class HLSHandler:
         if exchange.method == "HEAD":
             # Nobody watches, so nobody waits, and nothing is made.
             key = (await allowed(host, request)).rename or request.key
-            stream = host.hub.streams.get(key)
-            if stream is None or not stream.is_ready:
+            streams = self._joined(key)
+            if not streams:
                 raise NotFound(f"{key} is not published")
-            rendition = rendition_name(request.query, stream.tracks)
-            name = session_name(bytes(SESSION_BYTES))
-            exchange.respond(200, _PERSONAL, self._variants(stream, request, name, rendition))
+            offers = compose(request.query, outputs.playlists.application(key.application), streams)
+            exchange.respond(200, _PERSONAL, write(outputs.playlists, key, _NO_SESSION, offers))
             return
-        verdict, stream = await allowed_stream(host, request)
-        rendition = rendition_name(request.query, stream.tracks)
-        self._playlist(stream, rendition)
+        verdict, key = await self._await_stream(request)
+        application = outputs.playlists.application(key.application)
+        offers = compose(request.query, application, self._joined(key))
+        outputs.present(key, offers)
         name = ""
         headers = _SHARED
         # An address without a session could not be asked about again, nor mean another stream.
         if outputs.has_sessions(request.key.application) or verdict.rename or verdict.lifetime:
-            session = outputs.new_session(request, stream.key, rendition)
+            session = outputs.new_session(request, key)
             outputs.permit(session, verdict)
             name = session.name
             headers = _PERSONAL
-        exchange.respond(200, headers, self._variants(stream, request, name, rendition))
+        # The address of what is below has the name that was asked for.
+        body = write(outputs.playlists, request.key, name, offers)
+        exchange.respond(200, headers, body)
 
-    def _variants(self, stream: Any, request: Request, session: str, rendition: str) -> bytes:
-        tracks = _tracks(stream, rendition_options(rendition) or {})
-        playlist = self._outputs.playlists.get((stream.key, rendition))
-        peak = playlist.window.peak_bitrate if playlist is not None else 0.0
-        variant = m3u8.Variant(
-            f"{request.key.stream}/~{session}/{rendition}/{PLAYLIST_NAME.decode('ascii')}",
-            round(max(peak, _expected_bitrate(stream, tracks)) * _MARGIN),
-            [described for x in tracks if (described := describe(x).codec_string)],
-        )
-        video = next((x for x in tracks if x.kind is MediaKind.VIDEO), None)
-        if video is not None:
-            seen = describe(video)
-            variant = variant._replace(
-                width=seen.width,
-                height=seen.height,
-                frame_rate=seen.frame_rate or stream.frame_rate,
-            )
-        return m3u8.multivariant_playlist([variant])
+    async def _await_stream(self, request: Request) -> tuple[Verdict, StreamKey]:
+        """Wait until there is a stream, or one of those that are joined under its name."""
+        while True:
+            verdict = await allowed(self._host, request)
+            key = verdict.rename or request.key
+            if self._joined(key):
+                return verdict, key
+            waits = [self._host.hub.wait_for(x) for x in self._outputs.playlists.members_of(key)]
+            try:
+                await DeferredList(waits, fireOnOneCallback=True, fireOnOneErrback=True)
+            except FirstError as error:
+                error.subFailure.raiseException()
+            finally:
+                for wait in waits:
+                    wait.addErrback(lambda _failure: None)
+                    wait.cancel()
+
+    def _joined(self, key: StreamKey) -> list[Any]:
+        """Return the streams that are there of those that are joined under a name, best first."""
+        streams = self._host.hub.streams
+        found = (streams.get(x) for x in self._outputs.playlists.members_of(key))
+        return [x for x in found if x is not None and x.is_ready]
 
     # Playlists and segments
 
@@ -127,33 +161,67 @@ class HLSHandler:
         place = _place(exchange.below)
         if place.session:
             session = outputs.sessions.get(place.session)
-            if (
-                session is None
-                or session.request.key != exchange.address.key
-                or session.rendition != place.rendition
-            ):
+            if session is None or session.request.key != exchange.address.key:
                 raise NotFound("there is no such session: ask for the stream's .m3u8 again")
             key = session.key
         else:
             session = None
             key = exchange.address.key
+        key = self._member(key, place.stream)
         await self._check(session, key)
         if exchange.method == "HEAD":
             # What there is, and nothing is made or counted for it (B-HT-04).
-            found = outputs.playlists.get((key, place.rendition))
+            found = outputs.playlists.find(key, place.rendition.folder)
             file = None if found is None else found.files.get(place.name)
         else:
             playlist = await self._watched(session, key, place)
-            file = playlist.files.get(place.name)
+            folder, _slash, _name = exchange.target.partition("?")[0].rpartition("/")
+            outputs.remember(folder, exchange.address.key, session, playlist)
+            query = exchange.target.partition("?")[2]
+            if playlist.urgent and outputs.wait(exchange, playlist, session, place.name, query):
+                return
+            file = await self._found(playlist, place.name, query)
             if file is not None:
-                folder = exchange.target.partition("?")[0].rpartition("/")[0]
-                outputs.remember(folder, exchange.address.key, session, playlist)
                 counter = playlist.counter if session is None else session.viewer
                 if counter is not None:
                     counter.sent_bytes += len(file.body)
         if file is None:
             raise NotFound("there is no such segment, or it is no longer kept")
         exchange.respond(200, _fields(file.fields, ranged=place.name != PLAYLIST_NAME), file.body)
+
+    def _member(self, key: StreamKey, stream: str) -> StreamKey:
+        """Return the stream that an address names, of those that are joined with its first."""
+        playlists = self._outputs.playlists
+        if not stream:
+            return key
+        member = StreamKey(key.application, stream)
+        if not playlists.is_joined(key.application) or (
+            playlists.base_of(member) != playlists.base_of(key)
+        ):
+            raise NotFound("there is nothing of this name")
+        return member
+
+    async def _found(self, playlist: Playlist, name: bytes, query: str) -> File | None:
+        """Return what is asked for, as far as it is there."""
+        if name.endswith(b".key") and name not in playlist.files:
+            return await self._old_key(playlist, name)
+        if name == PLAYLIST_NAME and playlist.urgent and playlist.stream is not None:
+            wish = parse_directives(query)
+            if PLAYLIST_NAME in playlist.files and playlist.window.can_block:
+                return playlist.waiters.find(wish)
+        return playlist.files.get(name)
+
+    async def _old_key(self, playlist: Playlist, name: bytes) -> File | None:
+        """Return a key that no listed segment needs: of one that was loaded before a restart."""
+        application = self._outputs.playlists.application(playlist.key.application)
+        keys = self._outputs.playlists.keys
+        try:
+            key = await keys.find(playlist.key, name.decode("ascii"), application.hls_key_url)
+        except OutboundError as error:
+            raise Unavailable(f"the key server does not give it: {error}") from None
+        if key is None:
+            return None
+        return File(KEY_FIELDS, key.value, self._outputs.playlists.copies)
 
     async def _watched(self, session: Session | None, key: StreamKey, place: _Place) -> Playlist:
         """Return the playlist that one watches from now on, with a segment at least.
@@ -170,7 +238,8 @@ class HLSHandler:
                 return playlist
             if session is not None:
                 session.seen = playlist.seen
-                self._outputs.join(session, stream, playlist)
+                if place.name == PLAYLIST_NAME or session.viewer is None:
+                    self._outputs.join(session, stream, playlist)
                 if session.refused:
                     raise Denied(session.refused)
             if place.name != PLAYLIST_NAME:
@@ -217,28 +286,21 @@ class HLSHandler:
         if self._outputs.has_sessions(application):
             raise Denied("this address has no session: ask for the stream's .m3u8")
 
-    def _find(self, key: Any, rendition: str) -> Playlist:
-        found = self._outputs.playlists.get((key, rendition))
+    def _find(self, key: StreamKey, rendition: Rendition) -> Playlist:
+        playlists = self._outputs.playlists
+        found = playlists.find(key, rendition.folder)
         if found is not None:
             return found
         stream = self._host.hub.streams.get(key)
-        options = rendition_options(rendition)
-        if stream is None or not stream.is_ready or options is None:
+        if stream is None or not stream.is_ready:
             raise NotFound(f"{key} is not published")
-        number = options.get("audio")
-        if number is not None and not any(str(x.number) == number for x in stream.tracks):
+        number = rendition.number
+        if number and not any(str(x.number) == number for x in stream.tracks):
             raise NotFound("there is no such track")
-        return self._playlist(stream, rendition)
-
-    def _playlist(self, stream: Any, rendition: str) -> Playlist:
-        """Have segments made, so that they are there when the player asks for them."""
-        options = rendition_options(rendition)
-        assert options is not None
-        _tracks(stream, options)
-        playlist = self._outputs.playlist(stream.key, rendition, options)
-        playlist.seen = self._host.reactor.seconds()
-        playlist.run(stream)
-        return playlist
+        format_name = rendition.format_name
+        if not carried(select_tracks(stream.tracks, rendition.options), format_name):
+            raise NotFound(f"segments of {format_name} have nothing of this stream")
+        return playlists.obtain(key, rendition)
 
     # Errors
 
@@ -247,9 +309,7 @@ class HLSHandler:
         if failure.check(CancelledError):
             return
         if isinstance(error, Refused):
-            status = 503 if isinstance(error, HubFull) else 404
-            if isinstance(error, Denied):
-                status = 403
+            status = next((x for kind, x in _STATUS if failure.check(kind)), 404)
             self._log.info(
                 "{peer}: {key} refused: {reason}",
                 peer=exchange.peer,
@@ -266,25 +326,14 @@ class HLSHandler:
 
 
 def _place(below: str) -> _Place:
-    """Read "~SESSION/RENDITION/NAME"."""
+    """Read "~SESSION/FOLDER/NAME", or "~SESSION/STREAM/FOLDER/NAME" of streams that are joined."""
     parts = below.split("/")
-    if len(parts) != 3 or not below.isascii():
+    rendition = parse_folder(parts[-2]) if len(parts) in (3, 4) else None
+    if rendition is None or not parts[-1].isascii():
         raise NotFound("there is nothing of this name")
     session = parts[0].removeprefix("~").removeprefix("%7E").removeprefix("%7e")
-    return _Place(session, parts[1], parts[2].encode("ascii"))
-
-
-def _tracks(stream: Any, options: Mapping[str, str]) -> list[Track]:
-    """Return what segments have of a stream.
-
-    Raises:
-        NotFound: Nothing.
-    """
-    tracks = carried(stream.tracks, options)
-    if not tracks:
-        codecs = ", ".join(sorted({x.codec.value for x in stream.tracks}))
-        raise NotFound(f"segments of MPEG-TS have nothing of this stream, which is {codecs}")
-    return tracks
+    stream = unquote(parts[1]) if len(parts) == 4 else ""
+    return _Place(session, stream, rendition, parts[-1].encode("ascii"))
 
 
 def _fields(text: str, *, ranged: bool) -> Mapping[str, str]:
@@ -292,12 +341,3 @@ def _fields(text: str, *, ranged: bool) -> Mapping[str, str]:
     if ranged:
         fields["Accept-Ranges"] = "bytes"
     return fields
-
-
-def _expected_bitrate(stream: Any, tracks: list[Track]) -> float:
-    """Guess the bits a second of what segments will have, from what came so far."""
-    seconds = stream.timeline.position
-    if seconds < LEAST_MEASURED_SECONDS:
-        return sum(_ASSUMED_VIDEO if x.kind is MediaKind.VIDEO else _ASSUMED_AUDIO for x in tracks)
-    states = stream.timeline.states
-    return float(sum(states[x.id].bytes for x in tracks if x.id in states) * 8 / seconds)

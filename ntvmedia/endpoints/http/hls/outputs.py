@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,11 +14,12 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Application, Request, Verdict
+from ntvmedia.access import Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed
-from ntvmedia.endpoints.http.hls.files import Copies, File
-from ntvmedia.endpoints.http.hls.playlist import KEPT_SECONDS, Playlist
-from ntvmedia.endpoints.http.hls.renditions import WHOLE
+from ntvmedia.endpoints.http.hls.files import File
+from ntvmedia.endpoints.http.hls.playlist import Playlist
+from ntvmedia.endpoints.http.hls.playlists import Playlists
+from ntvmedia.endpoints.http.hls.presentation import Offer, Presentation, compose
 from ntvmedia.endpoints.http.hls.sessions import (
     MAX_SESSIONS,
     MAX_SESSIONS_OF_HOST,
@@ -28,9 +29,10 @@ from ntvmedia.endpoints.http.hls.sessions import (
     Visit,
     session_name,
 )
-from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, Window
+from ntvmedia.endpoints.http.hls.waiting import Waiter, WrongDirective, parse_directives
+from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME
 from ntvmedia.events import ApplicationChanged, StreamReady
-from ntvmedia.hub.refusals import HubFull
+from ntvmedia.hub.refusals import HubFull, NotFound
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.interfaces import IHost
 from ntvmedia.media import StreamKey
@@ -46,32 +48,27 @@ _log = Logger()
 class HLSOutputs(Service):
     """The playlists and sessions of one server, shared by its HTTP and HTTPS ports.
 
-    Numbers of segments and discontinuities begin at the wall clock's seconds, so that they do not
-    go back when the server starts again: no list grows by more than a segment a second for long.
-    That clock is read once; a step of it changes nothing while the server runs.
-
     Args:
         host: The server.
         wall_seconds: Seconds since 1970.
 
     Attributes:
-        playlists: By stream and rendition.
+        playlists: All that there are.
+        presentations: By the name that was asked for, and the folders that were named.
         sessions: By name.
-        copies: Of segments that many ask for.
+        again: Called with a request that was held, when who asks may no longer be there; to be
+            set by who answers requests.
     """
 
     def __init__(self, host: IHost, wall_seconds: Callable[[], float] = time.time) -> None:
-        self.playlists: dict[tuple[StreamKey, str], Playlist] = {}
+        self.playlists = Playlists(host, wall_seconds, self._answer)
+        self.presentations: dict[tuple[str, ...], Presentation] = {}
         self.sessions: dict[str, Session] = {}
-        self.copies = Copies()
+        self.again: Callable[[Any], None] = _nobody
         self._host: Any = host
         self._reactor: Any = host.reactor
-        self._wall = wall_seconds() - self._reactor.seconds()
-        self._suffix = session_name(host.random(3))
         self._visits: dict[bytes, Visit] = {}
         self._hosts: dict[str, dict[str, Session]] = {}
-        self._next_number = 0
-        self._next_discontinuity = 0
         self._looking = LoopingCall(self._look)
         self._looking.clock = self._reactor
         self._unsubscribe = (
@@ -94,23 +91,97 @@ class HLSOutputs(Service):
             unsubscribe()
         for session in tuple(self.sessions.values()):
             self._leave(session, "the server stops")
-        for playlist in self.playlists.values():
-            playlist.close()
+        self.playlists.close()
 
     def find_file(self, target: bytes) -> File | None:
         """Return what is ready to be sent for a target, as of `IFolderRoute.make_ready`."""
-        if b"?" in target:  # it means nothing here
-            target = target.partition(b"?")[0]
+        query = b""
+        if b"?" in target:
+            target, _mark, query = target.partition(b"?")
         folder, _slash, name = target.rpartition(b"/")
         visit = self._visits.get(folder)
-        return None if visit is None else visit.find(name, self._reactor.seconds())
+        if visit is None:
+            return None
+        if query and visit.playlist.urgent and name == PLAYLIST_NAME:
+            return self._find_version(visit, query)
+        return visit.find(name, self._reactor.seconds())
+
+    def _find_version(self, visit: Visit, query: bytes) -> File | None:
+        """Return the version of a playlist that a query asks for, where that is there."""
+        playlist = visit.playlist
+        if playlist.stream is None or PLAYLIST_NAME not in playlist.files:
+            return None
+        try:
+            file = playlist.waiters.find(parse_directives(query.decode("ascii")))
+        except WrongDirective:
+            return None
+        if file is not None:
+            visit.sent(file, self._reactor.seconds())
+        return file
+
+    def hold(self, exchange: Any) -> bool:
+        """Hold a request for what a low-latency playlist does not have yet, the short way.
+
+        Returns:
+            Whether it is held; else it has to be looked at further.
+
+        Raises:
+            WrongDirective: As of `Waiters.find`.
+        """
+        target, _mark, query = exchange.target.partition("?")
+        folder, _slash, name = target.rpartition("/")
+        visit = self._visits.get(folder.encode("ascii"))
+        if visit is None or not visit.playlist.urgent or visit.playlist.stream is None:
+            return False
+        now = self._reactor.seconds()
+        if not self.wait(exchange, visit.playlist, visit.session, name.encode("ascii"), query):
+            return False
+        visit.seen(now)
+        return True
+
+    def wait(
+        self, exchange: Any, playlist: Playlist, session: Session | None, name: bytes, query: str
+    ) -> bool:
+        """Hold a request until what it asks for is there.
+
+        Returns:
+            Whether it is held: not where it is there, or will not come.
+
+        Raises:
+            WrongDirective: As of `Waiters.find`.
+        """
+        wish = None
+        if name == PLAYLIST_NAME:
+            if PLAYLIST_NAME not in playlist.files or not playlist.window.can_block:
+                return False
+            wish = parse_directives(query)
+            if playlist.waiters.find(wish) is not None:
+                return False
+        elif name in playlist.files or not name or name != playlist.window.hint:
+            return False
+        now = self._reactor.seconds()
+        playlist.waiters.add(Waiter(exchange, session, wish, name, now))
+        return True
+
+    def _answer(self, playlist: Playlist, waiter: Waiter, status: int, file: File | None) -> None:
+        """Answer a request that was held."""
+        session = waiter.session
+        if session is not None and (session.viewer is None or session.decided_at is None):
+            self.again(waiter.exchange)
+        elif file is None:
+            text = "it did not come in time" if status == 503 else "it did not come"
+            waiter.exchange.refuse(status, text)
+        else:
+            now = self._reactor.seconds()
+            counter = playlist.counter if session is None else session.viewer
+            if counter is not None:
+                counter.sent_bytes += len(file.body)
+            playlist.seen = now
+            if session is not None:
+                session.seen = now
+            waiter.exchange.send(file)
 
     # Applications
-
-    def application(self, name: str) -> Application:
-        """Return an application; the defaults for one that is gone."""
-        found: Application | None = self._host.applications.get(name)
-        return found if found is not None else Application(name)
 
     def has_sessions(self, name: str) -> bool:
         """Whether each viewer of an application has a session.
@@ -118,7 +189,7 @@ class HLSOutputs(Service):
         An address without one is the same for all, and could be passed on: what is protected has
         sessions whatever the operator chose.
         """
-        application = self.application(name)
+        application = self.playlists.application(name)
         return bool(application.hls_sessions or application.signed or application.referers)
 
     def _application_changed(self, event: ApplicationChanged) -> None:
@@ -126,52 +197,60 @@ class HLSOutputs(Service):
         for session in self.sessions.values():
             if session.request.key.application == event.name:
                 session.decided_at = None
-                self._forget_folder(session)
-        for playlist in self.playlists.values():
+                self._forget_folders(session)
+        for playlist in self.playlists.by_place.values():
             if playlist.key.application == event.name:
-                self._visits.pop(playlist.open_folder, None)
+                self._forget_open(playlist)
+        for playlist in self.playlists.regroup(event.name):
+            self._forget_playlist(playlist)
         for name in {event.name, event.after}:
-            if name is not None and self.application(name).hls_always:
+            if name is not None and self.playlists.application(name).hls_always:
                 for key in tuple(self._host.hub.streams):
                     if key.application == name:
                         self._run_always(key)
 
     # Playlists
 
-    def playlist(self, key: StreamKey, rendition: str, options: Mapping[str, str]) -> Playlist:
-        """Return a playlist, made where there is none; it does not run yet.
+    def present(self, key: StreamKey, offers: Sequence[Offer]) -> Presentation:
+        """Have all playlists made that a multivariant playlist names.
 
         Args:
-            key: The stream.
-            rendition: Name of the folder.
-            options: What it stands for.
+            key: The name that was asked for.
+            offers: What it names.
         """
-        found = self.playlists.get((key, rendition))
+        made = [x for x in offers if not x.is_muxed]
+        playlists = [self.playlists.obtain(x.stream.key, x.rendition) for x in made]
+        place = (str(key), *(f"{x.key}/{x.rendition.folder}" for x in playlists))
+        found = self.presentations.get(place)
         if found is None:
-            number = max(self._next_number, int(self._wall + self._reactor.seconds()))
-            found = Playlist(
-                self._reactor,
-                key,
-                rendition,
-                options,
-                lambda: self.application(key.application),
-                Window(number, max(self._next_discontinuity, number), self._suffix, self.copies),
-            )
-            self.playlists[key, rendition] = found
+            has_pictures = any(x.has_pictures for x in made)
+            found = self.presentations[place] = Presentation()
+            for offer, playlist in zip(made, playlists, strict=True):
+                is_main = offer.has_pictures or not has_pictures
+                (found.main if is_main else found.others).append(playlist)
+        now = self._reactor.seconds()
+        for offer, playlist in zip(made, playlists, strict=True):
+            playlist.seen = now
+            playlist.run(offer.stream)
         return found
 
     def _stream_ready(self, event: StreamReady) -> None:
-        if self.application(event.key.application).hls_always:
+        if self.playlists.application(event.key.application).hls_always:
             self._run_always(event.key)
 
     def _run_always(self, key: StreamKey) -> None:
         stream = self._host.hub.streams.get(key)
-        if stream is not None and stream.is_ready:
-            self.playlist(key, WHOLE, {}).run(stream)
+        if stream is None or not stream.is_ready:
+            return
+        try:
+            offers = compose({}, self.playlists.application(key.application), [stream])
+            self.present(key, offers)
+        except NotFound as error:
+            _log.warn("{key}: no HLS: {error}", key=key, error=error)
 
     # Sessions
 
-    def new_session(self, request: Request, key: StreamKey, rendition: str) -> Session:
+    def new_session(self, request: Request, key: StreamKey) -> Session:
         """Begin a session for a request that was allowed.
 
         Raises:
@@ -181,7 +260,6 @@ class HLSOutputs(Service):
             session_name(self._host.random(SESSION_BYTES)),
             request,
             key,
-            rendition,
             self._reactor.seconds(),
         )
         others = self._hosts.get(session.host, {})
@@ -209,9 +287,17 @@ class HLSOutputs(Service):
             del self._hosts[session.host]
 
     def join(self, session: Session, stream: Any, playlist: Playlist) -> None:
-        """Count a session as a viewer of a stream. Idempotent."""
-        if session.viewer is not None or session.refused:
+        """Count a session as a viewer of a stream. Idempotent.
+
+        Of several streams that are joined it is the one whose pictures were asked for last.
+        """
+        if session.refused:
             return
+        if session.viewer is not None and session.playlist is not None:
+            if session.playlist.key == playlist.key or not playlist.rendition.has_pictures:
+                return
+            session.viewer.leave("plays another variant")
+            self._part(session)
         request = session.request
         info = ViewerInfo(PROTOCOL, request.peer, request.user_agent, request.page_url)
         viewer = stream.visit(info, lambda _reason: self._part(session))
@@ -221,16 +307,16 @@ class HLSOutputs(Service):
             session.refused = "sent away" if viewer.kicked else ""
             return
         session.playlist = playlist
-        playlist.sessions += 1
         session.viewer = viewer
-        _log.info("{peer}: plays {key} by hls", peer=request.peer, key=session.key)
+        _log.info("{peer}: plays {key} by hls", peer=request.peer, key=playlist.key)
 
     def remember(
         self, folder: str, key: StreamKey, session: Session | None, playlist: Playlist
     ) -> None:
         """Answer what comes for a folder from memory from now on.
 
-        Only of the address as the playlists name it: others are found the long way.
+        Only of the address as the playlists name it: others are found the long way. And of the
+        streams that are joined, only of the one that is watched: another has to join first.
 
         Args:
             folder: The address as sent, without the last slash.
@@ -239,17 +325,25 @@ class HLSOutputs(Service):
             playlist: What is in it.
         """
         name = "" if session is None else session.name
-        own = "/".join(("", *map(quote, key), f"~{name}", playlist.rendition))
+        below = quote(self.playlists.address_of(playlist))
+        own = "/".join(("", *map(quote, key), f"~{name}", below))
         if folder != own:
             return
         place = own.encode("ascii")
         if session is None:
             if not self.has_sessions(key.application):
-                playlist.open_folder = place
+                playlist.open_folders.add(place)
                 self._visits[place] = Visit(playlist, None, playlist.counter)
         elif session.viewer is not None and session.decided_at is not None:
-            session.folder = place
-            self._visits[place] = Visit(playlist, session, session.viewer)
+            watched = session.playlist
+            if (
+                watched is None
+                or watched.key == playlist.key
+                or not playlist.rendition.has_pictures
+            ):
+                if place not in session.folders:
+                    session.folders.append(place)
+                self._visits[place] = Visit(playlist, session, session.viewer)
 
     def refuse(self, session: Session, reason: str) -> None:
         """Give a session nothing any more."""
@@ -264,17 +358,31 @@ class HLSOutputs(Service):
 
     def _part(self, session: Session) -> None:
         """Undo `join`. Idempotent."""
-        playlist, session.playlist = session.playlist, None
+        session.playlist = None
         viewer, session.viewer = session.viewer, None
-        self._forget_folder(session)
+        self._forget_folders(session)
         if viewer is not None and viewer.kicked:
             session.refused = viewer.reason
-        if playlist is not None:
-            playlist.sessions -= 1
 
-    def _forget_folder(self, session: Session) -> None:
-        self._visits.pop(session.folder, None)
-        session.folder = b""
+    def _forget_folders(self, session: Session) -> None:
+        for folder in session.folders:
+            self._visits.pop(folder, None)
+        session.folders = []
+
+    def _forget_open(self, playlist: Playlist) -> None:
+        for folder in playlist.open_folders:
+            self._visits.pop(folder, None)
+        playlist.open_folders.clear()
+
+    def _forget_playlist(self, playlist: Playlist) -> None:
+        """Answer nothing from a playlist that was let go of."""
+        self._forget_open(playlist)
+        for session in self.sessions.values():
+            if session.playlist is playlist:
+                self._forget_folders(session)
+        for place, presentation in tuple(self.presentations.items()):
+            if playlist in presentation.main or playlist in presentation.others:
+                del self.presentations[place]
 
     # Time
 
@@ -285,13 +393,11 @@ class HLSOutputs(Service):
                 self._look_at(session, now)
             except Exception:  # a bug in one is not the others' business
                 _log.failure("looking after a session of {key} failed", key=session.key)
-        for place, playlist in tuple(self.playlists.items()):
-            try:
-                playlist.look(now)
-                if self._is_over(playlist, now):
-                    self._drop(place, playlist)
-            except Exception:
-                _log.failure("looking after the playlist of {key} failed", key=playlist.key)
+        for key, presentation in tuple(self.presentations.items()):
+            if not presentation.look(now, self._host.hub.streams):
+                del self.presentations[key]
+        for playlist in self.playlists.look(now):
+            self._forget_playlist(playlist)
 
     def _look_at(self, session: Session, now: float) -> None:
         if session.viewer is not None and session.playlist is not None:
@@ -308,7 +414,7 @@ class HLSOutputs(Service):
         Until there is an answer its requests go the long way, and ask themselves.
         """
         session.decided_at = None
-        self._forget_folder(session)
+        self._forget_folders(session)
         deciding = Deferred.fromCoroutine(allowed(self._host, session.request))
         deciding.addCallback(lambda verdict: self.permit(session, verdict))
         deciding.addErrback(self._not_decided, session)
@@ -325,24 +431,6 @@ class HLSOutputs(Service):
         session.decided_at = now
         session.valid_until = now + verdict.lifetime if verdict.lifetime else float("inf")
 
-    def _is_over(self, playlist: Playlist, now: float) -> bool:
-        if playlist.stream is not None or playlist.sessions:
-            return False
-        if playlist.ended_at is None:
-            # Its stream goes on: the promised duration of segments must be kept.
-            if playlist.key in self._host.hub.streams:
-                return False
-        elif now - playlist.ended_at <= max(KEPT_SECONDS, playlist.window.length):
-            return False
-        if PLAYLIST_NAME in playlist.files:
-            # First the list goes, then what was in it (RFC 8216bis section 6.2.2).
-            playlist.rest()
-        return not playlist.files
 
-    def _drop(self, place: tuple[StreamKey, str], playlist: Playlist) -> None:
-        del self.playlists[place]
-        playlist.close()
-        self._visits.pop(playlist.open_folder, None)
-        window = playlist.window
-        self._next_number = max(self._next_number, window.number)
-        self._next_discontinuity = max(self._next_discontinuity, window.discontinuities + 1)
+def _nobody(_exchange: Any) -> None:
+    """Stand for who answers requests."""

@@ -1,10 +1,10 @@
-"""The folders below a session: which tracks of a stream a playlist has."""
+"""The folders below a session: which tracks of a stream a playlist has, and in which format."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ntvmedia.endpoints.selection import track_options
 from ntvmedia.media import Track
@@ -12,11 +12,72 @@ from ntvmedia.media import Track
 WHOLE: Final = "av"
 """All default tracks."""
 
-_NAME: Final = re.compile(r"av|audio|track([1-9][0-9]{0,2})(-audio)?")
+AUDIO: Final = "audio"
+"""The default audio track alone."""
+
+FORMATS: Final = ("ts", "fmp4", "ll")
+"""What `format=` may ask for: segments of MPEG-TS, of fragmented MP4, and these with parts."""
+
+LOW_LATENCY: Final = "ll"
+
+_TRACKS: Final = re.compile(r"av|audio|(track|video)(0|[1-9][0-9]{0,2})(-audio)?")
 
 
-def rendition_name(query: Mapping[str, str], tracks: Sequence[Track]) -> str:
-    """Return the folder of what an address asks for: `av`, `audio`, `track2`, `track2-audio`.
+class Rendition(NamedTuple):
+    """What a playlist has of a stream.
+
+    Attributes:
+        format_name: One of `FORMATS`.
+        tracks: Their name: `av`, `audio`, `track2` (number 2 of both kinds), `track2-audio`,
+            `video2` (with the default sound).
+        options: As of `ntvmedia.hub.rendition.select_tracks`.
+    """
+
+    format_name: str
+    tracks: str
+    options: Mapping[str, str]
+
+    @property
+    def folder(self) -> str:
+        """Its name in addresses."""
+        return f"{self.format_name}-{self.tracks}"
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether it has the pictures of a stream that has some."""
+        return self.options.get("video") != "none"
+
+    @property
+    def number(self) -> str:
+        """The track that is asked for; empty for the default ones."""
+        return self.options.get("audio") or self.options.get("video", "").replace("none", "")
+
+
+def make_rendition(format_name: str, tracks: str) -> Rendition | None:
+    """Return a rendition; None where there is none of this name."""
+    match = _TRACKS.fullmatch(tracks)
+    if match is None or format_name not in FORMATS:
+        return None
+    kind, number, only_audio = match.groups()
+    if kind is None:
+        options = {"video": "none"} if tracks == AUDIO else {}
+    elif kind == "video":
+        if only_audio:
+            return None
+        options = {"video": number}
+    else:
+        options = {"video": "none" if only_audio else number, "audio": number}
+    return Rendition(format_name, tracks, options)
+
+
+def parse_folder(folder: str) -> Rendition | None:
+    """Return the rendition of a folder; None where there is none of this name."""
+    format_name, _dash, tracks = folder.partition("-")
+    return make_rendition(format_name, tracks)
+
+
+def tracks_asked_for(query: Mapping[str, str], tracks: Sequence[Track]) -> str:
+    """Return the name of the tracks that an address asks for.
 
     Args:
         query: Of the address.
@@ -26,22 +87,5 @@ def rendition_name(query: Mapping[str, str], tracks: Sequence[Track]) -> str:
     number = options.get("audio", "")
     only_audio = options.get("video") == "none"
     if not any(str(track.number) == number for track in tracks if track.number):
-        return "audio" if only_audio else WHOLE
+        return AUDIO if only_audio else WHOLE
     return f"track{number}-audio" if only_audio else f"track{number}"
-
-
-def rendition_options(name: str) -> dict[str, str] | None:
-    """Return the options of a folder, as of `ntvmedia.hub.rendition.select_tracks`.
-
-    Returns:
-        None where there is no such folder.
-    """
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    if match[1] is None:
-        return {"video": "none"} if name == "audio" else {}
-    options = {"video": match[1], "audio": match[1]}
-    if match[2]:
-        options["video"] = "none"
-    return options

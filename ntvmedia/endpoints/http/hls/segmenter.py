@@ -1,4 +1,4 @@
-"""Cuts the packets of a stream into segments of MPEG-TS. Knows no clock, playlist or viewer.
+"""Cuts the packets of a stream into segments and parts. Knows no clock, playlist or viewer.
 
 A segment begins with a keyframe of the reference track: the video, or where there is none the
 audio. The one that ends with a keyframe is as long as the decode times say, so that the sum of
@@ -8,17 +8,12 @@ all durations never drifts from the media's clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from ntvmedia.formats.mpegts_muxer import Muxer, can_carry
+from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment
+from ntvmedia.endpoints.http.hls.packaging import Packager, carried, make_packager, ticks_of
 from ntvmedia.hub.rendition import select_tracks
-from ntvmedia.media import Codec, MediaKind, Packet, Track
-
-CLOCK_RATE: Final = 90000
-"""Ticks a second of all times here."""
-
-CODECS: Final = frozenset({Codec.H264, Codec.HEVC, Codec.AAC, Codec.MP3, Codec.AC3, Codec.EAC3})
-"""What players take in segments of MPEG-TS."""
+from ntvmedia.media import MediaKind, Packet, Track
 
 LONGEST_SEGMENT_SECONDS: Final = 20
 """A stream without keyframes is cut all the same: players give up on longer waits."""
@@ -36,17 +31,17 @@ QUICK_TICKS: Final = CLOCK_RATE
 # Without a keyframe for so long, what comes is begun with.
 LONGEST_WAIT_TICKS: Final = LONGEST_SEGMENT_SECONDS * CLOCK_RATE
 
-# Several audio frames share the overhead of one PES packet.
-AUDIO_GATHER_SECONDS: Final = 0.15
-
 # Sound that is so far ahead of the pictures goes on without them.
 PICTURELESS_TICKS: Final = 2 * CLOCK_RATE
 
-# What headers of MPEG-TS and PES add to a packet at most, apart from 4 bytes in 188.
-_PACKET_OVERHEAD: Final = 600
+# Publishers tell times in milliseconds: a part may be this much longer than its pictures say.
+PART_SLACK_TICKS: Final = CLOCK_RATE * 3 // 1000
 
 # The duration of a last packet of which nothing is known.
 _ONE_FRAME: Final = CLOCK_RATE // 25
+
+# From so many steps between pictures their duration is told.
+_LEAST_STEPS: Final = 3
 
 
 class Cut(NamedTuple):
@@ -55,9 +50,29 @@ class Cut(NamedTuple):
     Attributes:
         start: When it begins to be shown, in ticks of `CLOCK_RATE`, on the stream's timeline.
         duration: In the same ticks, above 0.
-        body: MPEG-TS.
+        body: In the segmenter's format.
         follows: Nothing of the timeline is missing between the one before and this one.
         at_keyframe: It can be decoded without those before it.
+        last_part: What of it is not in its parts yet; None where it has no parts.
+    """
+
+    start: int
+    duration: int
+    body: bytes
+    follows: bool
+    at_keyframe: bool
+    last_part: PartCut | None
+
+
+class PartCut(NamedTuple):
+    """A part of a segment.
+
+    Attributes:
+        start: When the segment begins to be shown, as of `Cut`.
+        duration: Of the part, in ticks.
+        body: In the segmenter's format.
+        follows: As of `Cut`.
+        at_keyframe: The part begins with a keyframe.
     """
 
     start: int
@@ -67,23 +82,38 @@ class Cut(NamedTuple):
     at_keyframe: bool
 
 
-def carried(tracks: Sequence[Track], options: Mapping[str, str]) -> list[Track]:
-    """Choose the tracks of a stream that segments have; arguments as of `select_tracks`."""
-    return [x for x in select_tracks(tracks, options) if x.codec in CODECS and can_carry(x)]
+class Receiver(Protocol):
+    """What is given segments."""
+
+    def segment_finished(self, cut: Cut) -> None:
+        """Take a segment."""
+
+    def part_finished(self, part: PartCut) -> None:
+        """Take a part of the segment that is being filled; never the last one."""
+
+
+class Wishes(NamedTuple):
+    """What the owner of a playlist wants of its segments.
+
+    Attributes:
+        segment_seconds: Asked for their least length.
+        part_seconds: Asked for the length of parts; 0 for none.
+        longest_group: Asked for the longest time between keyframes that was seen, in seconds.
+    """
+
+    segment_seconds: Callable[[], float]
+    part_seconds: Callable[[], float]
+    longest_group: Callable[[], float]
 
 
 class _Mark(NamedTuple):
     """A keyframe within a segment, where this could have ended.
 
     Attributes:
-        parts: How many pieces are before it.
-        size: Their bytes.
         dts: Decode time, in ticks of `CLOCK_RATE`.
         offset: From it to the time when the picture is shown.
     """
 
-    parts: int
-    size: int
     dts: int
     offset: int
 
@@ -92,36 +122,38 @@ class Segmenter:
     """Turns packets into segments.
 
     Args:
+        format_name: "ts", "fmp4" or "ll".
         options: Which tracks, as of `ntvmedia.hub.rendition.select_tracks`.
-        done: Called with each finished segment.
-        wanted_seconds: Asked for the length that segments should have.
-        longest_group: Asked for the longest time between keyframes that was seen, in seconds.
+        alignment: Shared with those that are to be cut at the same times.
+        receiver: Given each finished segment.
+        wishes: Of the owner.
 
     Attributes:
-        target_duration: Whole seconds that no segment exceeds, rounded; 0 until the first is
-            finished, and the same from then on.
         tracks: Those that are carried.
+        packager: What is in the segments.
+        part_target: Ticks that no part exceeds; 0 where there are none, or none yet.
     """
 
     def __init__(
         self,
+        format_name: str,
         options: Mapping[str, str],
-        done: Callable[[Cut], None],
-        wanted_seconds: Callable[[], float],
-        longest_group: Callable[[], float],
+        alignment: Alignment,
+        receiver: Receiver,
+        wishes: Wishes,
     ) -> None:
-        self.target_duration = 0
         self.tracks: list[Track] = []
+        self.packager: Packager = make_packager(format_name)
+        self.part_target = 0
+        self._format_name = format_name
         self._options = options
-        self._done = done
-        self._wanted_seconds = wanted_seconds
-        self._longest_group = longest_group
-        self._muxer: Muxer | None = None
+        self._alignment = alignment
+        self._receiver = receiver
+        self._wishes = wishes
         self._wanted: frozenset[int] = frozenset()
         self._reference: Track | None = None
+        self._leads = False
         self._finished = 0
-        self._parts: list[bytes] = []
-        self._size = 0
         self._start: int | None = None
         self._offset = 0
         self._at_keyframe = False
@@ -130,17 +162,29 @@ class Segmenter:
         self._waits_since: int | None = None
         self._group_start = 0
         self._mark: _Mark | None = None
+        self._part_start = 0
+        self._part_at_keyframe = False
         self._still: Packet | None = None
         self._last_sound = 0
         self._sound_alone = 0
         self._last = 0
         self._step = _ONE_FRAME
-        self._longest = LONGEST_SEGMENT_SECONDS * CLOCK_RATE
+        self._steps: list[int] = []
+
+    @property
+    def target_duration(self) -> int:
+        """As of `Alignment`."""
+        return self._alignment.target_duration
 
     @property
     def begun_at(self) -> int | None:
         """When the segment that is being filled begins to be shown; None where there is none."""
         return None if self._start is None else self._start + self._offset
+
+    @property
+    def _longest(self) -> int:
+        target = self._alignment.target_duration
+        return target * CLOCK_RATE + ROUNDING if target else LONGEST_SEGMENT_SECONDS * CLOCK_RATE
 
     def choose(self, tracks: Sequence[Track]) -> bool:
         """Take the tracks of the stream.
@@ -149,39 +193,42 @@ class Segmenter:
             Whether what is carried has changed; what there was is a finished segment then, and
             the next begins with a keyframe.
         """
-        chosen = carried(tracks, self._options)
+        chosen = carried(select_tracks(tracks, self._options), self._format_name)
         if chosen == self.tracks:
             return False
         self.finish()
         self.tracks = chosen
         self._wanted = frozenset(track.id for track in chosen)
         self._reference = chosen[0] if chosen else None
-        if not chosen:
-            return True
-        if self._muxer is None:
-            self._muxer = Muxer(chosen, audio_gather_seconds=AUDIO_GATHER_SECONDS)
-        else:
-            self._muxer.tracks_changed(chosen)
+        self._lead(any(x.kind is MediaKind.VIDEO for x in chosen))
+        self._steps = []
+        if chosen:
+            self.packager.choose(chosen)
         return True
+
+    def rest(self) -> None:
+        """Throw away what there is, and take no part in cutting, until tracks are chosen."""
+        self.forget()
+        self._lead(False)
+        self.tracks = []
 
     def packet(self, packet: Packet) -> None:
         """Take one packet; those of tracks that are not carried are left out."""
         track, dts, pts, is_keyframe, payload = packet
-        if track.id not in self._wanted or self._muxer is None:
+        if track.id not in self._wanted:
             return
-        rate = track.clock_rate
-        if rate != CLOCK_RATE:
-            dts = dts * CLOCK_RATE // rate
-            pts = pts * CLOCK_RATE // rate
+        dts, pts = ticks_of(dts, track.clock_rate), ticks_of(pts, track.clock_rate)
         if self._reference is not None and track.id == self._reference.id:
             self._sound_alone = 0
             if is_keyframe:
                 self._still = packet
-                self._keyframe(dts, pts, is_video=track.kind is MediaKind.VIDEO)
+                self._keyframe(packet, dts, pts)
             step = dts - self._last
             if 0 < step < CLOCK_RATE:
                 self._step = step
-            self._overdue(dts, len(payload))
+            self._overdue(packet, dts, len(payload))
+            if self._wishes.part_seconds():
+                self._part_due(packet, dts, step)
             self._last = dts
         elif self._start is not None:
             step = dts - self._last_sound
@@ -190,17 +237,16 @@ class Segmenter:
                 self._sound_alone += step
             if self._sound_alone > PICTURELESS_TICKS < dts - self._last:
                 self._sound_alone = 0
-                self._cut_without_pictures(self._start, dts)
+                self._cut_without_pictures(packet, self._start, dts)
         if self._start is None and not self._begin_without(dts, pts):
             return
-        self._muxer.packet(packet, self._parts)
-        self._size += _bytes_of(len(payload))
+        self.packager.packet(packet)
 
     def finish(self) -> None:
         """End the segment that there is, if any: nothing more comes, or it does not fit."""
         start = self._start
         if start is not None:
-            self._close(max(self._last + self._step, start + 1))
+            self._close(max(self._last + self._step, start + 1), None)
         self._waits = True
         self._waits_since = None
         self._follows = False
@@ -210,12 +256,9 @@ class Segmenter:
 
         It may be one that was seen already, when the same group of pictures is begun anew.
         """
-        if self._muxer is not None:
-            self._muxer = Muxer(self.tracks, audio_gather_seconds=AUDIO_GATHER_SECONDS)
+        self.packager.forget()
         self._start = None
         self._mark = None
-        self._parts = []
-        self._size = 0
         self._finished = 0
         self._waits = True
         self._waits_since = None
@@ -225,71 +268,76 @@ class Segmenter:
         """Return a segment for a gap: the last keyframe once more.
 
         Players that know EXT-X-GAP do not fetch it. VLC 3 does, and ends where it finds no media.
-        It does not count in the counters of the others.
 
         Args:
             start: When it is to be shown, in ticks of `CLOCK_RATE`.
         """
-        muxer = Muxer(self.tracks)
-        parts = [muxer.tables()]
         packet = self._still
-        if packet is not None and packet.track in self.tracks:
-            time = start * packet.track.clock_rate // CLOCK_RATE
-            muxer.packet(packet._replace(dts=time, pts=time), parts)
-            muxer.flush(parts)
-        return b"".join(parts)
+        if packet is None or packet.track not in self.tracks:
+            return self.packager.still(None)
+        time = start * packet.track.clock_rate // CLOCK_RATE
+        return self.packager.still(packet._replace(dts=time, pts=time))
 
-    def _keyframe(self, dts: int, pts: int, *, is_video: bool) -> None:
+    def _lead(self, leads: bool) -> None:
+        self._alignment.pictures += leads - self._leads
+        self._leads = leads
+
+    # Segments
+
+    def _keyframe(self, packet: Packet, dts: int, pts: int) -> None:
         start = self._start
         if start is not None and dts > start and dts - start > self._longest:
             self._cut_at_mark(dts)
             start = self._start
         if start is None:
             self._begin(dts, pts, at_keyframe=True)
-        elif dts > start and self._is_long_enough(dts - start, dts - self._group_start, is_video):
+        elif dts > start and self._is_long_enough(dts, pts):
             if dts - start <= self._longest:
-                self._close(dts)
-                self._begin(dts, pts, at_keyframe=True)
+                self._close(dts, packet)
             else:  # time has passed without media
                 self.finish()
-                self._begin(dts, pts, at_keyframe=True)
-        elif is_video:
-            self._remember(dts, pts)
+            self._begin(dts, pts, at_keyframe=True)
+        elif packet.track.kind is MediaKind.VIDEO:
+            # Should the next one come too late, the segment has to end here.
+            self.packager.mark()
+            self._mark = _Mark(dts, pts - dts)
         self._group_start = dts
 
-    def _is_long_enough(self, length: int, group: int, is_video: bool) -> bool:
-        wanted = round(self._wanted_seconds() * CLOCK_RATE)
+    def _is_long_enough(self, dts: int, pts: int) -> bool:
+        start = self._start
+        assert start is not None
+        length = dts - start
+        wanted = round(self._wishes.segment_seconds() * CLOCK_RATE)
         if self._finished < QUICK_SEGMENTS:
             wanted = min(wanted, QUICK_TICKS)
-        if not is_video:
-            return length >= wanted
-        # With another group of this length it would be too long.
-        return length >= wanted or length + group > self._longest
+        if self._leads:
+            # With another group of this length it would be too long.
+            group = dts - self._group_start
+            enough = length >= wanted or length + group > self._longest
+        elif self._alignment.pictures:
+            return self._alignment.has_passed(start + self._offset, pts)
+        else:
+            enough = length >= wanted
+        return self._alignment.cuts_at(pts, wanted=enough)
 
-    def _overdue(self, dts: int, size: int) -> None:
+    def _overdue(self, packet: Packet, dts: int, size: int) -> None:
         """End a segment that would grow too long with what comes, though there is no keyframe.
 
         It ends at the last keyframe that it has, if there is one: the group that began there has
         turned out longer than those before.
         """
         while (start := self._start) is not None and dts > start:
-            is_large = self._size + _bytes_of(size) > MAX_SEGMENT_BYTES
+            # A packet takes a fiftieth more than its payload, and some more.
+            is_large = self.packager.size + size + size // 46 > MAX_SEGMENT_BYTES
             if dts - start + self._step <= self._longest and not is_large:
                 return
             if self._cut_at_mark(dts):
                 continue
             if dts - start <= self._longest:
-                self._close(dts)
+                self._close(dts, packet)
                 self._waits = False
             else:
                 self.finish()
-
-    def _remember(self, dts: int, pts: int) -> None:
-        """Note a keyframe, and put tables before it: a segment may have to begin there."""
-        assert self._muxer is not None
-        self._muxer.flush(self._parts)
-        self._mark = _Mark(len(self._parts), self._size, dts, pts - dts)
-        self._parts.append(self._muxer.tables())
 
     def _cut_at_mark(self, dts: int) -> bool:
         """End the segment at its last keyframe, and begin the next there.
@@ -303,17 +351,16 @@ class Segmenter:
         mark, start = self._mark, self._start
         if mark is None or start is None or not start < mark.dts < dts:
             return False
-        rest, size, last = self._parts[mark.parts :], self._size - mark.size, self._last
-        del self._parts[mark.parts :]
-        self._close(mark.dts, flush=False)
-        self._begin(mark.dts, mark.dts + mark.offset, at_keyframe=True, parts=rest)
-        self._size, self._last = size, last
+        last = self._last
+        self._finished_with(self.packager.cut_at_mark(), mark.dts)
+        self._start_at(mark.dts, mark.offset, at_keyframe=True)
+        self._last = last
         return True
 
-    def _cut_without_pictures(self, start: int, dts: int) -> None:
+    def _cut_without_pictures(self, packet: Packet, start: int, dts: int) -> None:
         """End a segment since the pictures have stopped; what comes begins the next."""
         end = min(dts, start + self._longest)
-        self._close(end)
+        self._close(end, packet)
         self._follows = end == dts
         self._waits = False
 
@@ -327,47 +374,75 @@ class Segmenter:
         self._begin(dts, dts + self._offset, at_keyframe=False)
         return True
 
-    def _begin(
-        self, dts: int, pts: int, *, at_keyframe: bool, parts: list[bytes] | None = None
-    ) -> None:
-        assert self._muxer is not None
-        self._start = dts
-        self._offset = pts - dts
-        self._at_keyframe = at_keyframe
+    def _begin(self, dts: int, pts: int, *, at_keyframe: bool) -> None:
+        self.packager.begin()
+        self._start_at(dts, pts - dts, at_keyframe=at_keyframe)
         self._waits = False
         self._waits_since = None
         self._last = dts
-        self._mark = None
-        self._parts = [self._muxer.tables()] if parts is None else parts
-        self._size = 0
 
-    def _close(self, end: int, *, flush: bool = True) -> None:
+    def _start_at(self, dts: int, offset: int, *, at_keyframe: bool) -> None:
+        self._start = self._part_start = dts
+        self._offset = offset
+        self._at_keyframe = self._part_at_keyframe = at_keyframe
+        self._mark = None
+
+    def _close(self, end: int, following: Packet | None) -> None:
+        self._finished_with(self.packager.finish(following), end)
+
+    def _finished_with(self, body: bytes, end: int) -> None:
         start = self._start
         assert start is not None
-        assert self._muxer is not None
-        if flush:
-            self._muxer.flush(self._parts)
         duration = end - start
-        if not self.target_duration:
+        if not self._alignment.target_duration:
             self._fix_target(duration)
-        cut = Cut(
-            start + self._offset, duration, b"".join(self._parts), self._follows, self._at_keyframe
-        )
+        last_part = None
+        if self.part_target:
+            last_part = self._part(self.packager.last_part(), end)
+        cut = Cut(start + self._offset, duration, body, self._follows, self._at_keyframe, last_part)
         self._start = None
         self._mark = None
-        self._parts = []
-        self._size = 0
         self._follows = True
         self._finished += 1
-        self._done(cut)
+        self._receiver.segment_finished(cut)
 
     def _fix_target(self, duration: int) -> None:
         """Promise a longest duration: it may never change (RFC 8216bis section 4.4.3.1)."""
-        longest = max(self._wanted_seconds(), self._longest_group(), duration / CLOCK_RATE)
-        self.target_duration = max(1, min(LONGEST_SEGMENT_SECONDS, int(longest + 0.5)))
-        self._longest = self.target_duration * CLOCK_RATE + ROUNDING
+        wishes = self._wishes
+        longest = max(wishes.segment_seconds(), wishes.longest_group(), duration / CLOCK_RATE)
+        self._alignment.target_duration = max(1, min(LONGEST_SEGMENT_SECONDS, int(longest + 0.5)))
 
+    # Parts
 
-def _bytes_of(payload: int) -> int:
-    """Return at least how many bytes a payload takes in MPEG-TS."""
-    return payload + payload // 46 + _PACKET_OVERHEAD
+    def _part_due(self, packet: Packet, dts: int, step: int) -> None:
+        """End a part that would grow too long with what comes."""
+        if not self.part_target and not self._fix_part_target(step):
+            return
+        start = self._part_start
+        if self._start is None or dts <= start or dts + self._step - start <= self.part_target:
+            return
+        self._receiver.part_finished(self._part(self.packager.part(packet), dts))
+        self._part_start = dts
+        self._part_at_keyframe = packet.is_keyframe
+        self._mark = None  # what is out cannot be parted any more
+
+    def _fix_part_target(self, step: int) -> bool:
+        """Promise a longest duration of parts, which may never change (section 4.4.3.7).
+
+        It is a whole number of pictures, so that all parts are about as long.
+        """
+        if 0 < step < CLOCK_RATE:
+            self._steps.append(step)
+        if len(self._steps) < _LEAST_STEPS:
+            return False
+        picture = sorted(self._steps)[len(self._steps) // 2]
+        count = max(1, round(self._wishes.part_seconds() * CLOCK_RATE / picture))
+        self.part_target = count * picture + PART_SLACK_TICKS
+        return True
+
+    def _part(self, body: bytes, end: int) -> PartCut:
+        start = self._start
+        assert start is not None
+        # A picture may be shown for longer than a part may be.
+        duration = min(end - self._part_start, self.part_target)
+        return PartCut(start + self._offset, duration, body, self._follows, self._part_at_keyframe)

@@ -51,26 +51,25 @@ class Session:
         name: Its secret part of the address.
         request: What was allowed.
         key: The stream that is played: that of the request, or what it was renamed to.
-        rendition: Which playlist: the folder of its address.
         decided_at: Monotonic seconds of the last decision, or None when the next request has to
             ask again.
         valid_until: Monotonic seconds when the decision ends.
         seen: Monotonic seconds of the last request.
         viewer: While it watches.
+        playlist: What it watches: of several, the one with pictures that it asked for last.
         refused: Why it gets nothing any more, or empty.
-        folder: The address of its folder, while that is answered from memory.
-        held: How many of its requests wait for a playlist.
+        folders: The addresses of its folders that are answered from memory.
+        held: How many of its requests wait for what is not there yet.
     """
 
     __slots__ = (
         "decided_at",
-        "folder",
+        "folders",
         "held",
         "key",
         "name",
         "playlist",
         "refused",
-        "rendition",
         "request",
         "seen",
         "used",
@@ -78,13 +77,10 @@ class Session:
         "viewer",
     )
 
-    def __init__(
-        self, name: str, request: Request, key: StreamKey, rendition: str, now: float
-    ) -> None:
+    def __init__(self, name: str, request: Request, key: StreamKey, now: float) -> None:
         self.name = name
         self.request = request
         self.key = key
-        self.rendition = rendition
         self.decided_at: float | None = now
         self.valid_until = float("inf")
         self.seen = now
@@ -92,7 +88,7 @@ class Session:
         self.viewer: RequestViewer | None = None
         self.playlist: Playlist | None = None
         self.refused = ""
-        self.folder = b""
+        self.folders: list[bytes] = []
         self.held = 0
 
     def is_over(self, now: float) -> bool:
@@ -135,11 +131,19 @@ class Visit:
         file = self.files.get(name) if self.playlist.stream is not None else None
         if file is not None:
             file.asked_for()
-            self.counter.sent_bytes += len(file.body)
-            self.playlist.seen = now
-            if self.session is not None:
-                self.session.seen = now
+            self.sent(file, now)
         return file
+
+    def sent(self, file: File, now: float) -> None:
+        """Note that a file is sent."""
+        self.counter.sent_bytes += len(file.body)
+        self.seen(now)
+
+    def seen(self, now: float) -> None:
+        """Note a request."""
+        self.playlist.seen = now
+        if self.session is not None:
+            self.session.seen = now
 
 
 def session_name(random: bytes) -> str:

@@ -1,0 +1,116 @@
+"""What all playlists of one name share: where segments are cut, how time is told, what broke when.
+
+RFC 8216bis section 6.2.4: variants and their sounds have the same target duration, matching times
+and dates, and the same number of discontinuities before the same content.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+CLOCK_RATE: Final = 90000
+"""Ticks a second of all times here."""
+
+# Keyframes of two encodings of one picture differ by what milliseconds and a frame's delay leave.
+SAME_TICKS: Final = CLOCK_RATE // 20
+
+# Boundaries that one who lags may still ask for: more than a minute of the shortest segments.
+MAX_BOUNDARIES: Final = 64
+
+# Publishers whose clocks were started within this time of each other share one: one encoder, that
+# connected them one after the other.
+SAME_CLOCK_SECONDS: Final = 2.0
+
+
+class Alignment:
+    """The segments of all playlists of a stream, or of streams that are joined.
+
+    Whoever comes first to a time decides whether a segment ends there; the others follow.
+
+    Args:
+        discontinuities: The number that the first segment has.
+
+    Attributes:
+        target_duration: Whole seconds that no segment exceeds, rounded; 0 until the first is
+            finished, and the same from then on.
+        discontinuities: The number that new segments have.
+        pictures: How many outputs with pictures are made now; sound follows them.
+        playlists: All of them.
+    """
+
+    def __init__(self, discontinuities: int) -> None:
+        self.target_duration = 0
+        self.discontinuities = discontinuities
+        self.pictures = 0
+        self.playlists: list[Any] = []
+        self._stream: object = None
+        self._boundaries: deque[int] = deque(maxlen=MAX_BOUNDARIES)
+
+    def cuts_at(self, time: int, *, wanted: bool) -> bool:
+        """Decide whether a segment ends with a keyframe.
+
+        Args:
+            time: When this is shown, in ticks of `CLOCK_RATE`.
+            wanted: What the caller would do alone.
+        """
+        latest: int | None = None
+        for boundary in reversed(self._boundaries):
+            if abs(boundary - time) <= SAME_TICKS:
+                return True
+            latest = boundary if latest is None else max(latest, boundary)
+            if boundary < time - SAME_TICKS:
+                break
+        if latest is not None and time < latest:
+            return False  # the others went by
+        if wanted:
+            self._boundaries.append(time)
+        return wanted
+
+    def has_passed(self, start: int, time: int) -> bool:
+        """Whether the pictures were cut between two times, so that the sound is cut too."""
+        return any(start + SAME_TICKS < x <= time + SAME_TICKS for x in self._boundaries)
+
+    def follow(self, stream: object) -> None:
+        """Take the times of a stream; those of the one before are other ones."""
+        if self._stream is not stream:
+            self._stream = stream
+            self._boundaries.clear()
+
+
+class TimeBase:
+    """One timeline for streams that are joined.
+
+    It is that of the stream that came first. An encoder that publishes several streams gives them
+    the same times; each of them is moved by whole milliseconds on the hub's timeline, which is
+    undone here. Streams of encoders that know nothing of each other are put side by side by the
+    wall clock.
+
+    Attributes:
+        wall_seconds: The wall clock, in seconds since 1970, when its time was 0.
+    """
+
+    def __init__(self) -> None:
+        self.wall_seconds: float | None = None
+        self._clock_began = 0.0
+        self._shift_ms = 0
+
+    def offset_ms(self, stream: Any) -> int:
+        """Return what to add to a stream's times.
+
+        To be asked when its playlist begins, and when its publisher's clock has changed.
+
+        Args:
+            stream: A `ntvmedia.hub.stream.Stream` with an epoch.
+        """
+        wall, shift = stream.epoch.wall_seconds, stream.timeline.shift_ms
+        clock_began = wall + shift / 1000  # the wall clock when the publisher's time was 0
+        if self.wall_seconds is None:
+            self.wall_seconds = wall
+            offset = 0
+        elif abs(clock_began - self._clock_began) <= SAME_CLOCK_SECONDS:
+            return self._shift_ms - int(shift)
+        else:
+            offset = round((wall - self.wall_seconds) * 1000)
+        self._clock_began, self._shift_ms = clock_began, shift + offset
+        return offset
