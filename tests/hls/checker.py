@@ -6,15 +6,17 @@ The rules are those of draft-pantos-hls-rfc8216bis (6.2.1, 6.2.2) and of this pr
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import NamedTuple
 
 from tests.hls.m3u8 import MediaPlaylist, Segment, check_dates, demand, parse_media
-from tests.hls.media import step
-from tests.hls.ts import SegmentMedia, check_references, read_segment
+from tests.hls.media import Media, step
+from tests.hls.mp4 import Fragments
+from tests.hls.parts import PartMonitor
+from tests.hls.resources import LARGEST_SEGMENT, Answer, Fetch, Resources
+
+__all__ = ["LARGEST_SEGMENT", "Answer", "Fetch", "PlaylistMonitor"]
 
 # A new version with a new segment comes at latest after so many target durations (6.2.1).
 LONGEST_WAIT = 1.5
@@ -22,9 +24,11 @@ LONGEST_WAIT = 1.5
 # No playlist is shorter than so many target durations, once it was that long (6.2.2).
 SHORTEST_WINDOW = 3
 
-# In bytes: no segment has more, and one that has almost so many was cut for that (C-PL-04).
-LARGEST_SEGMENT = 50 << 20
+# In bytes: one that has almost so many was cut for that (C-PL-04).
 _LARGE = 45_000_000
+
+# A part comes within its target, and the step of the source's clock (C-LL-07).
+PART_SLACK_SECONDS = 0.1
 
 HALF = Decimal("0.5")
 
@@ -36,17 +40,6 @@ _RUN_DRIFT = 4500
 _LAST_LOOK_SECONDS = 1.5
 
 
-class Answer(NamedTuple):
-    """An answer over HTTP: header names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-Fetch = Callable[[str], Answer]
-
-
 @dataclass(slots=True)
 class Seen:
     """A segment that was listed once.
@@ -54,14 +47,12 @@ class Seen:
     Attributes:
         segment: As it was listed.
         longest: The duration of the longest playlist that had it.
-        digest: Of its bytes; empty for a gap.
         removed: Until when it must still be there, since it is listed no more.
         looks: How often it was fetched since.
     """
 
     segment: Segment
     longest: Decimal
-    digest: bytes = b""
     removed: float | None = None
     looks: int = 0
 
@@ -84,27 +75,35 @@ class PlaylistMonitor:
         keyless: How many segments begin without a keyframe.
         remakes: How often the list was made anew.
         first_discontinuity: The Discontinuity Sequence Number of the first segment.
+        parts: Watches those of a low-latency list.
+        parts_are_due: Parts come all the time, so that a late one is a fault; for who is told of
+            every version at once.
+        resources: What was fetched.
     """
 
     def __init__(
         self,
         fetch: Fetch,
-        on_segment: Callable[[Segment, SegmentMedia], None] = lambda segment, media: None,
+        on_segment: Callable[[Segment, Media], None] = lambda segment, media: None,
     ) -> None:
         self.playlist: MediaPlaylist | None = None
         self.first_discontinuity = 0
         self.segments = self.gaps = self.runs = self.keyless = self.remakes = 0
-        self._fetch = fetch
+        self.resources = Resources(fetch)
+        self.parts = PartMonitor(self.resources)
+        self.parts_are_due = False
         self._on_segment = on_segment
         self._listed: dict[int, Seen] = {}
         self._removed: dict[int, Seen] = {}
-        self._uris: set[str] = set()
+        self._names: set[str] = set()
+        self._numbers: dict[str, int] = {}
         self._text = b""
         self._changed_at: float | None = None
+        self._part_at: float | None = None
         self._polled_at = 0.0
-        self._over = self._was_last = self._began = False
+        self._over = self._was_last = self._began = self._parts_are_over = False
         self._may_be_remade = False
-        self._before: tuple[Segment, SegmentMedia | None] | None = None
+        self._before: tuple[Segment, Media | None] | None = None
         self._run_ticks = self._run_lead = self._size = 0
         self._run_extinf = Decimal(0)
 
@@ -112,18 +111,19 @@ class PlaylistMonitor:
 
     def paused(self) -> None:
         """From here to the next `saw` nobody asks: what was owed in between is not judged."""
-        self._changed_at = None
+        self._changed_at = self._part_at = None
 
     def server_restarted(self) -> None:
         """Another server took over: its list goes on above the old one, whose files are gone."""
         self.may_be_remade()
         self._listed.clear()
         self._removed.clear()
+        self.parts.forget()
 
     def may_be_remade(self) -> None:
         """The next version may have nothing of the last one: nobody asked for long."""
         self._may_be_remade = True
-        self._changed_at = None
+        self.paused()
 
     def stream_ended(self) -> None:
         """The stream is over: after the next version no segment may come."""
@@ -131,9 +131,9 @@ class PlaylistMonitor:
 
     def stream_began(self) -> None:
         """There is a stream again: from the next version on, segments are owed."""
-        self._over = self._was_last = False
+        self._over = self._was_last = self._parts_are_over = False
         self._began = True
-        self._changed_at = None
+        self.paused()
 
     # What it sees
 
@@ -147,7 +147,8 @@ class PlaylistMonitor:
         Raises:
             Violation: A rule is broken.
         """
-        before, playlist = self.playlist, parse_media(body)
+        before = self.playlist
+        playlist = parse_media(body, before)
         if before is None:
             new = list(playlist.segments)
         else:
@@ -156,8 +157,12 @@ class PlaylistMonitor:
             new = self._compare(before, playlist)
         self.playlist, self._text = playlist, body
         self._began &= playlist.ended
+        is_part = self.parts.take(playlist) > 0
         for segment in new:
             self._take(segment, playlist)
+        demand(not (is_part and self._parts_are_over), "after-stream", "a part (C-PL-15)")
+        self._parts_are_over = self._over
+        self._check_part_time(now, playlist, is_new=is_part)
         duration = playlist.duration
         for seen in self._listed.values():
             seen.longest = max(seen.longest, duration)
@@ -168,6 +173,7 @@ class PlaylistMonitor:
             limit = LONGEST_WAIT * playlist.target
             demand(waited <= limit, "late", f"no new segment for {waited:.2f} s (6.2.1, C-PL-22)")
         self._look_again(now)
+        self.parts.look_again(now)
         self._polled_at = now
         return playlist
 
@@ -203,8 +209,10 @@ class PlaylistMonitor:
         demand(same, "independent-changed", "EXT-X-INDEPENDENT-SEGMENTS (6.2.1)")
         for segment in common:
             listed = self._listed[segment.number].segment
+            segment = replace(segment, parts=())
             rule = "discontinuity-number" if _but_number(listed, segment) else "segment-changed"
             demand(listed == segment, rule, f"{listed} became {segment} (6.2.1, 6.2.2)")
+        self.parts.compare(before, after, self._polled_at)
         numbers = {x.number for x in after.segments}
         demand(after.segments[-1].number >= last.number, "end-removed", f"{last.uri} (6.2.2)")
         gone = [x for x in before.segments if x.number not in numbers]
@@ -234,6 +242,7 @@ class PlaylistMonitor:
         for segment in before.segments:
             self._remove(segment)
         self._before = None
+        self.parts.forget()
         return list(after.segments)
 
     def _remove(self, segment: Segment) -> None:
@@ -246,25 +255,22 @@ class PlaylistMonitor:
 
     def _take(self, segment: Segment, playlist: MediaPlaylist) -> None:
         """Fetch and check a new segment."""
-        demand(segment.uri not in self._uris, "uri-again", f"{segment.uri} was another (C-PL-07)")
-        self._uris.add(segment.uri)
+        demand(segment.uri not in self._names, "uri-again", f"{segment.uri} was another (C-PL-07)")
+        self._names.add(segment.uri)
+        if not self.segments:
+            self.first_discontinuity = segment.discontinuity_number
         self.segments += 1
         self.runs += segment.discontinuity
-        seen = self._listed[segment.number] = Seen(segment, Decimal(0))
+        self._listed[segment.number] = Seen(replace(segment, parts=()), Decimal(0))
         media, size = None, 0
         if segment.gap:
             self.gaps += 1
         else:
-            answer = self._fetch(segment.uri)
-            demand(answer.status == 200, "not-there", f"{segment.uri}: {answer.status} (6.2.1)")
-            kind = answer.headers.get("content-type", "")
-            demand(kind.lower() == "video/mp2t", "segment-type", f"{segment.uri}: {kind!r}")
-            seen.digest = hashlib.sha256(answer.body).digest()
-            size = len(answer.body)
-            demand(size <= LARGEST_SEGMENT, "too-large", f"{segment.uri}: {size} bytes (C-PL-04)")
-            media = read_segment(answer.body)
-        if self._uris == {segment.uri}:
-            self.first_discontinuity = segment.discontinuity_number
+            owner = f"segment {segment.number}"
+            media = self.resources.read(segment.uri, segment.map, segment.key, owner)
+            size = self.resources.size
+            self._check_numbers(segment, media)
+            self.parts.check_segment(segment, media, playlist)
         if self._before is not None:
             check_dates(self._before[0], segment)
         if media is not None:
@@ -272,7 +278,7 @@ class PlaylistMonitor:
             self._on_segment(segment, media)
         self._before, self._size = (segment, media), size
 
-    def _check_media(self, segment: Segment, media: SegmentMedia, playlist: MediaPlaylist) -> None:
+    def _check_media(self, segment: Segment, media: Media, playlist: MediaPlaylist) -> None:
         _check_span(segment, media)
         before, previous = self._before if self._before is not None else (None, None)
         joined = before is not None and previous is not None and not segment.discontinuity
@@ -291,12 +297,7 @@ class PlaylistMonitor:
             demand(not after_gap, "gap-without-discontinuity", segment.uri)
             self._run_ticks, self._run_extinf, self._run_lead = 0, Decimal(0), media.lead
             return
-        demand(media.types == previous.types, "map-changed", f"{segment.uri} (6.2.1)")
-        for pid, counter in media.first.items():
-            if pid in previous.last:
-                expected = previous.last[pid] + 1 & 0x0F
-                demand(counter == expected, "counter-across", f"PID {pid:#x} (C-TS-01)")
-        check_references([previous.references[-1], media.references[0]])
+        media.check_follows(previous)
         passed = step(previous.start, media.start)
         said = round(before.duration * 90000)
         # A segment begins with its first picture, or with sound that comes before it.
@@ -328,14 +329,34 @@ class PlaylistMonitor:
     def _fetch_again(self, seen: Seen) -> None:
         if seen.segment.gap:
             return
-        answer = self._fetch(seen.segment.uri)
         rule = "gone-early" if seen.removed is not None else "not-there"
-        demand(answer.status == 200, rule, f"{seen.segment.uri}: {answer.status} (6.2.2, C-PL-14)")
-        same = hashlib.sha256(answer.body).digest() == seen.digest
-        demand(same, "bytes-changed", f"{seen.segment.uri} has other bytes than before")
+        segment = seen.segment
+        self.resources.again(segment.uri, rule)
+        # What it cannot be played without stays as long (C-FM-04, C-AE-02).
+        if segment.map:
+            self.resources.again(segment.map, f"map-{rule}")
+        if segment.key is not None:
+            self.resources.again(segment.key.uri, f"key-{rule}")
+
+    def _check_numbers(self, segment: Segment, media: Media) -> None:
+        """Check that fragments are numbered upwards, over discontinuities too (C-FM-03)."""
+        if isinstance(media, Fragments):
+            last = self._numbers.get(segment.map, 0)
+            text = f"{segment.uri}: fragment {media.numbers[0]} after {last} (C-FM-03)"
+            demand(media.numbers[0] > last, "mfhd", text)
+            self._numbers[segment.map] = media.numbers[-1]
+
+    def _check_part_time(self, now: float, playlist: MediaPlaylist, *, is_new: bool) -> None:
+        """Check that a part comes within the part target after the last one (C-LL-07)."""
+        if is_new or self._part_at is None:
+            self._part_at = now
+        elif self.parts_are_due and playlist.part_target:
+            waited = now - self._part_at
+            good = waited <= float(playlist.part_target) + PART_SLACK_SECONDS
+            demand(good, "part-late", f"no part for {waited:.2f} s (6.2.1, C-LL-07)")
 
 
-def _check_span(segment: Segment, media: SegmentMedia) -> None:
+def _check_span(segment: Segment, media: Media) -> None:
     """Check that EXTINF covers what is in a segment."""
     span = max(step(media.start, x.pts) for x in media.video or media.audio)
     good = segment.duration * 90000 >= span - _SEGMENT_DRIFT

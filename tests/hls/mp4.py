@@ -87,9 +87,14 @@ class Init:
     tracks: dict[int, TrackInit]
 
     @property
+    def has_video(self) -> bool:
+        """Whether there are pictures."""
+        return any(x.is_video for x in self.tracks.values())
+
+    @property
     def content_type(self) -> str:
         """Its media type."""
-        return "video/mp4" if any(x.is_video for x in self.tracks.values()) else "audio/mp4"
+        return "video/mp4" if self.has_video else "audio/mp4"
 
 
 @dataclass(slots=True)
@@ -144,6 +149,13 @@ class Fragments(Media):
         demand(self.numbers[0] > before.numbers[-1], "mfhd", text)
         # A track that has nothing here goes on from where it was.
         self.ends = {**before.ends, **self.ends}
+
+    @property
+    def seconds(self) -> float:
+        """How long the pictures last, or the sound where there are none."""
+        chosen = (x for x in self.init.tracks.values() if self.units.get(x.number))
+        track = min(chosen, key=lambda x: not x.is_video)
+        return (self.ends[track.number] - self.starts[track.number]) / track.timescale
 
     def extend(self, more: Fragments) -> None:
         """Take what follows: the next part."""

@@ -11,10 +11,9 @@ from itertools import pairwise
 import pytest
 
 from tests.hls.m3u8 import Segment
-from tests.hls.media import WRAP, step
+from tests.hls.media import WRAP, Media, step
 from tests.hls.rig import Player, Rig
 from tests.hls.source import FRAME_SECONDS, video_track
-from tests.hls.ts import SegmentMedia
 from tests.hls.watching import Watching
 
 HOUR = 3600.0
@@ -28,7 +27,7 @@ class Sums:
         self.found: list[tuple[Segment, int]] = []
         watching.monitor._on_segment = self
 
-    def __call__(self, segment: Segment, media: SegmentMedia) -> None:
+    def __call__(self, segment: Segment, media: Media) -> None:
         """Take a segment."""
         self._ledger(segment, media)
         self.found.append((segment, media.start))
