@@ -109,7 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="for our server")
     add("--http-path", default="/healthz", help="what `http` asks our server for (/healthz)")
     add("--http-connections", type=int, default=32, help="of `http` (32)")
-    add("--http-rate", type=float, help="requests/s of `hls-*` (0: as fast as answered)")
+    add(
+        "--http-rate",
+        type=float,
+        help="requests/s of `hls-segments`, `hls-playlists` (0: as fast as answered)",
+    )
     add("--server-core", type=int, default=0, help="CPU of the server (0)")
     add("--generator-core", type=int, default=1, help="CPU of the load generator (1)")
     add("--json", type=Path, help="write every run's figures there")
