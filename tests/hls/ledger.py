@@ -7,7 +7,7 @@ from itertools import pairwise
 from tests.hls.m3u8 import Segment, demand
 from tests.hls.media import Media
 from tests.hls.rig import Rig
-from tests.hls.source import number_of
+from tests.hls.source import Encoder, Sent, number_of
 
 # A picture is sent when its step of the clock comes.
 _DATE_TOLERANCE_MS = 200
@@ -24,17 +24,29 @@ _LEAST_SILENCE_SECONDS = 1.0
 class Ledger:
     """Compares each segment with what the encoder sent; a monitor's `on_segment`.
 
+    Args:
+        rig: Has the wall clock.
+        encoder: What sent it; by default the first publisher's.
+        sound: Which sound: "audio", "audio1"...
+
     Attributes:
         pictures: How many came out.
         sounds: Likewise.
     """
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, encoder: Encoder | None = None, sound: str = "audio") -> None:
         self.rig = rig
+        self._encoder = encoder
+        self._sound = sound
         self.pictures = self.sounds = 0
         self._last: tuple[Segment, list[int], list[int]] | None = None
         self._offsets = {rig.wall_offset}
         self._dates_hold = True
+
+    @property
+    def sent(self) -> dict[str, list[Sent]]:
+        """All that was sent, by track."""
+        return (self._encoder or self.rig.encoder).sent
 
     def forget(self) -> None:
         """The next segment need not follow the last one: nobody asked in between."""
@@ -53,16 +65,16 @@ class Ledger:
         Raises:
             Violation: It is not what was sent.
         """
+        sent = self.sent
         pictures = [number_of(x.payload) for x in media.video]
         sounds = [number_of(x) for x in media.sounds]
         self.pictures += len(pictures)
         self.sounds += len(sounds)
-        for kind, numbers in (("video", pictures), ("audio", sounds)):
+        for kind, numbers in (("video", pictures), (self._sound, sounds)):
             text = f"{segment.uri}: {kind} {numbers}"
             in_order = all(b == a + 1 for a, b in pairwise(numbers))
             demand(in_order, "frames", f"{text} are not all in order")
-            sent = self.rig.encoder.sent[kind]
-            runs = {sent[x].run for x in numbers}
+            runs = {sent[kind][x].run for x in numbers}
             demand(len(runs) < 2, "mixed", f"{text} are of several runs: {runs}")
         self._check_joint(segment, pictures, sounds)
         self._check_group(segment, pictures)
@@ -74,10 +86,10 @@ class Ledger:
             return
         before, *lists = self._last
         follows = segment.number == before.number + 1
-        sent = self.rig.encoder.sent
+        sent = self.sent
         for kind, ended, began in (
             ("video", lists[0], pictures),
-            ("audio", lists[1], sounds),
+            (self._sound, lists[1], sounds),
         ):
             if not (ended and began):
                 continue
@@ -91,7 +103,7 @@ class Ledger:
                 missing = segment.date - before.date - float(before.duration) * 1000
                 whole = same_run and follows and other == one + 1 and missing < _LEAST_MISSING_MS
                 silent = sent[kind][other].at - sent[kind][one].at > _LEAST_SILENCE_SECONDS
-                parted = not whole or silent or kind == "audio"
+                parted = not whole or silent or kind != "video"
                 demand(parted, "needless-discontinuity", f"{text} (C-PL-09)")
             else:
                 demand(same_run, "no-discontinuity", f"{text} are of two runs (6.2.1)")
@@ -99,7 +111,7 @@ class Ledger:
 
     def _check_group(self, segment: Segment, pictures: list[int]) -> None:
         """Check that a group of pictures is cut only where it alone fills a segment (C-PL-01)."""
-        sent = self.rig.encoder.sent["video"]
+        sent = self.sent["video"]
         if self._last is None or not pictures or sent[pictures[0]].is_keyframe:
             return
         before, earlier, _sounds = self._last
@@ -110,7 +122,7 @@ class Ledger:
     def _check_date(self, segment: Segment, pictures: list[int], sounds: list[int]) -> None:
         if not self._dates_hold:
             return
-        kind, numbers = ("video", pictures) if pictures else ("audio", sounds)
-        at = self.rig.encoder.sent[kind][numbers[0]].at
+        kind, numbers = ("video", pictures) if pictures else (self._sound, sounds)
+        at = self.sent[kind][numbers[0]].at
         wrong = min(abs(segment.date - (at + x) * 1000) for x in self._offsets)
         demand(wrong <= _DATE_TOLERANCE_MS, "date-wrong", f"{segment.uri}: by {wrong:.0f} ms")

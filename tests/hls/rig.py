@@ -5,10 +5,13 @@ Two clocks: the monotonic one of the reactor, and a wall clock that a test may s
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 from urllib.parse import urljoin
 
@@ -33,6 +36,10 @@ KEY = StreamKey("liveshow", "test")
 PATH = "/liveshow/test.m3u8"
 START_WALL = 1_767_323_045.25
 
+# The data folder of all servers: what they keep in it is one secret.
+_DATA = TemporaryDirectory()
+atexit.register(_DATA.cleanup)
+
 
 class Host:
     """The server, as its plugins see it."""
@@ -43,7 +50,7 @@ class Host:
     def __init__(self, rig: Rig) -> None:
         self.reactor = rig.reactor
         self.events = EventBus()
-        self.settings = Settings(hub=rig.hub_settings)
+        self.settings = Settings(hub=rig.hub_settings, data=Path(_DATA.name))
         self.hub = Hub(rig.reactor, self.settings.hub, self.events, rig.wall)
         self.applications: dict[str, Application] = dict(BUILT_IN)
         self.access = Access(self.applications)
@@ -102,10 +109,17 @@ class Pending:
         self._is_head = method == b"HEAD"
 
     @property
-    def answer(self) -> Answer | None:
-        """The answer, or None while the server holds the request."""
+    def has_begun(self) -> bool:
+        """Whether a byte of the answer is there."""
         if self._client is not None:
             self._got += self._client.received()
+        return bool(self._got)
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer, or None while the server holds the request."""
+        if not self.has_begun:
+            return None
         head, mark, body = self._got.partition(b"\r\n\r\n")
         if not mark:
             return None
@@ -125,6 +139,70 @@ class Pending:
             client.leave()
 
 
+class Feed:
+    """One stream that is published.
+
+    Args:
+        rig: Its server.
+        key: The stream.
+
+    Attributes:
+        key: The stream.
+        encoder: What is published.
+        publication: The publisher's hold on the stream, or None.
+        publisher: Whoever was given it last.
+    """
+
+    def __init__(self, rig: Rig, key: StreamKey) -> None:
+        self.key = key
+        self.encoder = Encoder(rig.now)
+        self.publication: Publication | None = None
+        self.publisher = Publisher()
+        self._rig = rig
+
+    def publish(self, clock: float = 0.0) -> None:
+        """Publish, with an encoder whose clock stands at so many seconds."""
+        self.publisher = Publisher()
+        self.publication = self._rig.host.hub.publish(self.key, cast(Any, self.publisher))
+        self.encoder.cut()
+        self.encoder.begin(self._rig.now, clock)
+        self.announce()
+        self.send()
+
+    def announce(self) -> None:
+        """Say, again, what tracks there are."""
+        assert self.publication is not None
+        for track in self.encoder.tracks():
+            self.publication.track_received(track)
+
+    def leave(self, *, lost: bool) -> None:
+        """Let the publisher go, in order or not."""
+        publication, self.publication = self.publication, None
+        assert publication is not None
+        publication.close("gone", lost=lost)
+
+    def send(self) -> None:
+        """Send all that is due."""
+        publication = self.publication
+        if publication is None:
+            return
+        for packet in self.encoder.packets(self._rig.now):
+            publication.packet_received(packet)
+        publication.batch_ended()
+
+    def step(self, *, silent: bool) -> None:
+        """Go with the time; a silent publisher sends nothing of it."""
+        if silent:
+            self.encoder.skip(self._rig.now)
+        else:
+            self.send()
+
+    def look(self) -> None:
+        """See whether the server has sent the publisher away."""
+        if self.publication is not None and not self.publication.active:
+            self.publication = None
+
+
 class Rig:
     """The server and its publisher.
 
@@ -137,9 +215,7 @@ class Rig:
         reactor: Its clock is monotonic.
         wall_offset: Wall clock less monotonic clock.
         host: The server that runs now.
-        encoder: What is published.
-        publication: The publisher's hold on the stream, or None.
-        publisher: Whoever was given it last.
+        feeds: What is published: first of all `KEY`.
         on_step: Called after each step of `run`.
     """
 
@@ -150,9 +226,7 @@ class Rig:
         self.random = random.Random(seed)
         self.hub_settings = HubSettings(**(hub or {}))
         self.options = options
-        self.encoder = Encoder(self.reactor.seconds())
-        self.publication: Publication | None = None
-        self.publisher = Publisher()
+        self.feeds = [Feed(self, KEY)]
         self.on_step: Callable[[], None] = lambda: None
         self._ticked = 0
         self.open()
@@ -161,6 +235,21 @@ class Rig:
     def now(self) -> float:
         """Monotonic seconds."""
         return self.reactor.seconds()
+
+    @property
+    def encoder(self) -> Encoder:
+        """What the first publisher sends."""
+        return self.feeds[0].encoder
+
+    @property
+    def publication(self) -> Publication | None:
+        """The first publisher's hold on its stream, or None."""
+        return self.feeds[0].publication
+
+    @property
+    def publisher(self) -> Publisher:
+        """Whoever was given it last."""
+        return self.feeds[0].publisher
 
     def wall(self) -> float:
         """Seconds since 1970."""
@@ -182,7 +271,8 @@ class Rig:
 
     def close(self) -> None:
         """Stop it, and see that nothing is left of it."""
-        self.publication = None
+        for feed in self.feeds:
+            feed.publication = None
         self.host.hub.stop("the server is stopping")
         self.service.stopService()
         self.host.stop_parts()
@@ -192,7 +282,8 @@ class Rig:
     def restart(self) -> None:
         """Stop it and start another."""
         self.close()
-        self.encoder.cut()
+        for feed in self.feeds:
+            feed.encoder.cut()
         self.open()
 
     def set_options(self, **options: Any) -> None:
@@ -202,45 +293,33 @@ class Rig:
         self.host.applications[name] = replace(self.host.applications[name], **options)
         self.host.events.emit(ApplicationChanged(name, name))
 
-    # The publisher
+    # The publishers
+
+    def feed(self, stream: str) -> Feed:
+        """Return one more publisher, of another stream, that is yet to publish."""
+        self.feeds.append(Feed(self, StreamKey(KEY.application, stream)))
+        return self.feeds[-1]
 
     def publish(self, clock: float = 0.0) -> None:
         """Publish, with an encoder whose clock stands at so many seconds."""
-        self.publisher = Publisher()
-        publication = self.host.hub.publish(KEY, cast(Any, self.publisher))
-        self.publication = publication
-        self.encoder.cut()
-        self.encoder.begin(self.now, clock)
-        self.announce()
-        self.send()
+        self.feeds[0].publish(clock)
 
     def announce(self) -> None:
         """Say, again, what tracks there are."""
-        assert self.publication is not None
-        for track in self.encoder.tracks():
-            self.publication.track_received(track)
+        self.feeds[0].announce()
 
     def lose(self) -> None:
         """Lose the publisher's connection."""
-        self._leave(lost=True)
+        self.feeds[0].leave(lost=True)
 
     def unpublish(self) -> None:
         """Let the publisher go in order."""
-        self._leave(lost=False)
-
-    def _leave(self, *, lost: bool) -> None:
-        publication, self.publication = self.publication, None
-        assert publication is not None
-        publication.close("gone", lost=lost)
+        self.feeds[0].leave(lost=False)
 
     def send(self) -> None:
         """Send all that is due."""
-        publication = self.publication
-        if publication is None:
-            return
-        for packet in self.encoder.packets(self.now):
-            publication.packet_received(packet)
-        publication.batch_ended()
+        for feed in self.feeds:
+            feed.send()
 
     # Time
 
@@ -249,19 +328,17 @@ class Rig:
 
         Args:
             seconds: How long.
-            silent: The publisher sends nothing, and what it makes meanwhile is lost.
+            silent: The publishers send nothing, and what they make meanwhile is lost.
         """
         for _step in range(round(seconds / FRAME_SECONDS)):
             self.reactor.advance(FRAME_SECONDS)
-            if silent:
-                self.encoder.skip(self.now)
-            else:
-                self.send()
+            for feed in self.feeds:
+                feed.step(silent=silent)
             if int(self.now) != self._ticked:
                 self._ticked = int(self.now)
                 self.host.hub.tick()
-            if self.publication is not None and not self.publication.active:
-                self.publication = None
+            for feed in self.feeds:
+                feed.look()
             self.on_step()
 
     # Clients
@@ -306,13 +383,20 @@ class Player:
         self.multivariant = parse_multivariant(answer.body)
         self.playlist = urljoin(self.path, self.multivariant.variants[0].uri)
 
-    def ask(self) -> Pending:
+    def ask(self, query: str = "") -> Pending:
         """Ask for the media playlist, which may be held."""
-        return self.rig.ask(self.playlist)
+        return self.rig.ask(self.playlist + query)
 
     def poll(self) -> Answer:
         """Read the media playlist, which must be answered at once."""
         return self.rig.get(self.playlist)
+
+    def other(self, uri: str) -> Player:
+        """Return the same session with another media playlist of its multivariant one."""
+        found = Player(self.rig, self.path)
+        found.multivariant = self.multivariant
+        found.playlist = urljoin(self.path, uri)
+        return found
 
     def fetch(self, uri: str) -> Answer:
         """Fetch a segment as the playlist names it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ntvmedia.media import Codec, Packet, Track
 from tests.codecs.vectors import AVCC_576I, AVCC_1080, AVCC_BASELINE
@@ -25,6 +25,11 @@ _NUMBER = re.compile(rb"<(\d{8})>")
 def video_track(config: int = 0) -> Track:
     """Return the track of one of several decoder configurations."""
     return Track(Codec.H264, config=VIDEO_CONFIGS[config % len(VIDEO_CONFIGS)])
+
+
+def track_name(track: Track) -> str:
+    """Return what the frames of a track are counted under: "video", "audio", "audio1"..."""
+    return f"{track.kind.value}{track.number or ''}"
 
 
 def number_of(payload: bytes) -> int:
@@ -56,23 +61,38 @@ class Encoder:
         now: Monotonic seconds.
         has_video: It sends pictures.
         has_audio: It sends sound.
+        languages: Of more tracks of sound, whose numbers are 1 and above.
 
     Attributes:
         gop_seconds: From one keyframe to the next.
         wants_key: The next picture is a keyframe, whatever the time.
         size: Bytes of a picture.
+        reorders: Two of three pictures are shown before one that is sent before them.
         video: The track, of the configuration in use.
-        sent: All frames that were sent: pictures and sounds are numbered apart.
+        sounds: The tracks of sound.
+        sent: All frames that were sent, numbered for each track: see `track_name`.
         run: Counts what makes a discontinuity.
     """
 
-    def __init__(self, now: float, *, has_video: bool = True, has_audio: bool = True) -> None:
+    def __init__(
+        self,
+        now: float,
+        *,
+        has_video: bool = True,
+        has_audio: bool = True,
+        languages: Sequence[str] = (),
+    ) -> None:
         self.gop_seconds = 2.0
         self.wants_key = True
         self.size = 60
+        self.reorders = False
         self.video = video_track()
         self.has_video, self.has_audio = has_video, has_audio
-        self.sent: dict[str, list[Sent]] = {"video": [], "audio": []}
+        self.sounds = [AUDIO]
+        for language in languages:
+            self.sounds.append(replace(AUDIO, number=len(self.sounds), language=language))
+        self.sent: dict[str, list[Sent]] = {"video": []}
+        self.sent.update((track_name(x), []) for x in self.sounds)
         self.run = 0
         self.begin(now)
 
@@ -96,7 +116,7 @@ class Encoder:
 
     def tracks(self) -> list[Track]:
         """Return the tracks."""
-        return [self.video] * self.has_video + [AUDIO] * self.has_audio
+        return [self.video] * self.has_video + self.sounds * self.has_audio
 
     def packets(self, now: float) -> Iterator[Packet]:
         """Make all that is due, in order of time."""
@@ -107,7 +127,7 @@ class Encoder:
             if self.has_video and picture <= passed and (picture <= sound or not self.has_audio):
                 yield self._picture(now, picture)
             elif self.has_audio and sound <= passed:
-                yield self._sound(now)
+                yield from self._sound(now)
             elif self.has_video and picture <= passed:
                 yield self._picture(now, picture)
             else:
@@ -122,14 +142,21 @@ class Encoder:
         nal = (b"\x65\x88\x84" if is_keyframe else b"\x41\x9a\x21") + text
         nal += b"\xaa" * (self.size - len(nal))
         dts = self._clock * 90 + self._pictures * FRAME_TICKS
+        pts = dts
+        if self.reorders:
+            # Of every three that are not keyframes the first is shown last: two B-pictures.
+            place = round((at - self._key_at) * 90000) // FRAME_TICKS
+            pts += FRAME_TICKS * (1 if is_keyframe else (3, 0, 0)[(place - 1) % 3])
         self._pictures += 1
         self.sent["video"].append(Sent(now, is_keyframe, self.run))
         payload = len(nal).to_bytes(4, "big") + nal
-        return Packet(self.video, dts, dts, is_keyframe, payload)
+        return Packet(self.video, dts, pts, is_keyframe, payload)
 
-    def _sound(self, now: float) -> Packet:
-        text = b"\x21<%08d>" % len(self.sent["audio"])
+    def _sound(self, now: float) -> Iterator[Packet]:
         dts = self._clock * AUDIO.clock_rate // 1000 + self._sounds * SOUND_TICKS
         self._sounds += 1
-        self.sent["audio"].append(Sent(now, True, self.run))
-        return Packet(AUDIO, dts, dts, True, text)
+        for track in self.sounds:
+            sent = self.sent[track_name(track)]
+            text = b"\x21<%08d>" % len(sent)
+            sent.append(Sent(now, True, self.run))
+            yield Packet(track, dts, dts, True, text)
