@@ -108,7 +108,8 @@ class Muxer:
         samples = 0 if measure is None else measure(payload)
         time = stream.time(dts, samples)
         if time == _NOT_KNOWN:
-            self._finished.append(self.finish())
+            data = self.finish()
+            self._finished.append(data)
             time = stream.time(dts, samples)
         if stream.is_held:
             stream.durations.append(time - stream.last)
@@ -325,7 +326,8 @@ class _Stream:
         """
         if time < 0:
             step = self.durations[-1] if self.durations else self._step
-            time = self.last + (self._samples or min(step, _LONGEST_LAST * self.track.clock_rate))
+            usual = self._samples or min(step, _LONGEST_LAST * self.track.clock_rate)
+            time = self.last + min(usual, _LONGEST_STEP)
         self.durations.append(time - self.last)
         self.last = time
         self.is_held = False

@@ -22,6 +22,9 @@ _HVCC_ARRAYS: Final = 22
 # SEI that no decoder needs: user_data_unregistered, as x265 signs its work in 2 kB.
 _UNREGISTERED: Final = b"\x05"
 
+# Units of SEI that go into hvcC: HDR has one or two.
+_MAX_SEI: Final = 16
+
 # obu_type of metadata, which av1C may have too (AV1-ISOBMFF section 2.3.4).
 _METADATA: Final = 5
 
@@ -79,7 +82,7 @@ def hevc_entry(track: Track, _payload: bytes) -> SampleEntry | None:
     return _visual(
         b"hvc1",
         (sps.width, sps.height),
-        box(b"hvcC", _with_sei(config, sei)),
+        box(b"hvcC", _with_sei(config, sei[:_MAX_SEI])),
         ratio=sps.sample_aspect_ratio,
         colour=sps.colour,
         frame_rate=sps.frame_rate,
