@@ -177,7 +177,7 @@ class IExchange(Interface):
         that it asked for.
         """
 
-    def send(file: Any) -> None:
+    def respond_ready(file: Any) -> None:
         """Answer with status 200 and a file as of `IFolderRoute.make_ready`.
 
         It has one attribute more: `fields`, its header fields without the length, with line ends.

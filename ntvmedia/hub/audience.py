@@ -32,7 +32,7 @@ class Audience:
     Attributes:
         viewers: Who watches; a dict for its order.
         renditions: What is made of the stream now.
-        sinks: What else takes the packets.
+        sinks: What else takes the packets, and whether each is wanted at once.
         running: All of these, for the loops over them: never changed, only replaced.
         bytes_out: Bytes sent to viewers that have left.
         dropped_blocks: Blocks left out for slow viewers that have left.
@@ -42,7 +42,7 @@ class Audience:
     def __init__(self, context: StreamContext, key: StreamKey) -> None:
         self.viewers: dict[Viewer, None] = {}
         self.renditions: dict[RenditionKey, Rendition] = {}
-        self.sinks: dict[PacketSink, None] = {}
+        self.sinks: dict[PacketSink, bool] = {}
         self.running: tuple[Rendition | PacketSink, ...] = ()
         self.bytes_out = 0
         self.dropped_blocks = 0
@@ -96,10 +96,16 @@ class Audience:
         tracks: Sequence[Track],
         metadata: Mapping[str, object],
         backlog: Sequence[Packet],
+        *,
+        urgent: bool,
     ) -> None:
-        """Let a sink have the packets, from the backlog on; arguments as of `make`."""
+        """Let a sink have the packets, from the backlog on; arguments as of `make`.
+
+        Args:
+            urgent: It wants each packet at once.
+        """
         sink.start(tracks, metadata, backlog)
-        self.sinks[sink] = None
+        self.sinks[sink] = urgent
         self._renew_running()
 
     def detach(self, sink: PacketSink) -> None:

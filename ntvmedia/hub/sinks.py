@@ -12,12 +12,7 @@ class PacketSink(Protocol):
     """Takes packets; called from the reactor thread, and must not block.
 
     One that raises is detached, and told so by `stop`.
-
-    Attributes:
-        urgent: It wants each packet at once: those that come must not wait to be read together.
     """
-
-    urgent: bool
 
     def start(
         self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]

@@ -117,7 +117,7 @@ class Stream:
 
         Nobody waits for each frame while there is no viewer, or so many that blocks are gathered.
         """
-        if any(sink.urgent for sink in self.audience.sinks):
+        if True in self.audience.sinks.values():
             return 0.0
         if not self.renditions:
             return UNWATCHED_PATIENCE if self.state is StreamState.LIVE else 0.0
@@ -323,14 +323,18 @@ class Stream:
         self._check_ready()
         return self.audience.visit(info, on_end)
 
-    def attach(self, sink: PacketSink) -> None:
+    def attach(self, sink: PacketSink, *, urgent: bool = False) -> None:
         """Give all that comes to something that is no viewer, beginning with the backlog.
+
+        Args:
+            sink: Takes it.
+            urgent: Each packet is wanted at once: none waits with the kernel for others.
 
         Raises:
             NotFound: The stream is over, or not ready.
         """
         self._check_ready()
-        self.audience.attach(sink, self.tracks, self.metadata, self._backlog.packets)
+        self.audience.attach(sink, self.tracks, self.metadata, self._backlog.packets, urgent=urgent)
 
     def detach(self, sink: PacketSink) -> None:
         """Give it nothing more. Idempotent."""

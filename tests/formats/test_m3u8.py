@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from ntvmedia.formats.m3u8 import (
+    Key,
+    LowLatency,
+    Part,
+    Rendition,
+    Report,
     Segment,
     Variant,
     date_time,
@@ -55,19 +60,133 @@ def test_end() -> None:
     assert text.endswith(b"1.ts\n#EXT-X-ENDLIST\n")
 
 
+def test_keys_and_maps() -> None:
+    """C-AE-03, C-AE-04: an init segment is clear; a key stands where it, or its vector, changes."""
+    one, other = Key("1.key", bytes(15) + b"\x01"), Key("1.key", bytes(15) + b"\x02")
+    segments = [
+        Segment("7.m4s", 2.0, 0.0, map_uri="init0.mp4", key=one),
+        Segment("8.m4s", 2.0, 2.0, map_uri="init0.mp4", key=one),
+        Segment("9.m4s", 2.0, 4.0, map_uri="init0.mp4", key=other),
+        Segment("10.m4s", 2.0, 6.0, True, map_uri="init1.mp4", key=other),
+        Segment("11.m4s", 2.0, 8.0, map_uri="init1.mp4"),
+    ]
+    assert _tags(segments) == [
+        '#EXT-X-MAP:URI="init0.mp4"',
+        '#EXT-X-KEY:METHOD=AES-128,URI="1.key",IV=0x00000000000000000000000000000001',
+        "7.m4s",
+        "8.m4s",
+        '#EXT-X-KEY:METHOD=AES-128,URI="1.key",IV=0x00000000000000000000000000000002',
+        "9.m4s",
+        "#EXT-X-DISCONTINUITY",
+        "#EXT-X-KEY:METHOD=NONE",
+        '#EXT-X-MAP:URI="init1.mp4"',
+        '#EXT-X-KEY:METHOD=AES-128,URI="1.key",IV=0x00000000000000000000000000000002',
+        "10.m4s",
+        "#EXT-X-KEY:METHOD=NONE",
+        "11.m4s",
+    ]
+    # Whatever has slid out: nothing of what was before is left, nothing that is needed is missing.
+    assert _tags(segments[3:])[1:4] == [
+        '#EXT-X-MAP:URI="init1.mp4"',
+        '#EXT-X-KEY:METHOD=AES-128,URI="1.key",IV=0x00000000000000000000000000000002',
+        "10.m4s",
+    ]
+
+
+def _tags(segments: list[Segment]) -> list[str]:
+    text = media_playlist(
+        segments, target_duration=2, media_sequence=7, discontinuity_sequence=0
+    ).decode("ascii")
+    left_out = ("#EXTINF", "#EXT-X-PROGRAM")
+    return [x for x in text.splitlines()[5:] if not x.startswith(left_out)]
+
+
+def test_low_latency() -> None:
+    """C-LL-06, C-LL-08: control, parts before their segment's duration, hint and reports."""
+    parts = (Part("8.0.m4s", 0.2, independent=True), Part("8.1.m4s", 0.16))
+    segments = [
+        Segment("7.m4s", 1.0, 0.0, map_uri="init0.mp4"),
+        Segment("8.m4s", 0.36, 1.0, map_uri="init0.mp4", parts=parts),
+    ]
+    low_latency = LowLatency(
+        0.203,
+        can_block=True,
+        next_segment=Segment("", 0.0, 1.36, True, map_uri="init1.mp4", parts=(parts[0],)),
+        hint="9.1.m4s",
+        reports=[Report("../ll-audio/index.m3u8", 9, 3)],
+    )
+    text = media_playlist(
+        segments,
+        target_duration=1,
+        media_sequence=7,
+        discontinuity_sequence=0,
+        low_latency=low_latency,
+        skipped=1,
+    )
+    assert text.decode("ascii").splitlines() == [
+        "#EXTM3U",
+        "#EXT-X-VERSION:9",
+        "#EXT-X-TARGETDURATION:1",
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=6.0,HOLD-BACK=3.0,"
+        "PART-HOLD-BACK=0.609",
+        "#EXT-X-PART-INF:PART-TARGET=0.203",
+        "#EXT-X-MEDIA-SEQUENCE:7",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:0",
+        "#EXT-X-SKIP:SKIPPED-SEGMENTS=1",
+        '#EXT-X-MAP:URI="init0.mp4"',
+        "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:01.000Z",
+        '#EXT-X-PART:DURATION=0.200000,URI="8.0.m4s",INDEPENDENT=YES',
+        '#EXT-X-PART:DURATION=0.160000,URI="8.1.m4s"',
+        "#EXTINF:0.360000,",
+        "8.m4s",
+        "#EXT-X-DISCONTINUITY",
+        '#EXT-X-MAP:URI="init1.mp4"',
+        "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:01.360Z",
+        '#EXT-X-PART:DURATION=0.200000,URI="8.0.m4s",INDEPENDENT=YES',
+        '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="9.1.m4s"',
+        '#EXT-X-RENDITION-REPORT:URI="../ll-audio/index.m3u8",LAST-MSN=9,LAST-PART=3',
+    ]
+    ended = media_playlist(
+        segments,
+        target_duration=1,
+        media_sequence=7,
+        discontinuity_sequence=0,
+        ended=True,
+        low_latency=low_latency,
+    )
+    assert b"PRELOAD-HINT" not in ended
+
+
 def test_multivariant_playlist() -> None:
     """RFC 8216bis section 4.4.6.2: attributes that are not known are left out."""
     text = multivariant_playlist(
         [
-            Variant("a/index.m3u8", 2_500_000, ("avc1.64001f", "mp4a.40.2"), 1280, 720, 29.97),
+            Variant(
+                "a/index.m3u8",
+                2_500_000,
+                2_000_000,
+                ("avc1.64001f", "mp4a.40.2"),
+                1280,
+                720,
+                29.97,
+                "sound",
+            ),
             Variant("b/index.m3u8", 0),
-        ]
+        ],
+        [
+            Rendition("sound", "en", "en", 2, is_default=True),
+            Rendition("sound", "Audio 2", uri="c/index.m3u8"),
+        ],
     )
     assert text.decode("ascii").splitlines() == [
         "#EXTM3U",
         "#EXT-X-VERSION:6",
-        '#EXT-X-STREAM-INF:BANDWIDTH=2500000,CODECS="avc1.64001f,mp4a.40.2",'
-        "RESOLUTION=1280x720,FRAME-RATE=29.970",
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="en",DEFAULT=YES,AUTOSELECT=YES,'
+        'LANGUAGE="en",CHANNELS="2"',
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="Audio 2",DEFAULT=NO,AUTOSELECT=YES,'
+        'URI="c/index.m3u8"',
+        "#EXT-X-STREAM-INF:BANDWIDTH=2500000,AVERAGE-BANDWIDTH=2000000,"
+        'CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO="sound"',
         "a/index.m3u8",
         "#EXT-X-STREAM-INF:BANDWIDTH=1",
         "b/index.m3u8",

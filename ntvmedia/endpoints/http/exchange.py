@@ -119,7 +119,7 @@ class Exchange:
             self._release()
             self._connection.answer(status, self._cors() + head_fields, content)
 
-    def send(self, file: ReadyFile) -> None:
+    def respond_ready(self, file: ReadyFile) -> None:
         connection = self._connection
         front = connection.front
         if not self._may_begin():

@@ -47,16 +47,17 @@ class Alignment:
         self._stream: object = None
         self._boundaries: deque[int] = deque(maxlen=MAX_BOUNDARIES)
 
-    def cuts_at(self, time: int, *, wanted: bool) -> bool:
+    def cuts_at(self, start: int, time: int, *, wanted: bool) -> bool:
         """Decide whether a segment ends with a keyframe.
 
         Args:
-            time: When this is shown, in ticks of `CLOCK_RATE`.
+            start: When the segment began to be shown, in ticks of `CLOCK_RATE`.
+            time: When the keyframe is shown.
             wanted: What the caller would do alone.
         """
         latest: int | None = None
         for boundary in reversed(self._boundaries):
-            if abs(boundary - time) <= SAME_TICKS:
+            if abs(boundary - time) <= SAME_TICKS < boundary - start:
                 return True
             latest = boundary if latest is None else max(latest, boundary)
             if boundary < time - SAME_TICKS:

@@ -179,7 +179,7 @@ class HLSOutputs(Service):
             playlist.seen = now
             if session is not None:
                 session.seen = now
-            waiter.exchange.send(file)
+            waiter.exchange.respond_ready(file)
 
     # Applications
 
@@ -394,8 +394,11 @@ class HLSOutputs(Service):
             except Exception:  # a bug in one is not the others' business
                 _log.failure("looking after a session of {key} failed", key=session.key)
         for key, presentation in tuple(self.presentations.items()):
-            if not presentation.look(now, self._host.hub.streams):
-                del self.presentations[key]
+            try:
+                if not presentation.look(now, self._host.hub.streams):
+                    del self.presentations[key]
+            except Exception:
+                _log.failure("keeping the playlists of {key} together failed", key=key[0])
         for playlist in self.playlists.look(now):
             self._forget_playlist(playlist)
 

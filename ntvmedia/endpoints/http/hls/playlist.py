@@ -76,7 +76,7 @@ class Playlist:
         segmenter: What makes the segments.
         stream: What they are made of; None while none are made.
         waiters: Who waits for what is not there yet.
-        urgent: As of `ntvmedia.hub.sinks.PacketSink`.
+        urgent: Each packet is wanted at once, since players wait for parts.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Playlist:
             self.alignment.follow(stream)
         self.kept = self._reactor.seconds()
         try:
-            stream.attach(self)
+            stream.attach(self, urgent=self.urgent)
         except NotFound:
             self._over()
             raise

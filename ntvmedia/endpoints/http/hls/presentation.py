@@ -94,18 +94,23 @@ class Presentation:
 
     def look(self, now: float, streams: Mapping[StreamKey, Any]) -> bool:
         """Keep all going while one is wanted; False when nobody asks for any."""
-        asked = [now - x.seen <= x.idle_seconds for x in self.main]
-        if any(asked):
-            for playlist in (*self.main, *self.others):
-                playlist.kept = now
-                stream = streams.get(playlist.key)
-                if playlist.stream is None and stream is not None and stream.is_ready:
-                    try:
-                        playlist.run(stream)
-                    except NotFound:
-                        continue  # it is tried again
-            return True
-        return any(now - x.seen <= x.idle_seconds for x in self.others)
+        running = [x for x in self.main if x.stream is not None and _is_asked_for(x, now)]
+        if not running:
+            return any(_is_asked_for(x, now) for x in (*self.main, *self.others))
+        seen = max(x.seen for x in running)
+        for playlist in (*self.main, *self.others):
+            playlist.kept = max(playlist.kept, seen)
+            stream = streams.get(playlist.key)
+            if playlist.stream is None and stream is not None and stream.is_ready:
+                try:
+                    playlist.run(stream)
+                except NotFound:
+                    continue  # it is tried again
+        return True
+
+
+def _is_asked_for(playlist: Playlist, now: float) -> bool:
+    return now - playlist.seen <= playlist.idle_seconds
 
 
 def choose_format(

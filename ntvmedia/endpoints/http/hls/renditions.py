@@ -20,7 +20,7 @@ FORMATS: Final = ("ts", "fmp4", "ll")
 
 LOW_LATENCY: Final = "ll"
 
-_TRACKS: Final = re.compile(r"av|audio|(track|video)(0|[1-9][0-9]{0,2})(-audio)?")
+_TRACKS: Final = re.compile(r"av|audio|(track|video)([1-9][0-9]{0,2})(-audio)?")
 
 
 class Rendition(NamedTuple):

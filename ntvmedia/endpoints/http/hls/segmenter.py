@@ -318,7 +318,7 @@ class Segmenter:
             return self._alignment.has_passed(start + self._offset, pts)
         else:
             enough = length >= wanted
-        return self._alignment.cuts_at(pts, wanted=enough)
+        return self._alignment.cuts_at(start + self._offset, pts, wanted=enough)
 
     def _overdue(self, packet: Packet, dts: int, size: int) -> None:
         """End a segment that would grow too long with what comes, though there is no keyframe.

@@ -20,7 +20,7 @@ class HLSCase(SynchronousTestCase):
     options: dict[str, Any] = {}  # noqa: RUF012
 
     def setUp(self) -> None:
-        self.rig = Rig(**self.options)
+        self.rig = Rig(**{"hls_audio_variant": False, **self.options})
         self.addCleanup(self.rig.close)
         self.rig.publish()
         self.rig.run(5.0)

@@ -159,7 +159,7 @@ class SharedTests(HLSCase):
     def test_one_address_for_all(self) -> None:
         """The addresses are the same for everybody, and nobody is counted."""
         player, other = self.watch(), self.watch(Player(self.rig))
-        self.assertEqual(player.playlist, "/liveshow/test/~/av/index.m3u8")
+        self.assertEqual(player.playlist, "/liveshow/test/~/ts-av/index.m3u8")
         self.assertEqual(other.playlist, player.playlist)
         self.assertEqual((self.viewers, self.plays), ([], []))
         self.assertEqual(self.rig.get(self.segment(player)).status, 200)
@@ -207,7 +207,7 @@ class SharedTests(HLSCase):
     def test_made_while_asked_for(self) -> None:
         """Segments are made while somebody asks, counted or not."""
         self.watch()
-        (playlist,) = self.outputs.playlists.values()
+        (playlist,) = self.outputs.playlists.by_place.values()
         for _second in range(20):
             self.rig.run(1.0)
             self.player.poll()
@@ -249,10 +249,11 @@ class SharedTests(HLSCase):
     def test_renditions(self) -> None:
         """Nobody has playlists made that no address names (F-RE-05)."""
         self.watch()
-        for name in ("track0", "track1", "track00", "track007", "audio-audio", "", "av0"):
+        names = ("track0", "track1", "track00", "track007", "audio-audio", "", "av0", "video1")
+        for name in (*(f"ts-{x}" for x in names), "av", "ts", "hls-av", "TS-av", "ts-video0-audio"):
             answer = self.rig.get(f"/liveshow/test/~/{name}/index.m3u8")
             self.assertEqual(answer.status, 404, name)
-        self.assertEqual(len(self.outputs.playlists), 1)
+        self.assertEqual(len(self.outputs.playlists.by_place), 1)
 
     def test_lifetime_needs_a_session(self) -> None:
         """A verdict that ends, or names another stream, has a session to end with."""

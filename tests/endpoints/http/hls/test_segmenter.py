@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from hypothesis import given, strategies as st
 
-from ntvmedia.endpoints.http.hls.segmenter import Cut, Segmenter
+from ntvmedia.endpoints.http.hls.alignment import Alignment
+from ntvmedia.endpoints.http.hls.segmenter import Cut, PartCut, Segmenter, Wishes
 from ntvmedia.media import Codec, Packet, Track
 from tests.codecs.vectors import AAC_LC_STEREO, AVCC_BASELINE
 
@@ -20,14 +21,29 @@ SLICE = bytes.fromhex("00000004 419a2402")
 class Maker:
     """A segmenter and what it made."""
 
-    def __init__(self, seconds: float = 2.0, longest: float = 0.0, **options: str) -> None:
+    def __init__(
+        self,
+        seconds: float = 2.0,
+        longest: float = 0.0,
+        format_name: str = "ts",
+        part_seconds: float = 0.0,
+        **options: str,
+    ) -> None:
         self.cuts: list[Cut] = []
         self.wanted = seconds
         self.longest = longest
-        self.segmenter = Segmenter(
-            options, self.cuts.append, lambda: self.wanted, lambda: self.longest
-        )
+        self.parts: list[PartCut] = []
+        wishes = Wishes(lambda: self.wanted, lambda: part_seconds, lambda: self.longest)
+        self.segmenter = Segmenter(format_name, options, Alignment(0), self, wishes)
         self.segmenter.choose([VIDEO, AUDIO])
+
+    def segment_finished(self, cut: Cut) -> None:
+        """Take a segment."""
+        self.cuts.append(cut)
+
+    def part_finished(self, part: PartCut) -> None:
+        """Take a part."""
+        self.parts.append(part)
 
     def video(self, dts: int, *, key: bool = False, delay: int = 0) -> None:
         """Give a picture."""

@@ -17,7 +17,7 @@ class WantedTests(HLSCase):
     def test_idle(self) -> None:
         """An idle stream costs nothing; its numbers go on when somebody comes."""
         self.watch()
-        (playlist,) = self.outputs.playlists.values()
+        (playlist,) = self.outputs.playlists.by_place.values()
         number = playlist.window.number
         segment = self.segment(self.player)
         self.rig.run(12.0)
@@ -68,7 +68,7 @@ class WantedTests(HLSCase):
         self.assertEqual(self.rig.get(segment).status, 200)
         self.rig.run(20.0)
         self.assertEqual(self.rig.get(segment).status, 404)
-        self.assertEqual(self.outputs.playlists, {})
+        self.assertEqual(self.outputs.playlists.by_place, {})
 
     def test_end_of_the_list(self) -> None:
         """Where the operator wants it players are told that it is over."""
@@ -100,7 +100,7 @@ class WantedTests(HLSCase):
         self.assertEqual(player.poll().status, 404)
         self.assertEqual(self.rig.get(oldest).status, 200)
         self.rig.run(150.0)
-        self.assertEqual(self.outputs.playlists, {})
+        self.assertEqual(self.outputs.playlists.by_place, {})
 
     def test_stopped(self) -> None:
         """The server's end is that of all its viewers."""
@@ -115,7 +115,7 @@ class WantedTests(HLSCase):
         """One that cannot be looked after does not keep the others from it."""
         self.watch()
         self.outputs.sessions[""] = cast(Any, SimpleNamespace(key=KEY))
-        (playlist,) = self.outputs.playlists.values()
+        (playlist,) = self.outputs.playlists.by_place.values()
         self.patch(playlist, "look", None)
         self.rig.run(30.0)
         self.assertEqual((len(self.viewers), self.plays[-1]), (0, "no more requests"))
@@ -126,7 +126,7 @@ class WantedTests(HLSCase):
     def test_a_bug_in_the_segmenter(self) -> None:
         """G-LC-08: the stream and its other viewers go on; who waits is answered."""
         self.player.join()
-        (playlist,) = self.outputs.playlists.values()
+        (playlist,) = self.outputs.playlists.by_place.values()
         self.patch(playlist.segmenter, "packet", None)
         self.rig.run(0.5)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 
 from ntvmedia.endpoints.http.hls.files import Copies
-from ntvmedia.endpoints.http.hls.window import Window
+from ntvmedia.endpoints.http.hls.window import NewSegment, Window
 
 
 def _add(window: Window, now: float, duration: float = 2.0, **more: bool) -> None:
-    window.add(
-        b"media %d" % window.number,
-        duration=duration,
-        wall_seconds=1000.0 + now,
-        discontinuity=more.get("discontinuity", False),
-        gap=more.get("gap", False),
-        target_duration=2,
-        count=3,
-        now=now,
-    )
+    window.target_duration, window.count = 2, 3
+    _open(window, now, discontinuity=more.get("discontinuity", False))
+    window.add(b"media %d" % window.number, duration, now, gap=more.get("gap", False))
+    window.write()
+
+
+def _open(window: Window, now: float, *, discontinuity: bool = False) -> None:
+    window.open(NewSegment(1000.0 + now, discontinuity, "", None, "ts", "video/mp2t"))
 
 
 def _text(window: Window) -> list[str]:
