@@ -89,16 +89,16 @@ def test_unknown(rigs: Any) -> None:
     session = folder.rpartition("/")[0]
     for path in (
         *(f"{folder}/index.m3u", f"{folder}/", folder, f"{session}/av2/index.m3u8"),
-        *(f"{session}/../av/index.m3u8", f"{folder}/../av/index.m3u8"),
-        *(f"{folder}/%2e%2e/av/index.m3u8", f"{folder}/index.m3u8/x", f"{session}/index.m3u8"),
-        "/liveshow/test/~AAAAAAAAAAAAAAAAAAAAAA/av/index.m3u8",
-        "/liveshow/test/~x/av/index.m3u8",
+        *(f"{session}/../ts-av/index.m3u8", f"{folder}/../ts-av/index.m3u8"),
+        *(f"{folder}/%2e%2e/ts-av/index.m3u8", f"{folder}/index.m3u8/x", f"{session}/index.m3u8"),
+        "/liveshow/test/~AAAAAAAAAAAAAAAAAAAAAA/ts-av/index.m3u8",
+        "/liveshow/test/~x/ts-av/index.m3u8",
         "/liveshow/other" + watching.player.playlist.removeprefix("/liveshow/test"),
         "/tv/test" + watching.player.playlist.removeprefix("/liveshow/test"),
     ):
         assert rig.get(path).status == 404, path
     # Here there are sessions: whoever has none is told so.
-    assert rig.get("/liveshow/test/~/av/index.m3u8").status in (403, 404)
+    assert rig.get("/liveshow/test/~/ts-av/index.m3u8").status in (403, 404)
     assert rig.get(watching.player.playlist, method=b"POST").status == 405
 
 
@@ -107,7 +107,7 @@ def test_no_sessions(rigs: Any) -> None:
     rig = rigs(hls_sessions=False)
     first, second = watch(rig), Player(rig)
     second.join()
-    assert first.player.playlist == second.playlist == "/liveshow/test/~/av/index.m3u8"
+    assert first.player.playlist == second.playlist == "/liveshow/test/~/ts-av/index.m3u8"
     assert rig.get(PATH).body == rig.get(PATH).body
     rig.run(20.0)
     assert first.poll().segments

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.hls.checker import PlaylistMonitor
 from tests.hls.ledger import Ledger
-from tests.hls.m3u8 import MediaPlaylist, demand
+from tests.hls.m3u8 import MediaPlaylist, Segment, demand
+from tests.hls.media import Media
 from tests.hls.rig import Player, Rig
 
 # About as often as the most eager player.
@@ -22,6 +23,8 @@ class Watching:
     Args:
         rig: The server.
         path: Of the multivariant playlist.
+        player: A session that has read that already, and which media playlist it takes.
+        ledger: Knows what is published; by default that is the first publisher's.
 
     Attributes:
         player: The session.
@@ -29,15 +32,20 @@ class Watching:
         ledger: And by this, against what was sent.
         polls: How often it asked.
         is_polling: Whether it asks while the rig runs.
+        on_segment: Called with each segment, after the ledger.
     """
 
-    def __init__(self, rig: Rig, path: str = "/liveshow/test.m3u8") -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        path: str = "/liveshow/test.m3u8",
+        player: Player | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.rig = rig
-        self.player = Player(rig, path)
-        self.ledger = Ledger(rig)
-        self.monitor = PlaylistMonitor(
-            lambda uri: self.player.fetch(uri), lambda *found: self.ledger(*found)
-        )
+        self.player = player or Player(rig, path)
+        self.ledger = ledger or Ledger(rig)
+        self.monitor = PlaylistMonitor(lambda uri: self.player.fetch(uri), self._segment)
         self.polls = 0
         self.is_polling = False
         self._polled_at = 0.0
@@ -45,7 +53,8 @@ class Watching:
 
     def join(self) -> float:
         """Begin a session, and return after how many seconds there was a playlist."""
-        self.player.join()
+        if not self.player.playlist or self.polls:
+            self.player.join()
         waited = self.player.wait()
         self.is_polling = True
         self.poll()
@@ -78,6 +87,13 @@ class Watching:
     def ended(self) -> None:
         """There will be none."""
         self.monitor.stream_ended()
+
+    def on_segment(self, segment: Segment, media: Media) -> None:
+        """Take a segment: for who replaces this."""
+
+    def _segment(self, segment: Segment, media: Media) -> None:
+        self.ledger(segment, media)
+        self.on_segment(segment, media)
 
 
 def check_headers(headers: Any) -> None:
