@@ -15,7 +15,7 @@ from bench.address import stream_name
 from bench.httpload import fetch_body, load_http
 from bench.latency import measure_latency
 from bench.players import RTMP, PlayerFigures, PlayersPlan, PlayersResult, run_players
-from bench.proc import cpu_seconds, open_peers, waited_seconds
+from bench.proc import cpu_seconds, open_peers, run_seconds, waited_seconds
 from bench.publisher import PublishersPlan, PublishersResult, run_publishers
 from bench.report import Metrics, percentile
 from bench.servers import NginxFiles, Server
@@ -204,7 +204,15 @@ def nginx_file_like(server: Server, path: str, core: int) -> NginxFiles:
 
 
 class Window:
-    """The costs of a server, from construction to `end`."""
+    """The costs of a server, from construction to `end`.
+
+    Attributes:
+        seconds: Its length.
+        resident: Memory, at its beginning, whenever it was sampled, and at its end.
+        peers: The connections when it was sampled, with the time within the window.
+        cpu: CPU seconds, children included, in steps of 10 ms.
+        run: CPU seconds of the process alone, exactly, for small differences.
+    """
 
     def __init__(self, server: Server, generators: Sequence[int]) -> None:
         self._server = server
@@ -213,12 +221,14 @@ class Window:
         self.resident = [server.resident_bytes()]
         self.peers: list[tuple[float, set[int]]] = []
         self.cpu = -server.cpu_seconds()
+        self.run = -run_seconds(server.pid)
         self._waited = -waited_seconds(server.pid)
         self._generator_cpu = -sum(map(cpu_seconds, generators))
 
     def end(self, seconds: float) -> None:
         """Take the final figures."""
         self.cpu += self._server.cpu_seconds()
+        self.run += run_seconds(self._server.pid)
         self._waited += waited_seconds(self._server.pid)
         self._generator_cpu += sum(map(cpu_seconds, self._generators))
         self.resident.append(self._server.resident_bytes())

@@ -42,7 +42,7 @@ def measure_muxing(server: Ours, source: Source, seconds: float) -> Metrics:
         made = len(listed_segments(server))
         if made < min(SEGMENTS, int(seconds / _SEGMENT_SECONDS)):
             raise NotStarted(f"only {made} segments were made")
-    without, muxing = (window.cpu / window.seconds for window in windows)
+    without, muxing = (window.run / window.seconds for window in windows)
     return windows[1].metrics() | {
         "alone_percent": 100 * without,
         "mux_percent": 100 * (muxing - without),
@@ -75,10 +75,10 @@ def measure_watched(server: Ours, source: Source, form: str, seconds: float) -> 
     given = result if form == "ll" else result.segments
     if not given:
         raise NotStarted("the player was given nothing")
-    without = idle.cpu / idle.seconds
+    without = idle.run / idle.seconds
     return watched.metrics() | {
         "alone_percent": 100 * without,
-        "mux_percent": 100 * (watched.cpu / watched.seconds - without),
+        "mux_percent": 100 * (watched.run / watched.seconds - without),
         "answers_per_second": given / watched.seconds,
     }
 
