@@ -541,11 +541,10 @@ class Playlist:
         packager = self.segmenter.packager
         # It is as the one before it, whatever comes after it.
         key = last.key
-        discontinuity = self._new_number(own_reason=False)
         self.window.open(
             NewSegment(
                 self._listed_until(),
-                discontinuity,
+                False,  # what comes after it is told to be another
                 last.map_uri,
                 key,
                 packager.extension,

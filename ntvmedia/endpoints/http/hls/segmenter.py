@@ -371,7 +371,7 @@ class Segmenter:
                 self._waits_since = dts
             if dts - self._waits_since < LONGEST_WAIT_TICKS:
                 return False
-        self._begin(dts, dts + self._offset, at_keyframe=False)
+        self._begin(dts, dts + self._offset, at_keyframe=not self._leads)
         return True
 
     def _begin(self, dts: int, pts: int, *, at_keyframe: bool) -> None:
