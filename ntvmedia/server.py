@@ -31,6 +31,7 @@ from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
+from ntvmedia.outbound.client import Outbound
 from ntvmedia.services import ParallelService, StagedService
 from ntvmedia.store import Store
 
@@ -56,6 +57,7 @@ class Host:
     events: EventBus
     settings: Settings
     certificates: Certificates | None
+    outbound: Outbound
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)

@@ -26,6 +26,7 @@ from ntvmedia.events import EventBus
 from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
+from ntvmedia.outbound.client import Outbound
 from ntvmedia.server import Endpoints, Enforcement, Host, Server
 from ntvmedia.services import SignalService
 from ntvmedia.store import Store
@@ -163,7 +164,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     store = Store(reactor, settings.database.url, settings.data)
     applications = Applications(store, events, time.time, reactor)
     access = Access(applications, settings.data, time.time)
-    host = Host(reactor, hub, access, applications, events, settings, options["certificates"])
+    outbound = Outbound(reactor, settings.outbound)
+    host = Host(
+        reactor, hub, access, applications, events, settings, options["certificates"], outbound
+    )
     Enforcement(host)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
@@ -189,6 +193,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     HubService(reactor, hub).setServiceParent(root)
     control.setName("control")
     control.setServiceParent(root)
+    outbound.setName("outbound")
+    outbound.setServiceParent(root)
     host.parts.setName("parts")
     host.parts.setServiceParent(root)
     endpoints = Endpoints()

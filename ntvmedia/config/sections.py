@@ -259,3 +259,17 @@ class HubSettings:
     max_waiting_names: Count = setting(
         200, "The streams that they wait for.", minimum=0, maximum=_MANY
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSettings:
+    """Requests of the server to others over HTTP: to key servers, for one."""
+
+    allow: Networks = setting(
+        (),
+        "Networks that may be asked though they are not public. Without it, no address or redirect "
+        "leads to this machine, to a private network or to a cloud's metadata.",
+    )
+    timeout: Seconds = setting(
+        10.0, "An answer must be complete after this time.", minimum=0.1, maximum=600.0
+    )

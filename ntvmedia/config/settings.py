@@ -17,6 +17,7 @@ from ntvmedia.config.sections import (
     HTTPSSettings,
     HubSettings,
     LogSettings,
+    OutboundSettings,
     RTMPSettings,
     RTMPSSettings,
     ServerSettings,
@@ -45,6 +46,7 @@ class Settings:
     tls: TLSSettings = field(default_factory=TLSSettings)
     hub: HubSettings = field(default_factory=HubSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    outbound: OutboundSettings = field(default_factory=OutboundSettings)
     log: LogSettings = field(default_factory=LogSettings)
     endpoints: Mapping[str, object] = field(default_factory=dict)
     data: Path = Path("data")

@@ -110,12 +110,11 @@ def _host(name: str, *, is_ipv6: bool) -> str:
         if address is None or address.scope_id is not None:
             raise OutboundError("the host is no IPv6 address")
         return str(address)
-    if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode("ascii")
-        except (idna.IDNAError, UnicodeError):
-            raise OutboundError("the host is no name") from None
-    name = name.lower().removesuffix(".")
+    try:
+        # Names of ASCII too: Twisted asks for none that this refuses.
+        name = idna.encode(name.lower(), uts46=True).decode("ascii").removesuffix(".")
+    except (idna.IDNAError, UnicodeError):
+        raise OutboundError("the host is no name") from None
     labels = name.split(".")
     if len(name) > _MAX_HOST or not all(map(_LABEL.fullmatch, labels)):
         raise OutboundError("the host is no name")
