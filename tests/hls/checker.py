@@ -270,7 +270,8 @@ class PlaylistMonitor:
             media = self.resources.read(segment.uri, segment.map, segment.key, owner)
             size = self.resources.size
             self._check_numbers(segment, media)
-            self.parts.check_segment(segment, media, playlist)
+            first = segment.number == playlist.number
+            self.parts.check_segment(segment, media, playlist, first=first)
         if self._before is not None:
             check_dates(self._before[0], segment)
         if media is not None:

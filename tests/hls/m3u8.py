@@ -174,6 +174,11 @@ class _Reader:
     def _number(self, name: str) -> int:
         return integer(self.once.get(name) or "0", name)
 
+    @property
+    def _follows_skip(self) -> bool:
+        """Whether all that there is yet was skipped."""
+        return 0 < self.skipped == len(self.segments) and not self.key_is_new
+
     def _skip(self, found: dict[str, str]) -> None:
         only(found, "EXT-X-SKIP", "SKIPPED-SEGMENTS")
         demand("SKIPPED-SEGMENTS" in found, "attribute", "EXT-X-SKIP without SKIPPED-SEGMENTS")
@@ -204,12 +209,15 @@ class _Reader:
         vector = found.get("IV", "")
         demand(_IV.fullmatch(vector), "key-iv", f"IV={vector} is not explicit 128 bits (4.4.4.4)")
         key = Key(address(found, "EXT-X-KEY"), bytes.fromhex(vector[2:]))
-        demand(key != self.key, "key-again", "the same EXT-X-KEY once more (C-AE-02)")
+        again = key == self.key and not self._follows_skip
+        demand(not again, "key-again", "the same EXT-X-KEY once more (C-AE-02)")
         self.key, self.key_is_new = key, True
 
     def _map(self, found: dict[str, str]) -> None:
         only(found, "EXT-X-MAP", "URI")
         uri = address(found, "EXT-X-MAP")
+        if self._follows_skip and uri == self.map:
+            return  # said again for whoever has only this update
         clear = self.key is None and not self.key_is_new
         demand(clear, "map-encrypted", f"{uri} stands behind an EXT-X-KEY (C-AE-04)")
         demand(uri != self.map, "map-again", f"EXT-X-MAP {uri} once more")

@@ -99,13 +99,23 @@ class PartMonitor:
         self.parts += count
         return count
 
-    def check_segment(self, segment: Segment, media: Media, playlist: MediaPlaylist) -> None:
-        """Check a new segment against its parts."""
+    def check_segment(
+        self, segment: Segment, media: Media, playlist: MediaPlaylist, *, first: bool
+    ) -> None:
+        """Check a new segment against its parts.
+
+        Args:
+            segment: As it is listed.
+            media: What is in it.
+            playlist: Where it is.
+            first: It is of the first version, whose list may begin with a segment that was made
+                of what was there before anybody asked.
+        """
         if not playlist.part_target:
             return
         if not segment.parts:
             away = playlist.after(segment.number)
-            far = away >= PARTS_TARGETS * playlist.target
+            far = first or away >= PARTS_TARGETS * playlist.target
             demand(far, "no-parts", f"{segment.uri}, {away} s from the end (6.2.2)")
             return
         joined = self._samples[segment.number].media

@@ -195,6 +195,8 @@ def test_delta() -> None:
     read = parse_media(delta.encode(), whole)
     assert read.segments == whole.segments
     assert read.skipped == 3
+    said = delta.replace("SEGMENTS=3\n", 'SEGMENTS=3\n#EXT-X-MAP:URI="init1.mp4"\n')
+    assert parse_media(said.encode(), whole) == read
     near = lines.replace("=3\n", "=5\n") + text[text.index("#EXT-X-KEY:", text.index("old4.m4s")) :]
     for body, base, rule in (
         (delta, None, "skip-base"),
