@@ -234,6 +234,7 @@ class Playlist:
         self._set_clock()
         self.segmenter.choose(tracks)
         self._tell_left_out(tracks)
+        self.segmenter.measure(backlog)
         for packet in backlog:
             self.packet(packet)
         self._packet_at = self._reactor.seconds()
@@ -373,6 +374,7 @@ class Playlist:
 
     def _list(self, body: bytes, duration: float, *, gap: bool) -> None:
         self._opened = False
+        self._configure()  # the first segment is begun before its target duration is known
         self.window.add(body, duration, self._reactor.seconds(), gap=gap)
         self._dirty = True
         self._set_timer()

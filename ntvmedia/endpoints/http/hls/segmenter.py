@@ -7,7 +7,8 @@ all durations never drifts from the media's clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment
@@ -162,7 +163,7 @@ class Segmenter:
         self._waits_since: int | None = None
         self._group_start = 0
         self._mark: _Mark | None = None
-        self._part_start = 0
+        self._part_start: int | None = None
         self._part_at_keyframe = False
         self._still: Packet | None = None
         self._last_sound = 0
@@ -211,6 +212,16 @@ class Segmenter:
         self.forget()
         self._lead(False)
         self.tracks = []
+
+    def measure(self, packets: Sequence[Packet]) -> None:
+        """Learn how long pictures are from packets that will be given next."""
+        reference = self._reference
+        if reference is None or self.part_target or not self._wishes.part_seconds():
+            return
+        times = [
+            ticks_of(x.dts, reference.clock_rate) for x in packets if x.track.id == reference.id
+        ]
+        self._fix_part_target(y - x for x, y in pairwise(times))
 
     def packet(self, packet: Packet) -> None:
         """Take one packet; those of tracks that are not carried are left out."""
@@ -397,7 +408,7 @@ class Segmenter:
         if not self._alignment.target_duration:
             self._fix_target(duration)
         last_part = None
-        if self.part_target:
+        if self.part_target and self._part_start is not None:
             last_part = self._part(self.packager.last_part(), end)
         cut = Cut(start + self._offset, duration, body, self._follows, self._at_keyframe, last_part)
         self._start = None
@@ -416,23 +427,28 @@ class Segmenter:
 
     def _part_due(self, packet: Packet, dts: int, step: int) -> None:
         """End a part that would grow too long with what comes."""
-        if not self.part_target and not self._fix_part_target(step):
-            return
         start = self._part_start
-        if self._start is None or dts <= start or dts + self._step - start <= self.part_target:
+        if self._start is None or start is None or dts <= start:
+            return
+        is_known = bool(self.part_target)
+        if not is_known and not self._fix_part_target((step,)):
+            return
+        if dts + self._step - start <= self.part_target:
+            return
+        if not is_known and dts - start > self.part_target:
+            self._part_start = None  # too late: this segment has no parts
             return
         self._receiver.part_finished(self._part(self.packager.part(packet), dts))
         self._part_start = dts
         self._part_at_keyframe = packet.is_keyframe
         self._mark = None  # what is out cannot be parted any more
 
-    def _fix_part_target(self, step: int) -> bool:
+    def _fix_part_target(self, steps: Iterable[int]) -> bool:
         """Promise a longest duration of parts, which may never change (section 4.4.3.7).
 
         It is a whole number of pictures, so that all parts are about as long.
         """
-        if 0 < step < CLOCK_RATE:
-            self._steps.append(step)
+        self._steps += [x for x in steps if 0 < x < CLOCK_RATE]
         if len(self._steps) < _LEAST_STEPS:
             return False
         picture = sorted(self._steps)[len(self._steps) // 2]
@@ -441,8 +457,9 @@ class Segmenter:
         return True
 
     def _part(self, body: bytes, end: int) -> PartCut:
-        start = self._start
+        start, part_start = self._start, self._part_start
         assert start is not None
+        assert part_start is not None
         # A picture may be shown for longer than a part may be.
-        duration = min(end - self._part_start, self.part_target)
+        duration = min(end - part_start, self.part_target)
         return PartCut(start + self._offset, duration, body, self._follows, self._part_at_keyframe)
