@@ -193,14 +193,14 @@ def _visual(
 
 
 def _readable_first(units: Sequence[bytes], parse: Callable[[bytes], object]) -> list[bytes]:
-    """Put one that can be read before those that cannot; the record is made from the first."""
-    for index, unit in enumerate(units):
+    """Put those that cannot be read last: a record is made from the first."""
+    broken: list[bytes] = []
+    for unit in units:
         try:
             parse(unit)
         except PeerError:
-            continue
-        return [unit, *units[:index], *units[index + 1 :]]
-    return list(units)
+            broken.append(unit)
+    return [unit for unit in units if unit not in broken] + broken
 
 
 def _with_sei(config: bytes, units: Sequence[bytes]) -> bytes:

@@ -120,20 +120,33 @@ def test_several_tracks_of_a_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("track", "frame", "described"),
+    ("track", "frame", "described", "other"),
     [
-        (AC3, vectors.AC3_51, b"dac3" + vectors.DAC3_51),
-        (EAC3, EAC3_FRAME, b"dec3" + vectors.DEC3_51),
-        (MP3, MP3_FRAME, b"mp4a" + bytes(6) + b"\0\1" + bytes(8) + b"\0\1\0\x10"),
-        (VP9, vectors.VP9_422, b"vpcC" + bytes.fromhex("01000000 03 15 a4 020202 0000")),
+        (AC3, vectors.AC3_51, b"dac3" + vectors.DAC3_51, AC3_FRAME),
+        (EAC3, EAC3_FRAME, b"dec3" + vectors.DEC3_51, EAC3_FRAME * 2),
+        (
+            MP3,
+            MP3_FRAME,
+            b"mp4a" + bytes(6) + b"\0\1" + bytes(8) + b"\0\1\0\x10",
+            vectors.MP3_STEREO_22,
+        ),
+        (
+            VP9,
+            vectors.VP9_422,
+            b"vpcC" + bytes.fromhex("01000000 03 15 a4 020202 0000"),
+            vectors.VP9_360,
+        ),
         (
             Track(Codec.AV1, config=vectors.AV1C_362[:4]),
             vectors.AV1C_362[4:],
             b"av1C" + vectors.AV1C_362,
+            vectors.AV1C_720[4:],
         ),
     ],
 )
-def test_described_by_the_first_frame(track: Track, frame: bytes, described: bytes) -> None:
+def test_described_by_the_first_frame(
+    track: Track, frame: bytes, described: bytes, other: bytes
+) -> None:
     """C-FM-08: what the configuration does not tell is in the first frame that can be read."""
     track = replace(track, config=track.config if track.codec is Codec.AV1 else b"", channels=0)
     muxer = Muxer([track])
@@ -146,7 +159,7 @@ def test_described_by_the_first_frame(track: Track, frame: bytes, described: byt
     assert described in after
     assert read_init(after).tracks.keys() == {1}
     # Another one later changes nothing: an init segment has been given out.
-    muxer.packet(Packet(track, 18000, 18000, True, frame[:-1]))
+    muxer.packet(Packet(track, 18000, 18000, True, other))
     assert muxer.init_segment() == after
 
 
@@ -295,6 +308,14 @@ def test_hole_in_sound() -> None:
     file = mux(sent, AAC)
     assert dts(file, 1) == [packet.dts for packet in sent]
     assert durations(file, 1) == [1024, 1024, 2048, 1024, 95 * 1024, 1024]
+
+
+def test_sound_after_a_broken_frame() -> None:
+    """Nobody knows how long it was: the next one begins when it says."""
+    told = [0, 300, 1452]
+    frames = [b"\3", MP3_FRAME, MP3_FRAME]
+    sent = [Packet(MP3, time, time, True, x) for time, x in zip(told, frames, strict=True)]
+    assert dts(mux(sent, MP3), 1) == told
 
 
 def test_sound_that_overlaps() -> None:
