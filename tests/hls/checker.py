@@ -301,8 +301,10 @@ class PlaylistMonitor:
         media.check_follows(previous)
         passed = step(previous.start, media.start)
         said = round(before.duration * 90000)
-        # A segment begins with its first picture, or with sound that comes before it.
-        ends = (passed, passed - media.lead)
+        # A segment begins with its first picture, or with sound that comes before it. Where a
+        # group is cut, pictures may be reordered over the cut: their decode times are not.
+        units = [(x.video or x.audio)[0].dts for x in (previous, media)]
+        ends = (passed, passed - media.lead, step(*units))
         good = any(
             abs(x + lead - said) <= _SEGMENT_DRIFT for x in ends for lead in (0, previous.lead)
         )
@@ -359,7 +361,10 @@ class PlaylistMonitor:
 
 def _check_span(segment: Segment, media: Media) -> None:
     """Check that EXTINF covers what is in a segment."""
-    span = max(step(media.start, x.pts) for x in media.video or media.audio)
+    units = media.video or media.audio
+    # A picture that is sent early, and shown after those that the segment ends before.
+    delay = max(step(x.dts, x.pts) for x in units) - step(units[0].dts, units[0].pts)
+    span = max(step(media.start, x.pts) for x in units) - delay
     good = segment.duration * 90000 >= span - _SEGMENT_DRIFT
     text = f"{segment.uri}: EXTINF {segment.duration}, {span / 90000} s of media"
     demand(good, "duration", text)

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.hls.following import Following
 from tests.hls.m3u8 import demand, parse_media
 from tests.hls.rig import Player, Rig
 from tests.hls.source import FRAME_SECONDS, video_track
@@ -35,6 +36,7 @@ class HLSMachine(RuleBasedStateMachine):
         self.config = 0
         self.ended_at: float | None = None
         self.stepped_back = False
+        self.follows = False
 
     @initialize(
         segment_seconds=st.sampled_from([1.0, 2.0, 4.0]),
@@ -43,15 +45,34 @@ class HLSMachine(RuleBasedStateMachine):
         always=st.booleans(),
         sessions=st.booleans(),
         clock=st.sampled_from([0.0, 3.0, 1000.0, 95_000.0]),
+        format=st.sampled_from(["ts", "fmp4", "ll"]),
+        key_segments=st.sampled_from([0, 1, 3]),
+        reorders=st.booleans(),
     )
-    def begin(self, clock: float, **options: Any) -> None:
-        """A server, a publisher, and who watches."""
+    def begin(
+        self,
+        clock: float,
+        format: str = "ts",
+        key_segments: int = 0,
+        *,
+        reorders: bool = False,
+        **options: Any,
+    ) -> None:
+        """A server, a publisher, and who watches; without keys where they last for no segment."""
         names = {f"hls_{name}": value for name, value in options.items() if name != "count"}
-        self.rig = Rig(hls_segment_count=options["count"], **names)
+        if key_segments:
+            names.update(encrypted=True, hls_key_segments=key_segments)
+        self.rig = Rig(hls_segment_count=options["count"], hls_format=format, **names)
+        self.rig.encoder.reorders = reorders
         self.rig.publish(clock)
         self.rig.run(1.2)
-        self.watching = Watching(self.rig)
+        self.follows = format == "ll"
+        self.watching = self.session()
         self.watching.join()
+
+    def session(self) -> Watching:
+        """Return a session of the kind that suits the format."""
+        return Following(self.rig) if self.follows else Watching(self.rig)
 
     @property
     def is_published(self) -> bool:
@@ -162,11 +183,11 @@ class HLSMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """The server begins anew; its playlist goes on above the old one (C-PL-07)."""
         was_polling = self.watching.is_polling
-        self.watching.is_polling = False
+        self.watching.leave()
         self.rig.restart()
         if self.stepped_back:
             # Nothing that a server knows tells it that the clock was ahead.
-            self.watching = Watching(self.rig)
+            self.watching = self.session()
             self.stepped_back = False
         self.watching.leave()
         self.watching.monitor.server_restarted()
@@ -228,7 +249,8 @@ class HLSMachine(RuleBasedStateMachine):
         if answer.status == 200:
             playlist = parse_media(answer.body)
             if self.watching.is_polling:
-                demand(answer.body == self.watching.player.poll().body, "differ", "two sessions")
+                same = answer.body == self.watching.player.poll().body
+                demand(same, "differ", "two sessions")
             last = playlist.segments[-1]
             if not last.gap:
                 demand(other.fetch(last.uri).status == 200, "not-there", last.uri)
@@ -254,6 +276,7 @@ class HLSMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Nothing is left of anything (C-PL-17)."""
         if self.rig is not None:
+            self.watching.leave()
             self.rig.close()
 
 

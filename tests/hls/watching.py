@@ -96,8 +96,12 @@ class Watching:
         self.on_segment(segment, media)
 
 
-def check_headers(headers: Any) -> None:
+def check_headers(headers: Any, longest_seconds: int = 0) -> None:
     """Check the header fields of a live playlist.
+
+    Args:
+        headers: By name in lower case.
+        longest_seconds: A cache may keep it for so long, besides what all may be kept for.
 
     Raises:
         Violation: A cache could keep an old version, or pages may not read it (C-PL-12).
@@ -106,5 +110,6 @@ def check_headers(headers: Any) -> None:
     demand(kind == "application/vnd.apple.mpegurl", "playlist-type-field", kind)
     cache = headers.get("cache-control", "")
     # One second is at most half of any target duration of two or more.
-    demand(cache in ("no-cache", "no-store", "max-age=1"), "playlist-cache", cache)
+    known = ("no-cache", "no-store", "max-age=1", f"max-age={longest_seconds}")
+    demand(cache in known, "playlist-cache", cache)
     demand("access-control-allow-origin" in headers, "cors", str(headers))
