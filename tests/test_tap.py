@@ -27,6 +27,7 @@ from ntvmedia import __version__, tap
 from ntvmedia.config import RTMPSettings, Settings, parse_section
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IHost, IMediaEndpoint, IMediaRoute
+from ntvmedia.outbound import OutboundError
 from ntvmedia.server import NOTICE_SECONDS
 from tests.config.pem import make_pair
 
@@ -341,6 +342,25 @@ class TreeTests(TapCase):
                 "info: play from http://media.example:8080/liveshow/STREAM.flv",
             ],
         )
+
+    def test_outbound(self) -> None:
+        """Other servers are asked as the settings say, and not any more after the stop."""
+        root, reactor = self.build("--set=outbound.timeout=5", "--set=outbound.allow=127.0.0.1")
+        root.privilegedStartService()
+        root.startService()
+        outbound = self.rtmp.made[0].host.outbound
+        waiting = outbound.get("http://192.0.2.1/", limit_bytes=1)
+        reactor.advance(5)
+        error = self.failureResultOf(waiting, OutboundError)
+        self.assertEqual(str(error.value), "http://192.0.2.1: no answer within 5 seconds")
+        waiting = outbound.get("http://192.0.2.1/", limit_bytes=1)
+        stopping = root.stopService()
+        reactor.advance(10)
+        self.successResultOf(stopping)
+        for late in (waiting, outbound.get("http://192.0.2.1/", limit_bytes=1)):
+            error = self.failureResultOf(late, OutboundError)
+        self.assertEqual(str(error.value), "http://192.0.2.1: the server stops")
+        self.assertEqual(reactor.getDelayedCalls(), [])
 
     def test_port_in_use(self) -> None:
         """G-LC-07: one line that names setting and address, status 1, no traceback."""

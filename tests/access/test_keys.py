@@ -1,4 +1,4 @@
-"""Tests of ntvmedia.access.keys: the file of the signing key."""
+"""Tests of ntvmedia.access.keys: the files of the server's own keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ntvmedia.access.keys import KEY_FILE, keep_signing_key, read_signing_key
+from ntvmedia.access.keys import (
+    HLS_KEY_FILE,
+    KEY_FILE,
+    keep_key,
+    keep_signing_key,
+    read_key,
+    read_signing_key,
+)
 from ntvmedia.errors import ConfigError
 
 KEY = bytes(range(32))
@@ -107,3 +114,19 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list((tmp_path / KEY_FILE.parent).iterdir()) == []
     monkeypatch.undo()
     assert make(tmp_path) == KEY
+
+
+def test_each_has_its_file(tmp_path: Path) -> None:
+    """The two keys of a server are independent: one may be replaced, or be missing, by itself."""
+    make(tmp_path)
+    other = keep_key(tmp_path, HLS_KEY_FILE, lambda count: bytes(count))
+    assert (read_signing_key(tmp_path), other) == (KEY, bytes(32))
+    assert mode(tmp_path / HLS_KEY_FILE) == 0o600
+    assert keep_key(tmp_path, HLS_KEY_FILE, lambda count: KEY[:count]) == other
+    (tmp_path / KEY_FILE).unlink()
+    assert read_key(tmp_path, HLS_KEY_FILE) == other
+    with pytest.raises(ConfigError, match="keys/signing: cannot be read: No such file"):
+        read_key(tmp_path, KEY_FILE)
+    (tmp_path / HLS_KEY_FILE).chmod(0o640)
+    with pytest.raises(ConfigError, match="keys/hls: others may read or write it: chmod 600"):
+        keep_key(tmp_path, HLS_KEY_FILE, lambda count: KEY[:count])
