@@ -17,9 +17,9 @@ NEWEST = "hls.js"
 BEFORE = "hls.js-1.6"
 """The packages of hls.js: the newest one, and the last of the series before it."""
 
-# What hls.js tells of a live stream that is played as it should be, and mends by itself: a hole
-# at the start that it steps over, and that it waits for media.
-HARMLESS = frozenset({"bufferStalledError", "bufferSeekOverHole", "bufferNudgeOnStall"})
+# What hls.js calls errors while all is as it should be: that it waits for media, that it steps
+# over a hole at the start, and that it does not need any more what it has asked for.
+HARMLESS = frozenset({"bufferStalledError", "bufferSeekOverHole", "bufferNudgeOnStall", "aborted"})
 
 HTML = '<!doctype html><title>HLS</title><video id="video" width="320" height="240" muted></video>'
 
@@ -85,7 +85,7 @@ class Watcher:
     ) -> None:
         self.page: Page = browser.open(site)
         if not native:
-            self.page.add_script(NODE / "node_modules" / package / "dist" / "hls.js")
+            self.page.add_script(NODE / "node_modules" / package / "dist" / "hls.min.js")
         self.page.add_script(NODE / "watch.js")
         options = {"native": native, "keep": keep, "config": dict(config or {})}
         self.page.evaluate("([url, options]) => watch(url, options)", given=[url, options])

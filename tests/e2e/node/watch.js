@@ -3,6 +3,7 @@
 //
 //     watch(URL, {native: false, keep: false, config: {...}})
 //     account()
+//     pitch()
 //
 // All times are milliseconds since `watch` was called, media times seconds.
 "use strict";
@@ -11,6 +12,7 @@
   let began = 0;
   let hls = null;
   let seen = null;
+  let ear = null;
   const kept = {};
   const now = () => performance.now() - began;
   const mark = (name) => {
@@ -88,8 +90,9 @@
         encrypted: Boolean(frag.decryptdata && frag.decryptdata.method !== "NONE"),
         key: (frag.decryptdata && frag.decryptdata.uri) || "",
         url: (part || frag).url,
-        start: frag.start,
-        end: frag.end,
+        map: frag.initSegment ? frag.initSegment.url : "",
+        start: (part || frag).start,
+        end: (part || frag).end,
       });
     });
     hls.on(events.LEVEL_UPDATED, (_event, { details }) => {
@@ -173,6 +176,21 @@
       level: hls ? hls.currentLevel : null,
       latency: hls ? hls.latency : null,
     };
+  };
+
+  // The loudest frequency that is heard now, in hertz.
+  window.pitch = () => {
+    if (!ear) {
+      const context = new AudioContext();
+      ear = context.createAnalyser();
+      ear.fftSize = 8192;
+      video.muted = false;
+      context.createMediaElementSource(video).connect(ear).connect(context.destination);
+    }
+    const levels = new Float32Array(ear.frequencyBinCount);
+    ear.getFloatFrequencyData(levels);
+    const loudest = levels.indexOf(Math.max(...levels));
+    return (loudest * ear.context.sampleRate) / ear.fftSize;
   };
 
   // What was kept of a kind, as [offset in seconds, base64] of each piece.
