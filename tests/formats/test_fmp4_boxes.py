@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from ntvmedia.formats.fmp4_boxes import (
     NOT_SYNC,
@@ -149,7 +149,6 @@ def columns(draw: st.DrawFn) -> Columns:
     )
 
 
-@settings(max_examples=80)
 @given(st.lists(columns(), min_size=1, max_size=3), st.integers(0, 0xFFFFFFFF))
 def test_any_fragment(drawn: list[Columns], sequence_number: int) -> None:
     """Whatever is the same for all samples and what is not, a reader gets it back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from ntvmedia.codecs import aac, av1, flac, h264, hevc, hevc_sets, vp9
 from ntvmedia.codecs.bits import BitWriter
@@ -431,7 +431,6 @@ def damaged(draw: st.DrawFn, good: list[bytes]) -> bytes:
     return bytes(data) + draw(st.just(b"") | st.binary(max_size=8))
 
 
-@settings(max_examples=300)
 @given(
     st.sampled_from(list(Codec)),
     damaged(CONFIGS),
