@@ -31,6 +31,9 @@ _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # What a resolver may take for (part of) an IPv4 address: decimal, octal or hexadecimal.
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
+# Control characters, the space, backslashes, and halves of characters, as JSON may have them.
+_FORBIDDEN: Final = re.compile("[\0-\x20\x7f\\\\\ud800-\udfff]")
+
 # What may stand in a path and a query as it is (RFC 3986 3.3, 3.4), and the percent sign.
 _SAFE: Final = "!$&'()*+,;=:@/?%-._~"
 
@@ -79,7 +82,7 @@ def parse_target(url: str) -> Target:
     except ValueError:
         raise OutboundError("the address is malformed") from None
     # Before anything of `urlsplit`, which drops some control characters, is believed.
-    if any(character <= " " or character in "\\\x7f" for character in url):
+    if _FORBIDDEN.search(url):
         raise OutboundError("the address has a character that is not allowed")
     if parts.scheme not in PORTS:
         raise OutboundError("the address begins with neither http:// nor https://")

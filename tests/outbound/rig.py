@@ -146,7 +146,12 @@ class Names:
 
 
 class OutboundCase(SynchronousTestCase):
-    """A reactor, names, and a client that may ask 127.0.0.1 but no other address of ours."""
+    """A reactor, names, and a client that may ask 127.0.0.1 but no other address of ours.
+
+    Attributes:
+        names: What names mean.
+        system_names: The reactor's own resolver, which asks the system.
+    """
 
     settings: dict[str, object] = {"allow": "127.0.0.1", "timeout": 10.0}  # noqa: RUF012
     trust: Any = None
@@ -155,7 +160,7 @@ class OutboundCase(SynchronousTestCase):
         self.reactor: Any = EPollReactor()
         self.reactor.startRunning(installSignalHandlers=False)
         self.names = Names()
-        self.reactor.installNameResolver(self.names)
+        self.system_names = self.reactor.installNameResolver(self.names)
         self._ports: list[Any] = []
         self._servers: list[Server] = []
         self._clients: list[Outbound] = []

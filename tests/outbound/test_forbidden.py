@@ -86,6 +86,18 @@ class ForbiddenTests(OutboundCase):
         self.assertIn("is a loopback", self.problem(f"http://keys.example:{inside.port}/"))
         self.assertEqual((server.connections, inside.connections), (1, 0))
 
+    def test_system(self) -> None:
+        """What the system knows of names is checked like anything else."""
+        self.reactor.installNameResolver(self.system_names)
+        server = self.serve(ok(b"1"))
+        self.assertEqual(self.body(f"http://localhost:{server.port}/"), b"1")
+        self.outbound = self.make_client(allow=[])
+        self.assertIn("is a loopback address", self.problem(f"http://localhost:{server.port}/"))
+        # Names below it do not exist (RFC 6761 6.4).
+        problem = self.problem("http://nowhere.invalid/")
+        self.assertEqual(problem, "http://nowhere.invalid: its name cannot be looked up")
+        self.assertEqual(server.connections, 1)
+
     def test_refused_and_unknown(self) -> None:
         """A port where nobody listens, and a name that nobody knows, are said in few words."""
         server = self.serve(ok(b"1"))
