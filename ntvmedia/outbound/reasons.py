@@ -28,6 +28,7 @@ NETWORK_ERRORS: Final = (
 _TEXTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (problems.ConnectionRefusedError, "the connection was refused"),
     (problems.TimeoutError, "it cannot be reached"),
+    (problems.TCPTimedOutError, "it cannot be reached"),
     (problems.NoRouteError, "it cannot be reached"),
     (problems.DNSLookupError, "its name cannot be looked up"),
     (VerificationError, "its certificate is not for this name"),
