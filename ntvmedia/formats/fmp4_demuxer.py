@@ -282,7 +282,8 @@ class Demuxer:
             )
         if len(self._buffer) - self._place < size:
             return False
-        box = bytes(self._buffer[self._place : self._place + size])
+        with memoryview(self._buffer) as view:
+            box = view[self._place : self._place + size].tobytes()
         self._place += size
         if kind == b"moov":
             self._moov_received(box)
@@ -312,7 +313,7 @@ class Demuxer:
                 assert earlier is not None
                 fragmented.time = earlier.time
             self._announce(track.track)
-            self._expect(track, iter(track.samples))
+            self._expect(track, track.samples.filled())
 
     def _moof_received(self, box: bytes, start: int) -> None:
         if self.movie is None:

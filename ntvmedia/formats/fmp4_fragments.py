@@ -11,7 +11,7 @@ from itertools import accumulate, chain, repeat
 from struct import Struct
 from typing import Final, NamedTuple
 
-from ntvmedia.errors import PeerError
+from ntvmedia.errors import LimitExceeded, PeerError
 from ntvmedia.formats.fmp4_movie import Defaults, MovieTrack
 from ntvmedia.formats.fmp4_reader import (
     Box,
@@ -27,6 +27,11 @@ from ntvmedia.formats.fmp4_samples import Sample
 from ntvmedia.formats.fmp4_tables import PCM_BLOCK
 from ntvmedia.media.packets import MediaKind
 
+MAX_RUNS: Final = 1 << 14
+"""Tracks and runs of samples in one fragment: four minutes of sound and pictures that
+alternate frame by frame."""
+
+_MOOF: Final = "14496-12 8.8.4"
 _TFHD: Final = "14496-12 8.8.7"
 _TRUN: Final = "14496-12 8.8.8"
 
@@ -109,15 +114,17 @@ def parse_fragment(
 
     Raises:
         PeerError: A box in it is broken, or refers to nothing.
-        LimitExceeded: There are too many boxes in it.
+        LimitExceeded: There are more than `MAX_RUNS` tracks and runs in it.
     """
     runs: list[Run] = []
     # Where nothing is told, the first track's data are counted from the moof box, and each
     # other's from the end of those of the track before it (14496-12 8.8.7.1).
     end = start
+    left = MAX_RUNS
     for traf in children(moof):
         if traf.kind != b"traf":
             continue
+        left -= 1
         header = _parse_header(required(traf, b"tfhd"), start, defaults)
         track = tracks.get(header.track_id)
         tfdt = child(traf, b"tfdt")
@@ -127,8 +134,15 @@ def parse_fragment(
         base = place = end if header.base is None else header.base
         for trun in children(traf):
             if trun.kind == b"trun":
+                left -= 1
+                if left < 0:
+                    break
                 place = _parse_run(trun, base, place, header.defaults, track, runs)
         end = place
+        if left < 0:
+            raise LimitExceeded(
+                "too many runs of samples", reference=_MOOF, limit=MAX_RUNS, offset=traf.offset
+            )
     return runs
 
 

@@ -157,6 +157,13 @@ class Samples:
     def __iter__(self) -> Iterator[Sample]:
         return map(self.__getitem__, range(len(self)))
 
+    def filled(self) -> Iterator[Sample]:
+        """Yield those that have data, in decode order; any number of others costs nothing."""
+        tables, unit = self._tables, self._first
+        while (unit := tables.filled(unit)) < self._last:
+            yield self[unit - self._first]
+            unit += 1
+
     def __getitem__(self, index: int) -> Sample:
         """Look a sample up: one search in each table."""
         if not 0 <= index < self._last - self._first:

@@ -114,6 +114,13 @@ class Tables(NamedTuple):
         place = places[sample]
         return sample, offset + place - places[first], places[stop] - place, description
 
+    def filled(self, unit: int) -> int:
+        """Return the first unit that has data, of those from this one on; `units` for none."""
+        if self.size or unit >= self.units:
+            return unit
+        places = self.places
+        return min(self.units, bisect_right(places, places[unit]) - 1)
+
     def sample_at(self, time: int) -> int:
         """Return the first sample that is decoded at a time or after it."""
         run = bisect_left(self.times, time) - 1

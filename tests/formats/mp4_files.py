@@ -1,14 +1,12 @@
-"""MP4 for tests of what reads it: boxes put together by hand, and files that FFmpeg wrote."""
+"""MP4 for tests of what reads it, as FFmpeg writes it; and how FFmpeg reads it."""
 
 from __future__ import annotations
 
 import functools
 import io
 import shutil
-import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -16,188 +14,9 @@ from typing import NamedTuple
 import av
 import imageio_ffmpeg  # type: ignore[import-untyped]
 
-from ntvmedia.errors import PeerError
-from ntvmedia.formats.fmp4_demuxer import Demuxer, Event
 from ntvmedia.formats.fmp4_movie import Movie, parse_movie
 from ntvmedia.formats.fmp4_reader import parse_header
-from ntvmedia.media import Packet, Track
-from tests.codecs import vectors
-
-
-def box(kind: bytes, *parts: bytes) -> bytes:
-    """Write a box."""
-    body = b"".join(parts)
-    return struct.pack(">I4s", 8 + len(body), kind) + body
-
-
-def full(kind: bytes, *parts: bytes, version: int = 0, flags: int = 0) -> bytes:
-    """Write a FullBox."""
-    return box(kind, struct.pack(">I", version << 24 | flags), *parts)
-
-
-def words(*numbers: int) -> bytes:
-    """Write numbers of 32 bits, signed or not."""
-    return b"".join(struct.pack(">I", number & 0xFFFFFFFF) for number in numbers)
-
-
-def table(kind: bytes, *numbers: int, width: int = 1, version: int = 0) -> bytes:
-    """Write a table of entries with so many words each."""
-    return full(kind, words(len(numbers) // width, *numbers), version=version)
-
-
-def video_entry(kind: bytes = b"avc1", *boxes: bytes, reference: int = 1) -> bytes:
-    """Write a visual sample entry (14496-12 12.1.3)."""
-    boxes = boxes or (box(b"avcC", vectors.AVCC_1080),)
-    fields = bytes(6) + struct.pack(">H", reference) + bytes(16) + struct.pack(">HH", 64, 48)
-    return box(kind, fields, bytes(50), *boxes)
-
-
-def sound_entry(
-    kind: bytes,
-    *boxes: bytes,
-    rate: int = 48000,
-    channels: int = 2,
-    bits: int = 16,
-    version: int = 0,
-    more: bytes = b"",
-) -> bytes:
-    """Write an audio sample entry (14496-12 12.2.3; QTFF)."""
-    fields = struct.pack(">6xHH6xHH4xI", 1, version, channels, bits, rate << 16 & 0xFFFFFFFF)
-    return box(kind, fields, more, *boxes)
-
-
-def descriptor(tag: int, *parts: bytes) -> bytes:
-    """Write a descriptor (ISO/IEC 14496-1 8.3.3), its size in the four bytes that most use."""
-    body = b"".join(parts)
-    return bytes((tag, 0x80, 0x80, 0x80 | len(body) >> 7, len(body) & 0x7F)) + body
-
-
-def esds(object_type: int, config: bytes = b"", flags: bytes = b"\0") -> bytes:
-    """Write an esds box."""
-    specific = descriptor(5, config) if config else b""
-    decoder = descriptor(4, bytes((object_type, 0x15)), bytes(11), specific)
-    return full(b"esds", descriptor(3, b"\0\1", flags, decoder, descriptor(6, b"\2")))
-
-
-def aac_entry(config: bytes = vectors.AAC_LC_STEREO) -> bytes:
-    """Write the sample entry of AAC."""
-    return sound_entry(b"mp4a", esds(0x40, config))
-
-
-def tables(
-    sizes: Sequence[int],
-    *,
-    chunks: Sequence[int] = (),
-    runs: Sequence[int] = (1, 1, 1),
-    times: Sequence[int] | None = None,
-    shifts: Sequence[int] = (),
-    sync: Sequence[int] | None = None,
-) -> bytes:
-    """Write the tables of stbl: runs, times and shifts as the words of their entries."""
-    times = (len(sizes), 100) if times is None else times
-    return b"".join(
-        (
-            table(b"stts", *times, width=2),
-            table(b"ctts", *shifts, width=2) if shifts else b"",
-            table(b"stss", *sync) if sync is not None else b"",
-            table(b"stsc", *runs, width=3),
-            full(b"stsz", words(0, len(sizes), *sizes)),
-            table(b"stco", *chunks),
-        )
-    )
-
-
-EMPTY = tables((), runs=(), times=())
-
-
-def trak(
-    entry: bytes,
-    stbl: bytes = EMPTY,
-    *,
-    track_id: int = 1,
-    timescale: int = 90000,
-    edits: bytes = b"",
-    language: bytes = b"\x55\xc4",
-    handler: bytes = b"",
-    flags: int = 3,
-    more: bytes = b"",
-    stsd_version: int = 0,
-    dref: bytes = b"",
-    entries: int = 1,
-) -> bytes:
-    """Write a trak box. `language` are the two bytes of mdhd: "und"."""
-    sound = entry[4:8] not in (b"avc1", b"avc3", b"hvc1", b"hev1", b"av01", b"vp08", b"vp09")
-    handler = handler or (b"soun" if sound else b"vide")
-    dref = dref or full(b"url ", flags=1)
-    return box(
-        b"trak",
-        full(b"tkhd", words(0, 0, track_id, 0, 0), bytes(60), flags=flags),
-        box(b"edts", edits) if edits else b"",
-        box(
-            b"mdia",
-            full(b"mdhd", words(0, 0, timescale, 0), language, bytes(2)),
-            more,
-            full(b"hdlr", bytes(4), handler, bytes(13)),
-            box(
-                b"minf",
-                box(b"dinf", full(b"dref", words(1), dref)),
-                box(
-                    b"stbl",
-                    full(b"stsd", words(entries), entry, version=stsd_version),
-                    stbl,
-                ),
-            ),
-        ),
-    )
-
-
-def moov(*boxes: bytes, timescale: int = 1000) -> bytes:
-    """Write a moov box."""
-    return box(b"moov", full(b"mvhd", words(0, 0, timescale, 0), bytes(80)), *boxes)
-
-
-def mvex(*trexes: Sequence[int]) -> bytes:
-    """Write mvex: of each track its id, description, duration, size and flags."""
-    return box(b"mvex", *(full(b"trex", words(*one)) for one in trexes))
-
-
-def traf(track_id: int, *boxes: bytes, flags: int = 0x020000, fields: bytes = b"") -> bytes:
-    """Write a traf box: `fields` are those that the flags of tfhd announce."""
-    return box(b"traf", full(b"tfhd", words(track_id), fields, flags=flags), *boxes)
-
-
-def tfdt(time: int, version: int = 1) -> bytes:
-    """Write a tfdt box."""
-    return full(b"tfdt", struct.pack(">Q" if version else ">I", time), version=version)
-
-
-def trun(count: int, flags: int, *fields: int, version: int = 0) -> bytes:
-    """Write a trun box with the fields that its flags announce."""
-    return full(b"trun", words(count, *fields), flags=flags, version=version)
-
-
-def moof(*trafs: bytes, number: int = 1) -> bytes:
-    """Write a moof box."""
-    return box(b"moof", full(b"mfhd", words(number)), *trafs)
-
-
-def demux(parts: Iterable[bytes], **limits: int) -> tuple[list[Event], tuple[object, ...]]:
-    """Demux parts: the events, and the error that ended them with its place."""
-    demuxer = Demuxer(**limits)
-    events: list[Event] = []
-    try:
-        for part in parts:
-            demuxer.receive_data(part)
-            events.extend(demuxer.events())
-        events.extend(demuxer.flush())
-    except PeerError as error:
-        return events, (type(error), str(error), demuxer.damaged)
-    return events, (demuxer.damaged,)
-
-
-def packets(events: Iterable[Event]) -> list[Packet]:
-    """Keep the packets."""
-    return [event for event in events if isinstance(event, Packet)]
+from ntvmedia.media import Packet
 
 
 def find_moov(data: bytes) -> Movie:
@@ -277,6 +96,65 @@ def remuxed(data: bytes, name: str, *options: str) -> bytes:
         return path.read_bytes()
 
 
-def of_track(events: Iterable[Event], track: Track) -> list[Packet]:
-    """Keep the packets of one track."""
-    return [packet for packet in packets(events) if packet.track.id == track.id]
+PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=25:duration=0.6", "-pix_fmt", "yuv420p")
+NTSC = (
+    "-f",
+    "lavfi",
+    "-i",
+    "testsrc2=size=64x48:rate=30000/1001:duration=1",
+    "-pix_fmt",
+    "yuv420p",
+)
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "10")
+X265 = ("-c:v", "libx265", "-preset", "veryfast", "-x265-params", "log-level=none:bframes=2")
+
+
+def sound(rate: int) -> tuple[str, ...]:
+    """Options for a tone."""
+    return ("-f", "lavfi", "-i", f"sine=duration=0.6:sample_rate={rate}")
+
+
+# What FFmpeg 5.1 writes into MP4, and into QuickTime's files where MP4 has no place for it.
+CLIPS = {
+    "avc.mp4": (*sound(44100), *PICTURE, *X264, "-c:a", "aac"),
+    "ntsc.mp4": (*sound(48000), *NTSC, *X264, "-c:a", "aac"),
+    "hvc1.mp4": (*PICTURE, *X265, "-tag:v", "hvc1"),
+    "hev1.mp4": (*PICTURE, *X265, "-tag:v", "hev1"),
+    "av1.mp4": (*sound(48000), *PICTURE, "-c:v", "libsvtav1", "-preset", "12", "-c:a", "libopus"),
+    "vp9.mp4": (
+        *(*sound(48000), *PICTURE, "-c:v", "libvpx-vp9", "-cpu-used", "8", "-g", "10"),
+        *("-c:a", "flac", "-strict", "-2"),
+    ),
+    "mp3.mp4": (*sound(16000), "-c:a", "libmp3lame"),
+    "ac3.mp4": (*sound(44100), "-c:a", "ac3"),
+    "eac3.mp4": (*sound(48000), "-c:a", "eac3"),
+    "mp3.mov": (*sound(44100), "-c:a", "libmp3lame"),
+    "aac.mov": (*sound(48000), *PICTURE, *X264, "-c:a", "aac", "-ac", "2"),
+    "alaw.mov": (*sound(8000), "-c:a", "pcm_alaw", "-ac", "2"),
+    "sowt.mov": (*sound(44100), "-c:a", "pcm_s16le", "-ac", "2"),
+    "twos.mov": (*sound(44100), "-c:a", "pcm_s16be"),
+    "lpcm.mov": (*sound(96000), "-c:a", "pcm_s16le"),
+    "raw.mov": (*sound(8000), "-c:a", "pcm_u8"),
+}
+
+# How FFmpeg writes the same packets into fragments, by `-movflags`.
+FORMS = {
+    "plain": "frag_keyframe+empty_moov+default_base_moof",
+    "cmaf": "cmaf+frag_keyframe",
+    "separate": "frag_keyframe+empty_moov+separate_moof",
+    "samples-in-moov": "frag_keyframe",
+    "samples-in-moov-separate": "frag_keyframe+separate_moof",
+    "base-by-offset": "frag_keyframe+empty_moov",
+    "base-omitted": "frag_keyframe+empty_moov+omit_tfhd_offset",
+    "each-frame": "frag_every_frame+empty_moov+default_base_moof",
+    "with-edits": "frag_keyframe+delay_moov+default_base_moof",
+    "negative-shifts": "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets",
+    "dash": "dash+frag_keyframe+default_base_moof+global_sidx",
+    "faststart": "faststart",
+}
+
+
+def ordinary(name: str) -> bytes:
+    """Let FFmpeg write one of `CLIPS`, with moov first."""
+    options = (*CLIPS[name], "-movflags", "faststart")
+    return written(installed_ffmpeg(), name, *options)

@@ -1,4 +1,4 @@
-"""Fragmented MP4 and MP4 with moov first: read as the documents say, and as FFmpeg reads it."""
+"""MP4 as its bytes come: what is read, what is refused, and that cuts do not matter."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ from ntvmedia.media import Codec, MediaKind, Packet, Track
 from tests.codecs import vectors
 from tests.formats import mp4_files
 from tests.formats.flv_bytes import nal_units
-from tests.formats.mp4_files import (
-    aac_entry,
+from tests.formats.mp4_bytes import (
+    HERE,
+    INIT,
+    MOOF,
+    MORE,
+    OFFSET,
+    PAYLOAD,
+    SIZE,
+    SIZES,
+    TWO,
     box,
     demux,
+    fragment,
     full,
     moof,
     moov,
@@ -31,296 +40,15 @@ from tests.formats.mp4_files import (
     sound_entry,
     tables,
     tfdt,
+    times,
     traf,
     trak,
     trun,
     video_entry,
     words,
 )
+from tests.formats.mp4_files import FORMS, ordinary
 from tests.fuzz.mutation import mutated
-
-PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=128x96:rate=25:duration=0.6", "-pix_fmt", "yuv420p")
-NTSC = (
-    "-f",
-    "lavfi",
-    "-i",
-    "testsrc2=size=64x48:rate=30000/1001:duration=1",
-    "-pix_fmt",
-    "yuv420p",
-)
-X264 = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "10")
-X265 = ("-c:v", "libx265", "-preset", "veryfast", "-x265-params", "log-level=none:bframes=2")
-FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
-
-
-def sound(rate: int) -> tuple[str, ...]:
-    """Options for a tone."""
-    return ("-f", "lavfi", "-i", f"sine=duration=0.6:sample_rate={rate}")
-
-
-# What FFmpeg 5.1 writes into MP4, and into QuickTime's files where MP4 has no place for it.
-CLIPS = {
-    "avc.mp4": (*sound(44100), *PICTURE, *X264, "-c:a", "aac"),
-    "ntsc.mp4": (*sound(48000), *NTSC, *X264, "-c:a", "aac"),
-    "hvc1.mp4": (*PICTURE, *X265, "-tag:v", "hvc1"),
-    "hev1.mp4": (*PICTURE, *X265, "-tag:v", "hev1"),
-    "av1.mp4": (*sound(48000), *PICTURE, "-c:v", "libsvtav1", "-preset", "12", "-c:a", "libopus"),
-    "vp9.mp4": (
-        *(*sound(48000), *PICTURE, "-c:v", "libvpx-vp9", "-cpu-used", "8", "-g", "10"),
-        *("-c:a", "flac", "-strict", "-2"),
-    ),
-    "mp3.mp4": (*sound(16000), "-c:a", "libmp3lame"),
-    "ac3.mp4": (*sound(44100), "-c:a", "ac3"),
-    "eac3.mp4": (*sound(48000), "-c:a", "eac3"),
-    "mp3.mov": (*sound(44100), "-c:a", "libmp3lame"),
-    "aac.mov": (*sound(48000), *PICTURE, *X264, "-c:a", "aac", "-ac", "2"),
-    "alaw.mov": (*sound(8000), "-c:a", "pcm_alaw", "-ac", "2"),
-    "sowt.mov": (*sound(44100), "-c:a", "pcm_s16le", "-ac", "2"),
-    "twos.mov": (*sound(44100), "-c:a", "pcm_s16be"),
-    "lpcm.mov": (*sound(96000), "-c:a", "pcm_s16le"),
-    "raw.mov": (*sound(8000), "-c:a", "pcm_u8"),
-}
-
-TRACKS = {
-    "avc.mp4": {Codec.H264: 90000, Codec.AAC: 44100},
-    "ntsc.mp4": {Codec.H264: 90000, Codec.AAC: 48000},
-    "hvc1.mp4": {Codec.HEVC: 90000},
-    "hev1.mp4": {Codec.HEVC: 90000},
-    "av1.mp4": {Codec.AV1: 90000, Codec.OPUS: 48000},
-    "vp9.mp4": {Codec.VP9: 90000, Codec.FLAC: 48000},
-    "mp3.mp4": {Codec.MP3: 16000},
-    "ac3.mp4": {Codec.AC3: 44100},
-    "eac3.mp4": {Codec.EAC3: 48000},
-    "mp3.mov": {Codec.MP3: 44100},
-    "aac.mov": {Codec.H264: 90000, Codec.AAC: 48000},
-    "alaw.mov": {Codec.PCM_ALAW: 8000},
-    "sowt.mov": {Codec.PCM_S16LE: 44100},
-    "twos.mov": {Codec.PCM_S16LE: 44100},
-    "lpcm.mov": {Codec.PCM_S16LE: 96000},
-    "raw.mov": {Codec.PCM_U8: 8000},
-}
-
-# How FFmpeg writes the same packets into fragments, by `-movflags`.
-FORMS = {
-    "plain": "frag_keyframe+empty_moov+default_base_moof",
-    "cmaf": "cmaf+frag_keyframe",
-    "separate": "frag_keyframe+empty_moov+separate_moof",
-    "samples-in-moov": "frag_keyframe",
-    "samples-in-moov-separate": "frag_keyframe+separate_moof",
-    "base-by-offset": "frag_keyframe+empty_moov",
-    "base-omitted": "frag_keyframe+empty_moov+omit_tfhd_offset",
-    "each-frame": "frag_every_frame+empty_moov+default_base_moof",
-    "with-edits": "frag_keyframe+delay_moov+default_base_moof",
-    "negative-shifts": "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets",
-    "dash": "dash+frag_keyframe+default_base_moof+global_sidx",
-    "faststart": "faststart",
-}
-
-
-def ordinary(name: str) -> bytes:
-    """Let FFmpeg write one of `CLIPS`, with moov first."""
-    options = (*CLIPS[name], "-movflags", "faststart")
-    return mp4_files.written(mp4_files.installed_ffmpeg(), name, *options)
-
-
-def check(track: Track, ours: list[Packet], theirs: list[mp4_files.Seen]) -> None:
-    """Compare a track packet by packet with what FFmpeg sees."""
-    rate = track.clock_rate
-    # FFmpeg presents all later where composition offsets are negative, so that none is presented
-    # before it is decoded (libavformat/mov.c, `dts_shift`).
-    late = theirs[0].pts - Fraction(ours[0].pts, rate)
-    late = late if abs(late) > Fraction(1, 1000) else Fraction(0)
-    assert len(ours) == len(theirs)
-    for mine, other in zip(ours, theirs, strict=True):
-        assert abs(Fraction(mine.dts, rate) - other.dts) <= Fraction(1, 2 * rate)
-        assert abs(Fraction(mine.pts, rate) + late - other.pts) <= Fraction(1, 2 * rate)
-        assert mine.is_keyframe == other.is_keyframe
-        assert other.payload in (mine.payload, swapped(mine))
-    assert late == 0 or min(packet.pts - packet.dts for packet in ours) < 0
-
-
-def swapped(packet: Packet) -> bytes:
-    """Return uncompressed sound as files have it whose samples are big-endian."""
-    if packet.track.codec is not Codec.PCM_S16LE:
-        return packet.payload
-    return b"".join(bytes(pair[::-1]) for pair in batched(packet.payload))
-
-
-def batched(payload: bytes) -> list[bytes]:
-    """Cut a payload into samples of two bytes."""
-    return [payload[place : place + 2] for place in range(0, len(payload), 2)]
-
-
-def read(data: bytes, name: str, codecs: dict[Codec, int]) -> None:
-    """Read a file, and compare all of its tracks with what FFmpeg sees."""
-    events, end = demux([data])
-    assert end == (0,)
-    tracks = [event for event in events if isinstance(event, Track)]
-    assert {track.codec: track.clock_rate for track in tracks} == codecs
-    seen = mp4_files.ffmpeg_sees(data, name)
-    for track in tracks:
-        (found,) = (packets for kind, packets in seen if kind == str(track.kind))
-        check(track, of_track(events, track), found)
-
-
-@pytest.mark.parametrize("name", CLIPS)
-def test_ordinary_files(name: str) -> None:
-    """C-FM-01, C-FM-08: every codec, with moov first: packet by packet as FFmpeg reads it."""
-    read(ordinary(name), name[-3:], TRACKS[name])
-
-
-@pytest.mark.parametrize("name", CLIPS)
-def test_fragmented_files(name: str) -> None:
-    """C-FM-01, C-FM-08: every codec, in fragments: packet by packet as FFmpeg reads it."""
-    flags = FRAGMENTED + ("+delay_moov" if "ac3" in name else "")
-    options = ("-movflags", flags, "-strict", "-2")
-    data = mp4_files.remuxed(ordinary(name), name, *options)
-    read(data, name[-3:], TRACKS[name])
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_forms_of_fragments(form: str) -> None:
-    """C-FM-01, C-FM-02: wherever offsets, defaults and times are told, the same packets."""
-    data = mp4_files.remuxed(ordinary("avc.mp4"), "x.mp4", "-movflags", FORMS[form])
-    read(data, "mp4", TRACKS["avc.mp4"])
-
-
-@pytest.mark.parametrize("kind", ["s16le", "s16be"])
-@pytest.mark.parametrize("flags", ["faststart", FRAGMENTED])
-def test_uncompressed_by_the_standard(kind: str, flags: str) -> None:
-    """ISO/IEC 23003-5, which FFmpeg 5.1 does not write: entries that tell their form in pcmC."""
-    options = (*sound(44100), "-c:a", f"pcm_{kind}", "-movflags", flags)
-    data = mp4_files.written(mp4_files.newer_ffmpeg(), "x.mp4", *options)
-    read(data, "mp4", {Codec.PCM_S16LE: 44100})
-
-
-INIT = moov(trak(video_entry()), mvex((1, 1, 100, 0, 0)))
-PAYLOAD = nal_units(b"\x65\x88picture")
-SIZE = len(PAYLOAD)
-
-# Flags of tfhd and of trun.
-BASE, DURATION, DEFAULT_SIZE, DEFAULT_FLAGS, MOOF = 0x01, 0x08, 0x10, 0x20, 0x020000
-OFFSET, FIRST_FLAGS, DURATIONS, SIZES, FLAGS, SHIFTS = 0x01, 0x04, 0x100, 0x200, 0x400, 0x800
-NOT_SYNC = 0x00010000
-
-
-def fragment(*trafs: bytes, data: bytes, after: bytes = b"") -> bytes:
-    """Write moof and mdat. Offsets are told from the first byte of the mdat box's contents."""
-    size = len(moof(*trafs)) + len(after) + 8
-    placed = [x.replace(b"HERE", words(size)).replace(b"MORE", words(size + SIZE)) for x in trafs]
-    return moof(*placed) + after + box(b"mdat", data)
-
-
-HERE, MORE = (int.from_bytes(name, "big") for name in (b"HERE", b"MORE"))
-
-
-def times(data: bytes) -> list[tuple[int, int, bool]]:
-    """Read a file of one track: dts, pts and sync of each packet."""
-    events, end = demux([data])
-    assert end == (0,)
-    return [(packet.dts, packet.pts, packet.is_keyframe) for packet in packets(events)]
-
-
-def test_defaults_of_the_movie() -> None:
-    """14496-12 8.8.3: what neither tfhd nor trun tells is told by trex."""
-    init = moov(trak(video_entry()), mvex((1, 1, 300, SIZE, NOT_SYNC)))
-    one = fragment(traf(1, tfdt(5), trun(3, OFFSET, HERE)), data=PAYLOAD * 3)
-    assert times(init + one) == [(5, 5, False), (305, 305, False), (605, 605, False)]
-
-
-def test_defaults_of_the_fragment() -> None:
-    """14496-12 8.8.7: tfhd comes before trex, trun before both; first-sample-flags once."""
-    init = moov(trak(video_entry()), mvex((1, 7, 1, 2, 0)))
-    fields = words(1, 200, SIZE, NOT_SYNC)
-    flags = MOOF | 0x02 | DURATION | DEFAULT_SIZE | DEFAULT_FLAGS
-    one = traf(1, tfdt(0), trun(3, OFFSET | FIRST_FLAGS, HERE, 0), flags=flags, fields=fields)
-    two = traf(
-        1,
-        trun(2, OFFSET | DURATIONS | FLAGS, HERE, 50, NOT_SYNC, 60, 0),
-        flags=flags,
-        fields=fields,
-    )
-    data = fragment(one, data=PAYLOAD * 3) + fragment(two, data=PAYLOAD * 2)
-    assert times(init + data) == [
-        *((0, 0, True), (200, 200, False), (400, 400, False)),
-        # Without tfdt, where the one before ended.
-        *((600, 600, False), (650, 650, True)),
-    ]
-
-
-def test_dependent_samples_are_not_sync() -> None:
-    """sample_depends_on 1 is enough: some writers leave sample_is_non_sync_sample at 0."""
-    one = traf(
-        1, tfdt(0), trun(2, OFFSET | SIZES | FLAGS, HERE, SIZE, 0x02000000, SIZE, 0x01000000)
-    )
-    assert [x[2] for x in times(INIT + fragment(one, data=PAYLOAD * 2))] == [True, False]
-
-
-@pytest.mark.parametrize("version", [0, 1])
-def test_shifts_have_a_sign(version: int) -> None:
-    """C-FM-01: composition offsets are signed, also where version 0 says that they are not."""
-    run = trun(2, OFFSET | SIZES | SHIFTS, HERE, SIZE, -40, SIZE, 70, version=version)
-    data = fragment(traf(1, tfdt(1 << 33), run), data=PAYLOAD * 2)
-    base = 1 << 33
-    assert times(INIT + data) == [(base, base - 40, True), (base + 100, base + 170, True)]
-
-
-def test_times_of_32_bits() -> None:
-    """A tfdt box of version 0."""
-    one = traf(1, tfdt(77, 0), trun(1, OFFSET | SIZES, HERE, SIZE))
-    assert times(INIT + fragment(one, data=PAYLOAD)) == [(77, 77, True)]
-
-
-def test_edit_of_a_fragmented_file() -> None:
-    """14496-12 8.6.6: an edit list in the moov box shifts all fragments."""
-    edits = full(b"elst", words(2, 250, -1, 0x10000, 0, 300, 0x10000))
-    init = moov(trak(video_entry(), edits=edits), mvex((1, 1, 100, 0, 0)))
-    one = traf(1, tfdt(200), trun(1, OFFSET | SIZES, HERE, SIZE))
-    assert times(init + fragment(one, data=PAYLOAD)) == [(22400, 22400, True)]
-
-
-TWO = moov(
-    trak(video_entry()),
-    trak(aac_entry(), track_id=2, timescale=48000),
-    mvex((1, 1, 100, SIZE, 0), (2, 1, 1024, 4, 0)),
-)
-
-
-def test_offsets_that_are_not_told() -> None:
-    """14496-12 8.8.7.1: a track's data follow those of the one before, a run's the run before."""
-    one = traf(1, trun(1, OFFSET, HERE), trun(1, 0), flags=0)
-    two = traf(2, trun(2, 0), trun(1, 0), flags=0)
-    events, end = demux([TWO, fragment(one, two, data=PAYLOAD * 2 + b"abcdefghijkl")])
-    assert end == (0,)
-    assert [(x.track.codec, x.dts, x.payload) for x in packets(events)] == [
-        *((Codec.H264, 0, PAYLOAD), (Codec.H264, 100, PAYLOAD)),
-        *((Codec.AAC, 0, b"abcd"), (Codec.AAC, 1024, b"efgh"), (Codec.AAC, 2048, b"ijkl")),
-    ]
-
-
-def test_offsets_of_tracks_that_are_not_read() -> None:
-    """The data of a track of text are passed over, and counted."""
-    init = moov(
-        trak(box(b"text", bytes(8)), handler=b"text"),
-        trak(aac_entry(), track_id=2, timescale=48000),
-        mvex((1, 1, 100, 7, 0), (2, 1, 1024, 4, 0)),
-    )
-    one, two = traf(1, trun(2, OFFSET, HERE), flags=0), traf(2, trun(1, 0), flags=0)
-    events, end = demux([init, fragment(one, two, data=bytes(14) + b"abcd")])
-    assert end == (0,)
-    assert [packet.payload for packet in packets(events)] == [b"abcd"]
-
-
-def test_data_come_in_their_order() -> None:
-    """Two tracks whose samples alternate come out as they stand, each in decode order."""
-    one = traf(1, trun(1, OFFSET, HERE), trun(1, OFFSET, HERE + 0x01000000))
-    two = traf(2, trun(1, OFFSET, MORE))
-    raw = one.replace(words(HERE + 0x01000000), b"LAST")
-    size = len(moof(raw, two)) + 8
-    raw = raw.replace(b"LAST", words(size + SIZE + 4))
-    events, end = demux([TWO, fragment(raw, two, data=PAYLOAD + b"abcd" + PAYLOAD)])
-    assert end == (0,)
-    assert [packet.payload for packet in packets(events)] == [PAYLOAD, b"abcd", PAYLOAD]
 
 
 def test_boxes_that_are_not_needed() -> None:
@@ -373,20 +101,6 @@ def test_an_initialisation_segment_again() -> None:
     ]
 
 
-def test_another_description() -> None:
-    """14496-12 8.8.7: a fragment of another sample entry announces its track."""
-    entries = video_entry() + video_entry(b"avc1", box(b"avcC", vectors.AVCC_576I))
-    init = moov(trak(entries, entries=2), mvex((1, 1, 100, 0, 0)))
-    one = traf(1, trun(1, OFFSET | SIZES, HERE, SIZE))
-    two = traf(1, trun(1, OFFSET | SIZES, HERE, SIZE), flags=MOOF | 0x02, fields=words(2))
-    events, _end = demux([init, *(fragment(x, data=PAYLOAD) for x in (one, two, two, one))])
-    told = [event.config for event in events if isinstance(event, Track)]
-    assert told == [vectors.AVCC_1080, vectors.AVCC_576I, vectors.AVCC_1080]
-    assert [packet.track.config for packet in packets(events)] == [
-        *(vectors.AVCC_1080, vectors.AVCC_576I, vectors.AVCC_576I, vectors.AVCC_1080)
-    ]
-
-
 def test_lengths_of_two_bytes() -> None:
     """14496-15 5.3.3: NAL units whose lengths have another size get lengths of 4 bytes."""
     config = vectors.AVCC_1080[:4] + b"\xfd" + vectors.AVCC_1080[5:]
@@ -404,25 +118,6 @@ def test_broken_samples_are_left_out() -> None:
     events, end = demux([INIT, fragment(one, data=PAYLOAD + b"\xff" * SIZE + PAYLOAD)])
     assert end == (1,)
     assert [packet.dts for packet in packets(events)] == [0, 200]
-
-
-def test_empty_samples_take_time() -> None:
-    """A sample without data is no packet."""
-    one = traf(1, trun(3, OFFSET | SIZES, HERE, SIZE, 0, SIZE))
-    assert [x[0] for x in times(INIT + fragment(one, data=PAYLOAD * 2))] == [0, 200]
-
-
-def test_uncompressed_sound_in_fragments() -> None:
-    """14496-12 12.2: where each sample is one of each channel, 1024 of them are a packet."""
-    init = moov(
-        trak(sound_entry(b"ulaw", rate=8000, channels=1), timescale=8000), mvex((1, 1, 1, 1, 0))
-    )
-    data = bytes(place & 0xFF for place in range(2500))
-    one, two = (traf(1, tfdt(time), trun(2500, OFFSET, HERE)) for time in (0, 2500))
-    events, end = demux([init, fragment(one, data=data), fragment(two, data=data)])
-    assert end == (0,)
-    assert [packet.dts for packet in packets(events)] == [0, 1024, 2048, 2500, 3524, 4548]
-    assert b"".join(packet.payload for packet in packets(events)) == data * 2
 
 
 @pytest.mark.parametrize(
@@ -515,9 +210,18 @@ def test_counts_that_nothing_stands_behind() -> None:
     assert process_time() - start < 2
 
 
+def test_empty_samples_of_an_ordinary_file() -> None:
+    """A sample without data is no packet, and no damage."""
+    sizes = [SIZE, 0, SIZE, 0]
+    size = len(moov(trak(video_entry(), tables(sizes, chunks=[0], runs=[1, 4, 1]))))
+    listed = tables(sizes, chunks=[size + 8], runs=[1, 4, 1])
+    data = moov(trak(video_entry(), listed)) + box(b"mdat", PAYLOAD * 2)
+    assert times(data) == [(0, 0, True), (200, 200, True)]
+
+
 def test_a_file_that_is_cut_off() -> None:
     """G-DV-01: what is whole is read, and the rest counted as damage."""
-    data = mp4_files.remuxed(ordinary("avc.mp4"), "x.mp4", "-movflags", FRAGMENTED)
+    data = mp4_files.remuxed(ordinary("avc.mp4"), "x.mp4", "-movflags", FORMS["plain"])
     whole, _end = demux([data])
     for size in (len(data) // 2, len(data) // 3, len(INIT)):
         events, end = demux([data[:size]])
