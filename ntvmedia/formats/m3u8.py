@@ -47,11 +47,13 @@ class Part(NamedTuple):
         uri: Relative to the playlist.
         duration: Seconds.
         independent: It begins with a keyframe.
+        gap: There is nothing to fetch.
     """
 
     uri: str
     duration: float
     independent: bool = False
+    gap: bool = False
 
 
 class Segment(NamedTuple):
@@ -239,8 +241,8 @@ def _append_segment(lines: list[str], segment: Segment, before: Segment | None) 
     if segment.gap:
         lines.append("#EXT-X-GAP")
     lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.wall_seconds)}")
-    for uri, duration, independent in segment.parts:
-        mark = ",INDEPENDENT=YES" if independent else ""
+    for uri, duration, independent, gap in segment.parts:
+        mark = ",INDEPENDENT=YES" if independent else ",GAP=YES" if gap else ""
         lines.append(f'#EXT-X-PART:DURATION={duration:.6f},URI="{uri}"{mark}')
     if segment.uri:
         lines += (f"#EXTINF:{segment.duration:.6f},", segment.uri)

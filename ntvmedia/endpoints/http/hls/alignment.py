@@ -34,6 +34,7 @@ class Alignment:
     Attributes:
         target_duration: Whole seconds that no segment exceeds, rounded; 0 until the first is
             finished, and the same from then on.
+        part_target: Ticks that no part exceeds; 0 until it is known, and the same from then on.
         discontinuities: The number that new segments have.
         pictures: How many outputs with pictures are made now; sound follows them.
         playlists: All of them.
@@ -41,6 +42,7 @@ class Alignment:
 
     def __init__(self, discontinuities: int) -> None:
         self.target_duration = 0
+        self.part_target = 0
         self.discontinuities = discontinuities
         self.pictures = 0
         self.playlists: list[Any] = []

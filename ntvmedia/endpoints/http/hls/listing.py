@@ -196,11 +196,17 @@ class Listing:
     def _add_part(self, part: PartCut) -> None:
         if not part.body:
             return
-        self._window.add_part(
-            self._encrypted(part.body),
-            part.duration / CLOCK_RATE,
-            independent=part.at_keyframe,
-        )
+        body, left = self._encrypted(part.body), part.duration
+        most, now = self._owner.segmenter.part_target, self._reactor.seconds()
+        # A picture may be shown for longer than a part may be: what is missing of the sum is told
+        # as parts without media.
+        while True:
+            duration = min(left, most) / CLOCK_RATE
+            self._window.add_part(body, duration, now, independent=part.at_keyframe and bool(body))
+            left -= most
+            if left <= 0:
+                break
+            body = b""
         self.dirty = True
 
     def _configure(self) -> None:

@@ -7,16 +7,22 @@ do, stop its page for minutes.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Final
 
 from twisted.logger import Logger
+
+from ntvmedia.media import StreamKey
 
 FILE: Final = "hls-discontinuities"
 """In the data folder: one line with the first number that was never used."""
 
 # The file is written once for so many.
 RESERVED: Final = 16
+
+# Streams whose last number is remembered while the server runs.
+MAX_STREAMS: Final = 10_000
 
 # Of a file that somebody else wrote: what is above would harm players.
 _MAX_NUMBER: Final = 100_000
@@ -33,20 +39,24 @@ class Discontinuities:
 
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
-        self._used: int | None = None
+        self._lowest: int | None = None
         self._reserved = 0
+        self._last: OrderedDict[StreamKey, int] = OrderedDict()
 
-    def first(self) -> int:
-        """Return the number for a playlist that begins: above all of those before."""
-        if self._used is None:
-            self._used = self._reserved = self._read()
-        return self._used
+    def first(self, key: StreamKey) -> int:
+        """Return the number for a playlist that begins: above all that it had before."""
+        if self._lowest is None:
+            self._lowest = self._reserved = self._read()
+        return self._last.get(key, self._lowest - 1) + 1
 
-    def used(self, number: int) -> None:
+    def used(self, key: StreamKey, number: int) -> None:
         """Note that a playlist has a number."""
-        self._used = max(self.first(), number + 1)
-        if self._used > self._reserved:
-            self._reserved = self._used + RESERVED
+        self._last[key] = max(self.first(key) - 1, number)
+        self._last.move_to_end(key)
+        if len(self._last) > MAX_STREAMS:
+            self._last.popitem(last=False)
+        if number >= self._reserved:
+            self._reserved = number + RESERVED
             self._write()
 
     def _read(self) -> int:

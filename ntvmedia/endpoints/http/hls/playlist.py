@@ -107,7 +107,7 @@ class Playlist:
             self._listing,
             Wishes(
                 lambda: self.application().hls_segment_seconds,
-                self._part_seconds,
+                lambda: self.application().hls_part_seconds,
                 self._longest_group,
             ),
         )
@@ -141,6 +141,7 @@ class Playlist:
             # What was said to be complete is left alone: another list begins.
             self.window.retire(self._reactor.seconds())
         self.stream = stream
+        self.window.going = True
         self.ended_at = None
         if self._time_base is None:
             self.alignment.follow(stream)
@@ -267,6 +268,7 @@ class Playlist:
 
     def _over(self) -> None:
         self.stream = None
+        self.window.going = False
         self._listing.discontinuity = True
         self.ended_at = self._reactor.seconds()
         self._listing.cancel_timer()
@@ -286,9 +288,6 @@ class Playlist:
         if PLAYLIST_NAME in self.files:
             self._answer_first(None)
             self.waiters.changed()
-
-    def _part_seconds(self) -> float:
-        return self.application().hls_part_seconds if self.urgent else 0.0
 
     def _longest_group(self) -> float:
         stream = self.stream

@@ -110,7 +110,7 @@ class Playlists:
         base = self.base_of(key)
         aligned = self._alignments.get(base)
         if aligned is None:
-            alignment = Alignment(self._discontinuities.first())
+            alignment = Alignment(self._discontinuities.first(base))
             time_base = TimeBase() if self.is_joined(key.application) else None
             aligned = self._alignments[base] = alignment, time_base
         alignment, time_base = aligned
@@ -135,7 +135,7 @@ class Playlists:
             time_base,
             lambda waiter, status, file: self._answer(playlist, waiter, status, file),
             lambda arrived: Encryption(self.keys, key, seconds, self._host.random, arrived),
-            self._discontinuities.used,
+            lambda number: self._discontinuities.used(base, number),
         )
         alignment.playlists.append(playlist)
         return playlist

@@ -19,6 +19,7 @@ from ntvmedia.endpoints.http.hls.renditions import (
     AUDIO,
     FORMATS,
     LOW_LATENCY,
+    VIDEO,
     WHOLE,
     Rendition,
     make_rendition,
@@ -143,28 +144,37 @@ def compose(
         NotFound: Segments of this format have nothing of them.
     """
     format_name = choose_format(query, application, streams)
+    first = streams[0]
+    sounds: list[Offer] = []
+    if tracks_asked_for(query, first.tracks) == WHOLE:
+        sounds = _sounds_of(first, format_name)
     offers: list[Offer] = []
     for stream in streams:
         wanted = tracks_asked_for(query, stream.tracks)
-        offers += _offers(
-            stream, format_name, _variants_of(stream) if wanted == WHOLE else [wanted]
-        )
+        alone = any(not x.is_muxed for x in sounds[:1])
+        names = _variants_of(stream, alone=alone) if wanted == WHOLE else [wanted]
+        offers += _offers(stream, format_name, names)
     if not offers:
         codecs = ", ".join(sorted({x.codec.value for y in streams for x in y.tracks}))
         raise NotFound(f"segments of {format_name} have nothing of this stream, which is {codecs}")
-    first = streams[0]
-    if tracks_asked_for(query, first.tracks) != WHOLE:
-        return offers
-    offers += _sounds_of(first, format_name)
-    if application.hls_audio_variant and offers[0].has_pictures:
+    has_pictures = offers[0].has_pictures
+    offers += sounds
+    is_whole = tracks_asked_for(query, first.tracks) == WHOLE
+    if application.hls_audio_variant and has_pictures and is_whole:
         offers += _offers(first, format_name, [AUDIO])
     return offers
 
 
-def _variants_of(stream: Any) -> list[str]:
-    """Return the names of the tracks of all variants of one stream: one for each video track."""
+def _variants_of(stream: Any, *, alone: bool) -> list[str]:
+    """Return the names of the tracks of all variants of one stream: one for each video track.
+
+    Args:
+        stream: Ready.
+        alone: Without sound, where there are pictures.
+    """
     numbers = sorted(x.number for x in stream.tracks if x.kind is MediaKind.VIDEO)
-    return [WHOLE, *(f"video{number}" for number in numbers[1:])]
+    name = VIDEO if alone and numbers else WHOLE
+    return [name, *(f"{name}{number}" for number in numbers[1:])]
 
 
 def _offers(stream: Any, format_name: str, names: Sequence[str]) -> list[Offer]:
@@ -179,17 +189,24 @@ def _offers(stream: Any, format_name: str, names: Sequence[str]) -> list[Offer]:
 
 
 def _sounds_of(stream: Any, format_name: str) -> list[Offer]:
-    """Return the alternative sounds of a publisher that sends several."""
+    """Return the alternative sounds of a publisher that sends several.
+
+    In segments of MPEG-TS the default one is in the variants, for players that know no others.
+    What browsers can do with MP4 is fixed by the init segment they see first: there no sound is in
+    the variants.
+    """
     sounds = [x for x in stream.tracks if x.kind is MediaKind.AUDIO]
     sounds = sorted(carried(sounds, format_name), key=lambda x: x.number)
     if len(sounds) < 2:
         return []
-    default = select_tracks(stream.tracks, {})
+    has_pictures = any(x.kind is MediaKind.VIDEO for x in stream.tracks)
     offers = []
-    for track in sounds:
-        rendition = make_rendition(format_name, f"track{track.number}-audio")
+    for place, track in enumerate(sounds):
+        name = f"track{track.number}-audio" if place else AUDIO
+        rendition = make_rendition(format_name, name)
         assert rendition is not None
-        offers.append(Offer(stream, rendition, [track], track, track in default))
+        is_muxed = not place and (format_name == "ts" or not has_pictures)
+        offers.append(Offer(stream, rendition, [track], track, is_muxed))
     return offers
 
 
@@ -268,7 +285,7 @@ def _renditions(
                 name,
                 language,
                 _describe(offer.stream, track).channels,
-                offer.is_muxed,
+                place == 1,
                 "" if offer.is_muxed else _address(playlists, key, session, offer),
             )
         )

@@ -20,7 +20,10 @@ FORMATS: Final = ("ts", "fmp4", "ll")
 
 LOW_LATENCY: Final = "ll"
 
-_TRACKS: Final = re.compile(r"av|audio|(track|video)([1-9][0-9]{0,2})(-audio)?")
+VIDEO: Final = "video"
+"""The default video track alone."""
+
+_TRACKS: Final = re.compile(r"(av|audio|video|track)([1-9][0-9]{0,2})?(-audio)?")
 
 
 class Rendition(NamedTuple):
@@ -28,8 +31,8 @@ class Rendition(NamedTuple):
 
     Attributes:
         format_name: One of `FORMATS`.
-        tracks: Their name: `av`, `audio`, `track2` (number 2 of both kinds), `track2-audio`,
-            `video2` (with the default sound).
+        tracks: Their name: `av`, `audio`, `video`; `av2` (pictures of number 2, with the default
+            sound), `video2` (these alone), `track2` (number 2 of both kinds), `track2-audio`.
         options: As of `ntvmedia.hub.rendition.select_tracks`.
     """
 
@@ -50,7 +53,7 @@ class Rendition(NamedTuple):
     @property
     def number(self) -> str:
         """The track that is asked for; empty for the default ones."""
-        return self.options.get("audio") or self.options.get("video", "").replace("none", "")
+        return next((x for x in self.options.values() if x != "none"), "")
 
 
 def make_rendition(format_name: str, tracks: str) -> Rendition | None:
@@ -59,14 +62,18 @@ def make_rendition(format_name: str, tracks: str) -> Rendition | None:
     if match is None or format_name not in FORMATS:
         return None
     kind, number, only_audio = match.groups()
-    if kind is None:
-        options = {"video": "none"} if tracks == AUDIO else {}
-    elif kind == "video":
-        if only_audio:
-            return None
-        options = {"video": number}
-    else:
-        options = {"video": "none" if only_audio else number, "audio": number}
+    is_track = kind == "track"
+    if (only_audio and not is_track) or bool(number) < is_track or (number and kind == AUDIO):
+        return None
+    options = {}
+    if number:
+        options["video"] = number
+    if kind == AUDIO or only_audio:
+        options["video"] = "none"
+    if is_track:
+        options["audio"] = number
+    elif kind == VIDEO:
+        options["audio"] = "none"
     return Rendition(format_name, tracks, options)
 
 

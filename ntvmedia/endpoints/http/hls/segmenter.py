@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment
 from ntvmedia.endpoints.http.hls.packaging import Packager, carried, make_packager, ticks_of
+from ntvmedia.endpoints.http.hls.renditions import LOW_LATENCY
 from ntvmedia.hub.rendition import select_tracks
 from ntvmedia.media import MediaKind, Packet, Track
 
@@ -70,7 +71,7 @@ class PartCut(NamedTuple):
 
     Attributes:
         start: When the segment begins to be shown, as of `Cut`.
-        duration: Of the part, in ticks.
+        duration: Of the part, in ticks; above the target where a picture is shown for so long.
         body: In the segmenter's format.
         follows: As of `Cut`.
         at_keyframe: The part begins with a keyframe.
@@ -98,7 +99,7 @@ class Wishes(NamedTuple):
 
     Attributes:
         segment_seconds: Asked for their least length.
-        part_seconds: Asked for the length of parts; 0 for none.
+        part_seconds: Asked for the length of parts.
         longest_group: Asked for the longest time between keyframes that was seen, in seconds.
     """
 
@@ -132,7 +133,6 @@ class Segmenter:
     Attributes:
         tracks: Those that are carried.
         packager: What is in the segments.
-        part_target: Ticks that no part exceeds; 0 where there are none, or none yet.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Segmenter:
     ) -> None:
         self.tracks: list[Track] = []
         self.packager: Packager = make_packager(format_name)
-        self.part_target = 0
+        self._has_parts = format_name == LOW_LATENCY
         self._format_name = format_name
         self._options = options
         self._alignment = alignment
@@ -176,6 +176,11 @@ class Segmenter:
     def target_duration(self) -> int:
         """As of `Alignment`."""
         return self._alignment.target_duration
+
+    @property
+    def part_target(self) -> int:
+        """As of `Alignment`; 0 where there are no parts."""
+        return self._alignment.part_target if self._has_parts else 0
 
     @property
     def begun_at(self) -> int | None:
@@ -216,7 +221,7 @@ class Segmenter:
     def measure(self, packets: Sequence[Packet]) -> None:
         """Learn how long pictures are from packets that will be given next."""
         reference = self._reference
-        if reference is None or self.part_target or not self._wishes.part_seconds():
+        if reference is None or not self._has_parts or self.part_target:
             return
         times = [
             ticks_of(x.dts, reference.clock_rate) for x in packets if x.track.id == reference.id
@@ -238,7 +243,7 @@ class Segmenter:
             if 0 < step < CLOCK_RATE:
                 self._step = step
             self._overdue(packet, dts, len(payload))
-            if self._wishes.part_seconds():
+            if self._has_parts:
                 self._part_due(packet, dts, step)
             self._last = dts
         elif self._start is not None:
@@ -446,20 +451,23 @@ class Segmenter:
     def _fix_part_target(self, steps: Iterable[int]) -> bool:
         """Promise a longest duration of parts, which may never change (section 4.4.3.7).
 
-        It is a whole number of pictures, so that all parts are about as long.
+        It is a whole number of pictures, so that all parts are about as long; and the same in all
+        lists that belong together (section 6.2.4).
         """
         self._steps += [x for x in steps if 0 < x < CLOCK_RATE]
         if len(self._steps) < _LEAST_STEPS:
             return False
-        picture = sorted(self._steps)[len(self._steps) // 2]
+        middle = sorted(self._steps)[len(self._steps) // 2]
+        # Times in milliseconds make steps of 33 and 34 of those between 30 pictures a second.
+        usual = [x for x in self._steps if abs(x - middle) <= PART_SLACK_TICKS]
+        picture = sum(usual) / len(usual)
         count = max(1, round(self._wishes.part_seconds() * CLOCK_RATE / picture))
-        self.part_target = count * picture + PART_SLACK_TICKS
+        self._alignment.part_target = round(count * picture) + PART_SLACK_TICKS
         return True
 
     def _part(self, body: bytes, end: int) -> PartCut:
         start, part_start = self._start, self._part_start
         assert start is not None
         assert part_start is not None
-        # A picture may be shown for longer than a part may be.
-        duration = min(end - part_start, self.part_target)
+        duration = end - part_start
         return PartCut(start + self._offset, duration, body, self._follows, self._part_at_keyframe)

@@ -31,6 +31,10 @@ KEY_FIELDS: Final = "Content-Type: application/octet-stream\r\nCache-Control: no
 """The header fields of a key: nobody keeps it but who plays."""
 
 
+# Until when something is kept that is needed for what will be listed.
+_NEEDED: Final = float("inf")
+
+
 class NewSegment(NamedTuple):
     """What begins a segment, and is the same in all of its parts.
 
@@ -76,6 +80,7 @@ class Window:
         part_target: Seconds; 0 for a list without parts.
         can_block: Players may wait for what is next; of a list with parts.
         begun: There was a segment.
+        going: Something follows, as far as is known.
         ended: The list says that nothing follows.
         shared: Caches may keep the playlist for a moment.
         size: Bytes of all that can be fetched.
@@ -99,6 +104,7 @@ class Window:
         self.can_block = False
         self.begun = False
         self.shared = False
+        self.going = False
         self.ended = False
         self.size = 0
         self.peak_bitrate = 0.0
@@ -139,14 +145,18 @@ class Window:
         return len(self._next.parts) if self._next is not None else 0
 
     @property
+    def _next_length(self) -> float:
+        return sum(x.duration for x in self._next.parts) if self._next is not None else 0.0
+
+    @property
     def average_bitrate(self) -> float:
         """Bits a second of all that is listed; 0 for nothing."""
         return sum(self._sizes) * 8 / self._length if self._length else 0.0
 
     @property
     def hint(self) -> bytes:
-        """The name that the next part will have; empty in a list without parts."""
-        if not self.part_target or not self.can_block or self.ended:
+        """The name that the next part will have; empty where none is expected."""
+        if not (self.part_target and self.can_block and self.going) or self.ended:
             return b""
         return self._part_name(self.parts).encode("ascii")
 
@@ -185,19 +195,24 @@ class Window:
         )
         self._next_media = segment.extension, segment.content_type
 
-    def add_part(self, body: bytes, duration: float, *, independent: bool) -> None:
+    def add_part(self, body: bytes, duration: float, now: float, *, independent: bool) -> None:
         """Add a part to the segment that was begun.
 
         Args:
-            body: Its content.
+            body: Its content; nothing for a gap.
             duration: Seconds.
+            now: Monotonic seconds.
             independent: As of `ntvmedia.formats.m3u8.Part`.
         """
         segment = self._next
         assert segment is not None
         name = self._part_name(len(segment.parts))
-        self._keep(name, body, self._next_media[1])
-        self._next = segment._replace(parts=(*segment.parts, Part(name, duration, independent)))
+        if body:
+            self._keep(name, body, self._next_media[1])
+        part = Part(name, duration, independent, not body)
+        self._next = segment._replace(parts=(*segment.parts, part))
+        if self._with_parts:
+            self._drop_parts(now)
 
     def add(self, body: bytes, duration: float, now: float, *, gap: bool = False) -> None:
         """List the segment that was begun, and remove those that are old.
@@ -257,7 +272,8 @@ class Window:
         while self._listed:
             self._remove(now)
         for name, until in self._needed.items():
-            self._needed[name] = min(until, now + self._longest_list)
+            if until == _NEEDED:  # what nothing that was listed needed
+                self._needed[name] = now
         if PLAYLIST_NAME in self.files:
             self._discard(PLAYLIST_NAME)
         self._answers.clear()
@@ -329,7 +345,7 @@ class Window:
     def _skipped(self) -> int:
         """Return how many segments are so old that a delta update may leave them out."""
         kept = SKIP_TARGETS * self.target_duration
-        rest = self._length + sum(x.duration for x in self._next.parts) if self._next else 0.0
+        rest = self._length + self._next_length
         for index, segment in enumerate(self._listed):
             rest -= segment.duration
             if rest < kept:
@@ -348,7 +364,7 @@ class Window:
     def _need(self, name: str, body: bytes, fields: str) -> None:
         self.files[name.encode("ascii")] = File(fields, body, self._copies)
         self.size += len(body)
-        self._needed[name.encode("ascii")] = float("inf")
+        self._needed[name.encode("ascii")] = _NEEDED
 
     def _discard(self, name: bytes) -> None:
         file = self.files.pop(name)
@@ -379,7 +395,7 @@ class Window:
 
     def _drop_parts(self, now: float) -> None:
         """List no parts of segments that are far from the end."""
-        rest = self._length
+        rest = self._length + self._next_length
         for index, segment in enumerate(self._listed):
             rest -= segment.duration
             if rest < PART_TARGETS * self.target_duration:
@@ -392,6 +408,8 @@ class Window:
     def _remove_parts(self, segment: Segment, now: float) -> None:
         until = now + PART_TARGETS * self.target_duration
         for part in segment.parts:
+            if part.gap:
+                continue
             self._removed_parts.append(_Removed(until, part.uri.encode("ascii")))
 
     def _drop_next(self, now: float) -> None:
