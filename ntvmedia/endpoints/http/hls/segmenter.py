@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
+from ntvmedia.codecs.description import describe
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment
 from ntvmedia.endpoints.http.hls.packaging import Packager, carried, make_packager, ticks_of
 from ntvmedia.endpoints.http.hls.renditions import LOW_LATENCY
@@ -209,6 +210,8 @@ class Segmenter:
         self._lead(any(x.kind is MediaKind.VIDEO for x in chosen))
         self._steps = []
         if chosen:
+            rate = describe(chosen[0]).frame_rate
+            self._step = round(CLOCK_RATE / rate) if rate else _ONE_FRAME
             self.packager.choose(chosen)
         return True
 
