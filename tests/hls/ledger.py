@@ -43,6 +43,10 @@ class Ledger:
         self._offsets = {rig.wall_offset}
         self._dates_hold = True
 
+    def dates_are_free(self) -> None:
+        """What is sent does not come when it is made: dates say nothing of when it came."""
+        self._dates_hold = False
+
     @property
     def sent(self) -> dict[str, list[Sent]]:
         """All that was sent, by track."""

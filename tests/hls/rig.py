@@ -22,6 +22,7 @@ from twisted.plugin import getPlugins
 from ntvmedia.access import BUILT_IN, Access, Application
 from ntvmedia.config import HTTPSettings, HubSettings, Settings
 from ntvmedia.endpoints.http.endpoint import HTTPEndpoint, HTTPService
+from ntvmedia.endpoints.http.hls.outputs import HLSOutputs
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.streams import Hub
@@ -320,6 +321,12 @@ class Rig:
         """Send all that is due."""
         for feed in self.feeds:
             feed.send()
+
+    @property
+    def held(self) -> int:
+        """How many requests the server holds until there is what they ask for."""
+        found = self.host.part(HLSOutputs).playlists.by_place.values()
+        return sum(len(x.waiters) for x in found)
 
     # Time
 

@@ -9,6 +9,7 @@ from twisted.logger import LogLevel, capturedLogs
 
 from tests.hls.checker import LARGEST_SEGMENT
 from tests.hls.m3u8 import MediaPlaylist, parse_multivariant
+from tests.hls.renditions import Renditions
 from tests.hls.rig import PATH, Player, Rig
 from tests.hls.source import FRAME_SECONDS, video_track
 from tests.hls.ts import AAC, H264, read_segment
@@ -346,23 +347,36 @@ def test_goes_on_after_gap(rigs: Any) -> None:
         assert watching.monitor.runs == 1
 
 
-def test_multivariant(rigs: Any) -> None:
+@pytest.mark.parametrize("format_", ["ts", "fmp4", "ll"])
+def test_multivariant(rigs: Any, format_: str) -> None:
     """C-PL-21: what is said of the stream is right, and BANDWIDTH no less than the segments."""
-    rig = rigs(hls_always=True)
+    rig = rigs(hls_always=True, hls_format=format_)
     rig.encoder.size = 5000
+    rig.run(30.0)
+    renditions = Renditions(rig)
+    renditions.join()
     rig.run(20.0)
-    watching = watch(rig)
-    multivariant = watching.player.multivariant
+    player = Player(rig)
+    player.join()
+    multivariant = player.multivariant
     assert multivariant is not None
-    (variant,) = multivariant.variants
-    assert variant.attributes["CODECS"] == "avc1.640028,mp4a.40.2"
-    assert variant.attributes["RESOLUTION"] == "1920x1080"
-    playlist = listed(watching)
-    assert multivariant.version == playlist.version
-    rates = [
-        len(watching.player.fetch(x.uri).body) * 8 / float(x.duration) for x in playlist.segments
-    ]
-    assert int(variant.attributes["BANDWIDTH"]) >= max(rates)
+    whole, sound = multivariant.variants
+    assert not multivariant.media
+    assert whole.attributes["CODECS"] == "avc1.640028,mp4a.40.2"
+    assert whole.attributes["RESOLUTION"] == "1920x1080"
+    assert "FRAME-RATE" in whole.attributes
+    assert sound.attributes["CODECS"] == "mp4a.40.2"
+    for variant, watching in zip((whole, sound), renditions.watching.values(), strict=True):
+        playlist = listed(watching)
+        assert multivariant.version == playlist.version
+        bits = [len(watching.player.fetch(x.uri).body) * 8 for x in playlist.segments]
+        peak = max(
+            size / float(x.duration) for size, x in zip(bits, playlist.segments, strict=True)
+        )
+        average = sum(bits) / float(playlist.duration)
+        assert peak <= int(variant.attributes["BANDWIDTH"]) <= 2 * peak
+        told = int(variant.attributes["AVERAGE-BANDWIDTH"])
+        assert 0.7 * average <= told <= 1.4 * average
 
 
 @pytest.mark.parametrize(
@@ -385,6 +399,7 @@ def test_tracks(rigs: Any, query: str, video: bool, audio: bool, types: list[int
     rig.run(20.0)
     multivariant = watching.player.multivariant
     assert multivariant is not None
+    assert all(not x.has_video for x in multivariant.variants[1 if video else 0 :])
     codecs = multivariant.variants[0].attributes["CODECS"].split(",")
     assert [{"a": H264, "m": AAC}[x[0]] for x in codecs] == types
     media = read_segment(watching.player.fetch(listed(watching).segments[-1].uri).body)
@@ -392,33 +407,21 @@ def test_tracks(rigs: Any, query: str, video: bool, audio: bool, types: list[int
     assert watching.monitor.runs == 0
 
 
-def test_renditions(rigs: Any) -> None:
+@pytest.mark.parametrize("format_", ["ts", "fmp4", "ll"])
+def test_renditions(rigs: Any, format_: str) -> None:
     """C-PL-08, C-PL-24: sound alone has the same target and discontinuities as all together."""
-    rig = rigs()
-    whole, sound = Watching(rig), Watching(rig, f"{PATH}?audio=1")
-
-    def step() -> None:
-        whole.step()
-        sound.step()
-
-    rig.on_step = step
-    whole.join()
-    sound.join()
+    rig = rigs(hls_format=format_)
+    renditions = Renditions(rig)
+    renditions.join()
     for away in (1.0, 6.0, 0.4):
         rig.run(7.0)
         rig.lose()
         rig.run(away)
         rig.publish(100.0)
     rig.run(7.0)
-    one, other = listed(whole), listed(sound)
-    assert one.target == other.target
-    assert one.version == other.version
-    assert whole.monitor.runs == sound.monitor.runs == 3
-    # Each is the only variant of its own multivariant playlist, so that nobody switches between
-    # them: their numbers need not be the same, but they go up together.
-    starts = [x.monitor.first_discontinuity for x in (whole, sound)]
-    numbers = [x.segments[-1].discontinuity_number for x in (one, other)]
-    assert numbers[0] - starts[0] == numbers[1] - starts[1] == 3
+    assert [x.monitor.runs for x in renditions.watching.values()] == [3, 3]
+    assert renditions.checks > 60
+    renditions.leave()
 
 
 def test_silence_before_keyframe(rigs: Any) -> None:
