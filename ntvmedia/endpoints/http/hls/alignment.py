@@ -22,6 +22,9 @@ MAX_BOUNDARIES: Final = 64
 # connected them one after the other.
 SAME_CLOCK_SECONDS: Final = 2.0
 
+# So old may be what has come of a stream; the wall clock is not believed to differ by more.
+LATEST_MS: Final = 1500
+
 
 class Alignment:
     """The segments of all playlists of a stream, or of streams that are joined.
@@ -95,25 +98,32 @@ class TimeBase:
 
     def __init__(self) -> None:
         self.wall_seconds: float | None = None
+        self._began = 0.0
         self._clock_began = 0.0
         self._shift_ms = 0
 
-    def offset_ms(self, stream: Any) -> int:
+    def offset_ms(self, stream: Any, now: float) -> int:
         """Return what to add to a stream's times.
 
         To be asked when its playlist begins, and when its publisher's clock has changed.
 
         Args:
             stream: A `ntvmedia.hub.stream.Stream` with an epoch.
+            now: Monotonic seconds.
         """
         wall, shift = stream.epoch.wall_seconds, stream.timeline.shift_ms
         clock_began = wall + shift / 1000  # the wall clock when the publisher's time was 0
         if self.wall_seconds is None:
             self.wall_seconds = wall
+            self._began = now - stream.timeline.position
             offset = 0
         elif abs(clock_began - self._clock_began) <= SAME_CLOCK_SECONDS:
             return self._shift_ms - int(shift)
         else:
             offset = round((wall - self.wall_seconds) * 1000)
+            # What has come is some moments old; but who set the clock has not moved time.
+            passed = round((now - self._began - stream.timeline.position) * 1000)
+            if abs(offset - passed) > LATEST_MS:
+                offset = passed
         self._clock_began, self._shift_ms = clock_began, shift + offset
         return offset

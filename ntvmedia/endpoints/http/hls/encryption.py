@@ -54,6 +54,7 @@ class Encryption:
         self._key: Key | None = None
         self._next: Key | None = None
         self._fetching: Deferred[Any] | None = None
+        self._is_waited_for = False
         self._left = 0
 
     def next_segment(self, template: str, segments: int) -> Key | None:
@@ -73,6 +74,7 @@ class Encryption:
             if self._next is None:
                 self._fetch()
             if self._next is None:
+                self._is_waited_for = True
                 return None
             self._key, self._next = self._next, None
             self._left = segments
@@ -91,6 +93,7 @@ class Encryption:
         if fetching is not None:
             fetching.cancel()
         self._key = self._next = None
+        self._is_waited_for = False
         self._left = 0
 
     def _fetch(self) -> None:
@@ -102,10 +105,10 @@ class Encryption:
         fetching.addCallbacks(self._fetched, self._failed)
 
     def _fetched(self, key: Key) -> None:
-        was_waited_for = self._fetching is not None and self._left <= 0
         self._fetching = None
         self._next = key
-        if was_waited_for:
+        if self._is_waited_for:
+            self._is_waited_for = False
             self._arrived()
 
     def _failed(self, failure: Failure) -> None:

@@ -195,9 +195,7 @@ class HLSHandler:
         if not stream:
             return key
         member = StreamKey(key.application, stream)
-        if not playlists.is_joined(key.application) or (
-            playlists.base_of(member) != playlists.base_of(key)
-        ):
+        if not playlists.is_joined(key.application) or member not in playlists.members_of(key):
             raise NotFound("there is nothing of this name")
         return member
 

@@ -102,6 +102,7 @@ class Listing:
         self._held: deque[Cut] = deque()
         self._holds = False
         self._warned = False
+        self._listed_at = 0.0
         self._timer: IDelayedCall | None = None
 
     def tracks_changed(self) -> None:
@@ -189,7 +190,8 @@ class Listing:
     def _list(self, body: bytes, duration: float, *, gap: bool) -> None:
         self._opened = False
         self._configure()  # the first segment is begun before its target duration is known
-        self._window.add(body, duration, self._reactor.seconds(), gap=gap)
+        self._listed_at = self._reactor.seconds()
+        self._window.add(body, duration, self._listed_at, gap=gap)
         self.dirty = True
         self.set_timer()
 
@@ -318,7 +320,13 @@ class Listing:
             # It began late, after a change: its end has to be waited for.
             self._add_gap(min(missing, float(target)))
             return
-        silence = self._reactor.seconds() - self._owner.packet_at
+        now = self._reactor.seconds()
+        left = self._listed_at + GAP_TARGETS * target - now
+        if left > 0 and not last_chance:
+            # It is only that the next gap would have been due: media have come instead.
+            self._timer = self._reactor.callLater(left, self._overdue)
+            return
+        silence = now - self._owner.packet_at
         if silence < target / 2 and not last_chance:
             wait = (LAST_TARGETS - GAP_TARGETS) * target
             self._timer = self._reactor.callLater(wait, self._overdue, last_chance=True)

@@ -154,6 +154,8 @@ class HLSOutputs(Service):
         if name == PLAYLIST_NAME:
             if PLAYLIST_NAME not in playlist.files or not playlist.window.can_block:
                 return False
+            if playlist.stream is None:
+                return False  # nothing more will come: this is the list
             wish = parse_directives(query)
             if playlist.waiters.find(wish) is not None:
                 return False

@@ -322,7 +322,7 @@ class Playlist:
         if self._time_base is None:
             return
         self._clock_shift = self.stream.timeline.shift_ms
-        self._offset_ms = self._time_base.offset_ms(self.stream)
+        self._offset_ms = self._time_base.offset_ms(self.stream, self._reactor.seconds())
 
     def _clock_changed(self) -> None:
         """The publisher's clock began anew, or another publisher took over."""

@@ -77,7 +77,8 @@ class Playlists:
 
     def base_of(self, key: StreamKey) -> StreamKey:
         """Return the name under which a stream is joined with others; its own for one alone."""
-        for ending in self.application(key.application).hls_variants:
+        endings = self.application(key.application).hls_variants
+        for ending in sorted(endings, key=len, reverse=True):
             if key.stream.endswith(ending) and len(key.stream) > len(ending):
                 return StreamKey(key.application, key.stream.removesuffix(ending))
         return key

@@ -20,6 +20,9 @@ MOST_SEGMENTS_AHEAD: Final = 2
 # Nor for parts that are further ahead than this many seconds, or parts where each is longer.
 PARTS_AHEAD: Final = 3
 
+MAX_FIELDS: Final = 100
+"""Of a query: a player has a few, and those of a signed address."""
+
 # Nineteen digits are more than seconds since 1970 will ever need.
 _MOST_DIGITS: Final = 19
 
@@ -46,11 +49,15 @@ def parse_directives(query: str) -> Directives:
     """Read the `_HLS_` names of a query.
 
     Raises:
-        WrongDirective: One has no number, or a part is asked for without its segment.
+        WrongDirective: One has no number, or a part is asked for without its segment; or there is
+            far too much in the query.
     """
     if "_HLS_" not in query:
         return Directives()
-    fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100))
+    try:
+        fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise WrongDirective("the query has too many fields") from None
     msn, part = _number(fields, "_HLS_msn"), _number(fields, "_HLS_part")
     if part is not None and msn is None:
         raise WrongDirective("_HLS_part needs _HLS_msn")

@@ -271,9 +271,11 @@ class Window:
         self._drop_next(now)
         while self._listed:
             self._remove(now)
+        # What nothing that was listed needed, parts may have.
+        ends = [x[-1].until for x in (self._removed, self._removed_parts) if x]
         for name, until in self._needed.items():
-            if until == _NEEDED:  # what nothing that was listed needed
-                self._needed[name] = now
+            if until == _NEEDED:
+                self._needed[name] = max(ends, default=now)
         if PLAYLIST_NAME in self.files:
             self._discard(PLAYLIST_NAME)
         self._answers.clear()
