@@ -51,11 +51,7 @@ class Following(Watching):
         self._hint = ""
         self._ahead: Pending | None = None
         self._bodies: dict[str, bytes] = {}
-        self._released = False
-
-    def ended(self) -> None:
-        super().ended()
-        self._released = True
+        self._idle = False
 
     def leave(self) -> None:
         super().leave()
@@ -65,6 +61,11 @@ class Following(Watching):
         if not self.is_polling:
             return
         for _version in range(_MOST_VERSIONS):
+            if self._idle:
+                # It asks now and then, as all do where nothing changes.
+                super().step()
+                self._idle = not self.rig.host.hub.streams
+                return
             self._look_ahead()
             if self._reload is None:
                 self._ask()
@@ -104,9 +105,9 @@ class Following(Watching):
         check_headers(answer.headers, CACHED_TARGETS * playlist.target)
         self.versions += 1
         self.deltas += playlist.skipped > 0
-        # Who waits for a stream that ends is told that nothing has come (C-LL-04).
-        released, self._released = self._released, False
-        early = playlist.next <= self._asked and not (playlist.ended or released)
+        # Who waits for a stream that is over is told that nothing has come (C-LL-04).
+        self._idle = not self.rig.host.hub.streams and playlist.next <= self._asked
+        early = playlist.next <= self._asked and not (playlist.ended or self._idle)
         demand(not early, "too-early", f"{self._asked} asked, {playlist.next} is next (C-LL-01)")
 
     def _ask(self) -> None:

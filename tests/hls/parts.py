@@ -92,10 +92,12 @@ class PartMonitor:
             del self._samples[number]
         for number, (opening, parts) in sorted(_listed(playlist).items()):
             joined = self._samples.setdefault(number, _Joined())
-            for part in parts[joined.taken :]:
+            for place in range(joined.taken, len(parts)):
+                # The last picture before a hole lasts until the next one, as gaps say.
+                stretched = any(x.gap for x in parts[place + 1 : place + 2])
+                self._take(number, opening, parts[place], joined, stretched=stretched)
                 joined.taken += 1
                 count += 1
-                self._take(number, opening, part, joined)
         self.parts += count
         return count
 
@@ -119,7 +121,7 @@ class PartMonitor:
             demand(far, "no-parts", f"{segment.uri}, {away} s from the end (6.2.2)")
             return
         joined = self._samples[segment.number].media
-        if joined is not None and not any(x.gap for x in segment.parts):
+        if joined is not None:
             assert isinstance(media, Fragments)
             counts = [{number: len(x) for number, x in y.units.items()} for y in (media, joined)]
             text = f"{segment.uri}: samples by track {counts[0]}, in its parts {counts[1]}"
@@ -149,7 +151,9 @@ class PartMonitor:
         text = f"{found.parts[index].uri} came, the hint was {before.hint} (C-LL-09)"
         demand(found.opening.discontinuity and not index, "hint-wrong", text)
 
-    def _take(self, number: int, opening: Opening, part: Part, joined: _Joined) -> None:
+    def _take(
+        self, number: int, opening: Opening, part: Part, joined: _Joined, *, stretched: bool
+    ) -> None:
         if part.gap:
             self._before = None
             return
@@ -163,7 +167,7 @@ class PartMonitor:
         text = f"{part.uri} begins with a keyframe: {begins} (C-LL-08)"
         demand(part.independent is begins, "part-independent", text)
         said, span = float(part.duration), media.seconds
-        good = abs(said - span) <= _TOLERANCE_SECONDS
+        good = abs(said - span) <= _TOLERANCE_SECONDS or (stretched and said < span)
         demand(good, "part-duration", f"{part.uri}: {said} s, {span:.4f} s of media (C-LL-07)")
         if joined.media is None:
             joined.media = Fragments(media.init)
