@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 
 from ntvmedia.access import BUILT_IN, FIELDS, Application, read_fields
 from ntvmedia.config import SECTIONS, Settings, Text, parse_settings
-from ntvmedia.endpoints.http.hls.segmenter import CODECS
+from ntvmedia.endpoints.http.hls.packaging import FMP4_CODECS, MPEGTS_CODECS
 from ntvmedia.hub.sinks import PacketSink
 from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
 from ntvmedia.media import Codec, Packet, Track
@@ -95,8 +95,9 @@ def test_codecs_of_hls() -> None:
     """The table of outputs says of HLS what its segments take."""
     names = {"H.264": "h264", "E-AC-3": "eac3", "AC-3": "ac3"}
     table = rows("addresses.md", "What each output carries")
-    said = {names.get(codec, codec.lower()) for codec, _flv, _ts, hls in table if hls}
-    assert said == {codec.value for codec in CODECS}
+    for column, codecs in ((3, MPEGTS_CODECS), (4, FMP4_CODECS)):
+        said = {names.get(cells[0], cells[0].lower()) for cells in table if cells[column]}
+        assert said == {codec.value for codec in codecs}
 
 
 def example(name: str) -> dict[str, Any]:
