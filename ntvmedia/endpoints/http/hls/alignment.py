@@ -22,6 +22,9 @@ MAX_BOUNDARIES: Final = 64
 # connected them one after the other.
 SAME_CLOCK_SECONDS: Final = 2.0
 
+# As many encoders as there may be joined streams, and those before them.
+MAX_CLOCKS: Final = 24
+
 # So old may be what has come of a stream; the wall clock is not believed to differ by more.
 LATEST_MS: Final = 1500
 
@@ -99,8 +102,8 @@ class TimeBase:
     def __init__(self) -> None:
         self.wall_seconds: float | None = None
         self._began = 0.0
-        self._clock_began = 0.0
-        self._shift_ms = 0
+        # When the clock of an encoder began, and what is added to its own times.
+        self._clocks: deque[tuple[float, int]] = deque(maxlen=MAX_CLOCKS)
 
     def offset_ms(self, stream: Any, now: float) -> int:
         """Return what to add to a stream's times.
@@ -113,17 +116,18 @@ class TimeBase:
         """
         wall, shift = stream.epoch.wall_seconds, stream.timeline.shift_ms
         clock_began = wall + shift / 1000  # the wall clock when the publisher's time was 0
+        known = min(self._clocks, key=lambda x: abs(x[0] - clock_began), default=None)
         if self.wall_seconds is None:
             self.wall_seconds = wall
             self._began = now - stream.timeline.position
             offset = 0
-        elif abs(clock_began - self._clock_began) <= SAME_CLOCK_SECONDS:
-            return self._shift_ms - int(shift)
+        elif known is not None and abs(known[0] - clock_began) <= SAME_CLOCK_SECONDS:
+            return known[1] - int(shift)
         else:
             offset = round((wall - self.wall_seconds) * 1000)
             # What has come is some moments old; but who set the clock has not moved time.
             passed = round((now - self._began - stream.timeline.position) * 1000)
             if abs(offset - passed) > LATEST_MS:
                 offset = passed
-        self._clock_began, self._shift_ms = clock_began, shift + offset
+        self._clocks.append((clock_began, int(shift) + offset))
         return offset

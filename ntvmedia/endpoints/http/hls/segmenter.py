@@ -37,6 +37,9 @@ LONGEST_WAIT_TICKS: Final = LONGEST_SEGMENT_SECONDS * CLOCK_RATE
 # Sound that is so far ahead of the pictures goes on without them.
 PICTURELESS_TICKS: Final = 2 * CLOCK_RATE
 
+# Sound that follows pictures is this much longer than promised at most: it can be cut anywhere.
+FOLLOWING_TICKS: Final = CLOCK_RATE // 4
+
 # Publishers tell times in milliseconds: a part may be this much longer than its pictures say.
 PART_SLACK_TICKS: Final = CLOCK_RATE * 3 // 1000
 
@@ -334,7 +337,9 @@ class Segmenter:
             group = dts - self._group_start
             enough = length >= wanted or length + group > self._longest
         elif self._alignment.pictures:
-            return self._alignment.has_passed(start + self._offset, pts)
+            # Pictures that do not come must not hold the sound up.
+            most = self._alignment.target_duration * CLOCK_RATE + FOLLOWING_TICKS
+            return length >= most or self._alignment.has_passed(start + self._offset, pts)
         else:
             enough = length >= wanted
         return self._alignment.cuts_at(start + self._offset, pts, wanted=enough)
