@@ -43,6 +43,9 @@ FOLLOWING_TICKS: Final = CLOCK_RATE // 4
 # Publishers tell times in milliseconds: a part may be this much longer than its pictures say.
 PART_SLACK_TICKS: Final = CLOCK_RATE * 3 // 1000
 
+# A part may be shorter than promised by this share of it (RFC 8216bis section 4.4.4.9).
+LEAST_OF_PART: Final = 0.15
+
 # The duration of a last packet of which nothing is known.
 _ONE_FRAME: Final = CLOCK_RATE // 25
 
@@ -459,9 +462,12 @@ class Segmenter:
     def _fix_part_target(self, steps: Iterable[int]) -> bool:
         """Promise a longest duration of parts, which may never change (section 4.4.3.7).
 
-        It is a whole number of pictures, so that all parts are about as long; and the same in all
-        lists that belong together (section 6.2.4).
+        It is a whole number of pictures, so that all parts are about as long, unless these are so
+        short that they are so anyway; and the same in all lists that belong together (section
+        6.2.4), where sound waits for what the pictures say.
         """
+        if self._alignment.pictures and not self._leads:
+            return False
         self._steps += [x for x in steps if 0 < x < CLOCK_RATE]
         if len(self._steps) < _LEAST_STEPS:
             return False
@@ -469,8 +475,10 @@ class Segmenter:
         # Times in milliseconds make steps of 33 and 34 of those between 30 pictures a second.
         usual = [x for x in self._steps if abs(x - middle) <= PART_SLACK_TICKS]
         picture = sum(usual) / len(usual)
-        count = max(1, round(self._wishes.part_seconds() * CLOCK_RATE / picture))
-        self._alignment.part_target = round(count * picture) + PART_SLACK_TICKS
+        wanted = self._wishes.part_seconds() * CLOCK_RATE
+        if picture > LEAST_OF_PART * wanted:
+            wanted = max(1, round(wanted / picture)) * picture
+        self._alignment.part_target = round(wanted) + PART_SLACK_TICKS
         return True
 
     def _part(self, body: bytes, end: int) -> PartCut:
