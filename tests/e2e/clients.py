@@ -80,6 +80,13 @@ def ffmpeg_player(program: str, address: str, path: Path) -> Command:
     ]
 
 
+def _ffmpeg_hls(program: str) -> Callable[[str, Path], Command]:
+    """Return the command of an FFmpeg that chooses by itself among what a playlist lists."""
+    return lambda url, path: [
+        *(program, "-v", "error", "-y", "-analyzeduration", "2M", "-i", url, "-c", "copy", path)
+    ]
+
+
 def _mpv(address: str, path: Path) -> Command:
     return [
         *("mpv", "--no-config", "--really-quiet", "--vo=null", "--ao=null"),
@@ -179,12 +186,8 @@ GSTREAMER_TS = {
 }
 """GStreamer for each kind of video."""
 
-FFMPEG_HLS = Player(
-    "ffmpeg-hls", "m3u8", ".mkv", lambda url, path: ffmpeg_player("ffmpeg", url, path)
-)
-FFMPEG9_HLS = Player(
-    "ffmpeg9-hls", "m3u8", ".mkv", lambda url, path: ffmpeg_player(FFMPEG9, url, path)
-)
+FFMPEG_HLS = Player("ffmpeg-hls", "m3u8", ".mkv", _ffmpeg_hls("ffmpeg"))
+FFMPEG9_HLS = Player("ffmpeg9-hls", "m3u8", ".mkv", _ffmpeg_hls(FFMPEG9))
 MPV_HLS = Player("mpv-hls", "m3u8", ".mkv", _mpv)
 VLC_HLS = Player("vlc-hls", "m3u8", ".mkv", _vlc)
 # Of a list with a single segment it cannot find that one again in the next version: it jumps to

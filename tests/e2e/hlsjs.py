@@ -133,12 +133,23 @@ class Watcher:
         errors: list[dict[str, Any]] = self.account().errors
         return errors
 
-    def save(self, kind: str, path: Path) -> set[float]:
+    def save(self, kind: str, path: Path) -> float:
         """Write what the decoder of "video" or "audio" was given into a file.
 
         Returns:
-            The offsets, in seconds, that hls.js told the browser to add to its times.
+            What hls.js told the browser to add to the times in it, in seconds.
+
+        Raises:
+            Failed: There is nothing, or what is to be added changed.
         """
-        pieces = self.page.evaluate(f"appended('{kind}')")
-        path.write_bytes(b"".join(base64.b64decode(text) for _offset, text in pieces))
-        return {offset for offset, _text in pieces}
+        pieces = [(x, base64.b64decode(text)) for x, text in self._appended(kind)]
+        path.write_bytes(b"".join(piece for _offset, piece in pieces))
+        # Of an init segment it means nothing.
+        offsets = {offset for offset, piece in pieces if piece[4:8] != b"ftyp"}
+        if len(offsets) != 1:
+            raise Failed(f"{kind}: {len(pieces)} pieces with offsets {offsets}")
+        return offsets.pop()
+
+    def _appended(self, kind: str) -> list[tuple[float, str]]:
+        found: list[tuple[float, str]] = self.page.evaluate(f"appended('{kind}')")
+        return found

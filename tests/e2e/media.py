@@ -104,6 +104,21 @@ def beeps(source: Path) -> list[float]:
     )
 
 
+def assert_in_step(seen: Sequence[float], heard: Sequence[float], least: int) -> None:
+    """Check that it beeps whenever it flashes, not more than 40 ms apart.
+
+    Args:
+        seen: Of `flashes`.
+        heard: Of `beeps`.
+        least: How many there must be; the first and the last of a viewer may lack the other half.
+    """
+    pairs = [(x, min(heard, key=lambda y: abs(y - x))) for x in seen]
+    pairs = [(x, y) for x, y in pairs if abs(x - y) < 0.5]
+    apart = [y - x for x, y in pairs]
+    if len(pairs) < least or max(map(abs, apart)) > 0.040:
+        raise Failed(f"flashes at {seen}, beeps at {heard}: apart {apart}")
+
+
 def _rises(source: Path, graph: str, tag: str, is_on: Callable[[str], bool]) -> list[float]:
     entries = f"frame=pts_time:frame_tags={tag}"
     command = ["ffprobe", "-v", "error", "-f", "lavfi", "-i", graph, "-show_entries", entries]
@@ -149,9 +164,11 @@ def pictures(source: Path | str, seconds: float = 60.0, program: str = "ffmpeg")
     return _frames(source, options, seconds, program, strict=True)
 
 
-def sounds(source: Path | str, seconds: float = 60.0, program: str = "ffmpeg") -> list[Frame]:
-    """Decode the audio of a file, as `pictures` does the video."""
-    return _frames(source, ["-map", "0:a"], seconds, program, strict=True)
+def sounds(
+    source: Path | str, seconds: float = 60.0, program: str = "ffmpeg", kind: str = "a"
+) -> list[Frame]:
+    """Decode the audio of a file, as `pictures` does the video; "a:1" is the second track."""
+    return _frames(source, ["-map", f"0:{kind}"], seconds, program, strict=True)
 
 
 def _frames(
