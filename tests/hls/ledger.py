@@ -7,7 +7,7 @@ from itertools import pairwise
 from tests.hls.m3u8 import Segment, demand
 from tests.hls.media import Media
 from tests.hls.rig import Rig
-from tests.hls.source import Encoder, Sent, number_of
+from tests.hls.source import TRACK_STEP, Encoder, Sent, number_of
 
 # A picture is sent when its step of the clock comes.
 _DATE_TOLERANCE_MS = 200
@@ -28,14 +28,23 @@ class Ledger:
         rig: Has the wall clock.
         encoder: What sent it; by default the first publisher's.
         sound: Which sound: "audio", "audio1"...
+        joined: It has the discontinuities of other streams too (6.2.4).
 
     Attributes:
         pictures: How many came out.
         sounds: Likewise.
     """
 
-    def __init__(self, rig: Rig, encoder: Encoder | None = None, sound: str = "audio") -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        encoder: Encoder | None = None,
+        sound: str = "audio",
+        *,
+        joined: bool = False,
+    ) -> None:
         self.rig = rig
+        self._joined = joined
         self._encoder = encoder
         self._sound = sound
         self.pictures = self.sounds = 0
@@ -71,7 +80,10 @@ class Ledger:
         """
         sent = self.sent
         pictures = [number_of(x.payload) for x in media.video]
-        sounds = [number_of(x) for x in media.sounds]
+        base = int(self._sound.removeprefix("audio") or 0) * TRACK_STEP
+        sounds = [number_of(x) - base for x in media.sounds]
+        ours = all(0 <= x < TRACK_STEP for x in sounds)
+        demand(ours, "other-track", f"{segment.uri}: {sounds} are not of {self._sound}")
         self.pictures += len(pictures)
         self.sounds += len(sounds)
         for kind, numbers in (("video", pictures), (self._sound, sounds)):
@@ -107,7 +119,7 @@ class Ledger:
                 missing = segment.date - before.date - float(before.duration) * 1000
                 whole = same_run and follows and other == one + 1 and missing < _LEAST_MISSING_MS
                 silent = sent[kind][other].at - sent[kind][one].at > _LEAST_SILENCE_SECONDS
-                parted = not whole or silent or kind != "video"
+                parted = not whole or silent or kind != "video" or self._joined
                 demand(parted, "needless-discontinuity", f"{text} (C-PL-09)")
             else:
                 demand(same_run, "no-discontinuity", f"{text} are of two runs (6.2.1)")

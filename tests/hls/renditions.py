@@ -151,7 +151,11 @@ class Renditions:
                 overlap = min(end, until) - max(one.date, other.date)
                 if one.gap or other.gap or overlap < _OVERLAP_MS:
                     continue
-                same = one.discontinuity_number == other.discontinuity_number
+                numbers = one.discontinuity_number, other.discontinuity_number
+                # Where only one of them is broken the others know when that one goes on: a
+                # segment that has begun by then cannot be told to have been another.
+                later = one if numbers[0] > numbers[1] else other
+                same = abs(numbers[0] - numbers[1]) <= later.discontinuity
                 demand(
                     same,
                     "discontinuities-differ",
@@ -178,7 +182,10 @@ class Renditions:
             before = _last_part(self._before.get(other, self.playlists[other]))
             # A gap has no parts, and LAST-PART has to say something. And a list need not be made
             # anew where nothing has come but one part of another.
-            good = (before[0], before[1] - 1) <= said <= max(edge, (edge[0], 1))
+            least = (before[0], before[1] - 1) if before[1] > 1 else (before[0] - 1, 0)
+            if self._before.get(uri) == playlist:
+                least = (0, 0)
+            good = least <= said <= max(edge, (edge[0], 1))
             text = f"{uri} says {said} of {other}, which is at {edge}, and was at {before}"
             demand(good, "report-wrong", f"{text} (4.4.5.4, C-LL-11)")
             self.reports += said == edge

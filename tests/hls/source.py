@@ -19,6 +19,9 @@ FRAME_TICKS = 7200
 FRAME_SECONDS = FRAME_TICKS / 90000
 SOUND_TICKS = 1024
 
+# Frames of the second track of sound are numbered from here, those of the third from twice that.
+TRACK_STEP = 10_000_000
+
 _NUMBER = re.compile(rb"<(\d{8})>")
 
 
@@ -157,6 +160,6 @@ class Encoder:
         self._sounds += 1
         for track in self.sounds:
             sent = self.sent[track_name(track)]
-            text = b"\x21<%08d>" % len(sent)
+            text = b"\x21<%08d>" % (track.number * TRACK_STEP + len(sent))
             sent.append(Sent(now, True, self.run))
             yield Packet(track, dts, dts, True, text)
