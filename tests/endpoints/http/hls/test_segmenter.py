@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, strategies as st
 
 from ntvmedia.endpoints.http.hls.alignment import Alignment
 from ntvmedia.endpoints.http.hls.segmenter import Cut, PartCut, Segmenter, Wishes
 from ntvmedia.media import Codec, Packet, Track
 from tests.codecs.vectors import AAC_LC_STEREO, AVCC_BASELINE
+from tests.hls.ts import read_segment
 
 VIDEO = Track(Codec.H264, config=AVCC_BASELINE)
 AUDIO = Track(Codec.AAC, clock_rate=48000, config=AAC_LC_STEREO)
@@ -40,6 +42,9 @@ class Maker:
     def segment_finished(self, cut: Cut) -> None:
         """Take a segment."""
         self.cuts.append(cut)
+
+    def segment_begun(self, start: int, *, follows: bool) -> None:
+        """Note nothing."""
 
     def part_finished(self, part: PartCut) -> None:
         """Take a part."""
@@ -124,6 +129,25 @@ def test_group_that_turns_out_long() -> None:
     # Packets of 188 bytes, and tables first, whatever was cut off before.
     assert all(len(cut.body) % 188 == 0 for cut in maker.cuts)
     assert all(cut.body[:3] == tables[:3] for cut in maker.cuts)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 5, 11])
+@pytest.mark.parametrize("every", [59, 60, 61, 62, 63])
+def test_pictures_that_are_missing(missing: int, every: int) -> None:
+    """C-PL-01, C-PL-02: a picture or some that are missing cost no others, in a long group too."""
+    maker = Maker()
+    maker.groups([50, 50, 50])
+    dts, given = 150 * FRAME, 151
+    for index in range(1, 500):
+        dts += FRAME
+        if index % every >= missing:
+            maker.video(dts)
+            given += 1
+    maker.segmenter.finish()
+    assert sum(len(read_segment(cut.body).video) for cut in maker.cuts) == given
+    assert all(int(seconds + 0.5) <= maker.segmenter.target_duration for seconds in maker.seconds)
+    ends = [cut.start + cut.duration for cut in maker.cuts]
+    assert all(end <= cut.start for end, cut in zip(ends, maker.cuts[1:], strict=False))
 
 
 def test_pictures_come_back_after_a_group() -> None:

@@ -56,6 +56,9 @@ class Maker:
         self.cuts.append(cut)
         self.parts.append([])
 
+    def segment_begun(self, start: int, *, follows: bool) -> None:
+        """Note nothing."""
+
     def part_finished(self, part: PartCut) -> None:
         """Take a part."""
         self.parts[-1].append(part)
