@@ -97,7 +97,6 @@ class PlaylistMonitor:
         self._removed: dict[int, Seen] = {}
         self._names: set[str] = set()
         self._numbers: dict[str, int] = {}
-        self._text = b""
         self._changed_at: float | None = None
         self._part_at: float | None = None
         self._polled_at = 0.0
@@ -154,9 +153,10 @@ class PlaylistMonitor:
             new = list(playlist.segments)
         else:
             final = before.ended and not self._began and not self._may_be_remade
-            demand(not final or body == self._text, "after-end", "ENDLIST is final (6.2.1)")
+            same = replace(before, skipped=0) == replace(playlist, skipped=0)
+            demand(not final or same, "after-end", "ENDLIST is final (6.2.1)")
             new = self._compare(before, playlist)
-        self.playlist, self._text = playlist, body
+        self.playlist = playlist
         self._began &= playlist.ended
         is_part = self.parts.take(playlist) > 0
         for segment in new:

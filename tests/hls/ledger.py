@@ -133,7 +133,17 @@ class Ledger:
         before, earlier, _sounds = self._last
         keys = [x for x in earlier[1:] if sent[x].is_keyframe]
         text = f"{segment.uri} begins in the middle of a group that began in {before.uri}"
+        if keys and segment.parts and self._is_longest(keys[-1]):
+            return  # what was listed as parts could not be cut at that keyframe any more
         demand(not keys, "group-cut", f"{text}, {len(earlier)} pictures, keyframes {keys}")
+
+    def _is_longest(self, key: int) -> bool:
+        """Whether the group that begins with a picture is longer than all before."""
+        keys = [x for x, frame in enumerate(self.sent["video"]) if frame.is_keyframe]
+        place = keys.index(key)
+        lengths = [b - a for a, b in pairwise(keys[: place + 1])]
+        following = keys[place + 1] if place + 1 < len(keys) else len(self.sent["video"])
+        return following - key > max(lengths, default=0)
 
     def _check_date(self, segment: Segment, pictures: list[int], sounds: list[int]) -> None:
         if not self._dates_hold:
