@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.hls.m3u8 import MediaPlaylist, demand, parse_media
+from tests.hls.m3u8 import MediaPlaylist, demand
 from tests.hls.resources import Answer
 from tests.hls.rig import Pending
 from tests.hls.watching import Watching, check_headers
@@ -138,10 +138,9 @@ class Following(Watching):
             if answer.status == 200:
                 self._bodies[self._hint] = answer.body
                 # Whoever reads the playlist now finds it there.
-                now = parse_media(self.player.poll().body)
-                listed = {x.uri for x in now.parts}
-                listed |= {x.uri for segment in now.segments for x in segment.parts}
-                demand(self._hint in listed, "hint-early", f"{self._hint} is not listed (C-LL-09)")
+                body, name = self.player.poll().body, f'URI="{self._hint}"'.encode()
+                listed = name in body and b"TYPE=PART," + name not in body
+                demand(listed, "hint-early", f"{self._hint} is not listed (C-LL-09)")
             else:
                 demand(answer.status == 404, "hint-status", f"{self._hint}: {answer.status}")
                 self.refused += 1

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from tests.hls.list_rules import check_dates, check_media
 from tests.hls.listing import Control, Key, MediaPlaylist, Opening, Part, Report, Segment
@@ -125,7 +126,7 @@ class _Reader:
                 demand(name not in self.pending, "once", f"{name} twice for one segment")
                 self.pending[name] = value
             elif name == "EXT-X-PART":
-                self._part(attributes(value))
+                self._part(value)
             elif name == "EXT-X-KEY":
                 self._key(attributes(value))
             elif name == "EXT-X-MAP":
@@ -223,18 +224,9 @@ class _Reader:
         demand(uri != self.map, "map-again", f"EXT-X-MAP {uri} once more")
         self.map = uri
 
-    def _part(self, found: dict[str, str]) -> None:
-        only(found, "EXT-X-PART", "URI", "DURATION", "INDEPENDENT", "GAP")
+    def _part(self, value: str) -> None:
         demand("EXTINF" not in self.pending, "part-order", "a part behind its EXTINF (C-LL-08)")
-        demand("DURATION" in found, "attribute", "EXT-X-PART without DURATION")
-        self.parts.append(
-            Part(
-                address(found, "EXT-X-PART"),
-                seconds(found["DURATION"], "part-duration", decimals=3),
-                yes(found, "EXT-X-PART", "INDEPENDENT"),
-                yes(found, "EXT-X-PART", "GAP"),
-            )
-        )
+        self.parts.append(_read_part(value))
 
     def _end(self, name: str, found: dict[str, str]) -> None:
         if name == "EXT-X-PRELOAD-HINT":
@@ -288,6 +280,19 @@ class _Reader:
             )
         )
         self.pending, self.parts, self.key_is_new = {}, [], False
+
+
+@lru_cache(4096)  # it is read in every version of a list
+def _read_part(value: str) -> Part:
+    found = attributes(value)
+    only(found, "EXT-X-PART", "URI", "DURATION", "INDEPENDENT", "GAP")
+    demand("DURATION" in found, "attribute", "EXT-X-PART without DURATION")
+    return Part(
+        address(found, "EXT-X-PART"),
+        seconds(found["DURATION"], "part-duration", decimals=3),
+        yes(found, "EXT-X-PART", "INDEPENDENT"),
+        yes(found, "EXT-X-PART", "GAP"),
+    )
 
 
 def _control(once: dict[str, str]) -> Control | None:
