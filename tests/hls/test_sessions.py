@@ -69,6 +69,56 @@ def test_kick(rigs: Any) -> None:
     assert watching.monitor.segments > 10
 
 
+@pytest.mark.parametrize("format_", ["ts", "fmp4", "ll"])
+def test_kick_is_whole(rigs: Any, format_: str) -> None:
+    """P-204: who is sent away gets 403 for all that the session had, and for what it waits for."""
+    rig = rigs(hls_format=format_, encrypted=True)
+    player = Player(rig)
+    player.join()
+    player.wait()
+    rig.run(6.5)
+    playlist = parse_media(player.poll().body)
+    last = playlist.segments[-1]
+    assert last.key is not None
+    names = [last.uri, last.key.uri, *[last.map] * bool(last.map)]
+    pendings = []
+    if format_ == "ll":
+        names += [playlist.parts[0].uri, playlist.hint]
+        number, part = playlist.next
+        folder = player.playlist.rpartition("/")[0]
+        pendings.append(player.ask(f"?_HLS_msn={number}&_HLS_part={part + 1}"))
+        pendings.append(rig.ask(f"{folder}/{playlist.hint}"))
+    assert [player.fetch(x).status for x in names if x != playlist.hint].count(200) >= 2
+    (victim,) = rig.host.hub.streams[KEY].viewers
+    victim.kick("the operator says so")
+    rig.run(1.0)
+    answers = [x.answer for x in pendings]
+    assert all(x is not None and x.status == 403 for x in answers), answers
+    for pending in pendings:
+        pending.leave()
+    assert player.poll().status == 403
+    assert {player.fetch(x).status for x in names} == {403}
+    assert not rig.host.hub.streams[KEY].viewers
+    assert not rig.held
+
+
+def test_one_viewer_of_many(rigs: Any) -> None:
+    """C-PL-20: a session that watches several media playlists of its own is one viewer."""
+    rig = rigs(hls_format="fmp4")
+    player = Player(rig)
+    player.join()
+    assert player.multivariant is not None
+    others = [player.other(x) for x in player.multivariant.uris]
+    assert len(others) == 2
+    for other in others:
+        other.wait()
+    for _ in range(10):
+        rig.run(1.0)
+        for other in others:
+            other.poll()
+    assert len(rig.host.hub.streams[KEY].viewers) == 1
+
+
 def test_disabled(rigs: Any) -> None:
     """P-204: in an application that is disabled nobody plays any more."""
     rig = rigs()
