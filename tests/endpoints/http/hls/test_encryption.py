@@ -10,13 +10,11 @@ from ntvmedia.endpoints.http.hls.encryption import Encryption, encrypt
 from ntvmedia.endpoints.http.hls.keys import Key
 from ntvmedia.formats import m3u8
 from ntvmedia.media import StreamKey
-from ntvmedia.outbound import OutboundError
 from tests.hls.resources import decrypt
 from tests.hls.rig import KEY
 
 TEMPLATE = "https://keys.example/{application}/{stream}/{key}"
 OTHER_TEMPLATE = "https://other.example/{key}"
-DOWN = OutboundError("https://keys.example: the connection was refused")
 
 
 @given(st.binary(max_size=100), st.binary(min_size=16, max_size=16), st.binary(min_size=16))
