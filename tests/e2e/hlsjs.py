@@ -133,6 +133,11 @@ class Watcher:
         errors: list[dict[str, Any]] = self.account().errors
         return errors
 
+    @property
+    def kinds(self) -> set[str]:
+        """Which decoders were given something: "video", "audio" or both."""
+        return set(self.page.evaluate("appendedKinds()"))
+
     def save(self, kind: str, path: Path) -> float:
         """Write what the decoder of "video" or "audio" was given into a file.
 
@@ -142,14 +147,12 @@ class Watcher:
         Raises:
             Failed: There is nothing, or what is to be added changed.
         """
-        pieces = [(x, base64.b64decode(text)) for x, text in self._appended(kind)]
+        appended = self.page.evaluate(f"appended('{kind}')")
+        pieces = [(offset, base64.b64decode(text)) for offset, text in appended]
         path.write_bytes(b"".join(piece for _offset, piece in pieces))
         # Of an init segment it means nothing.
         offsets = {offset for offset, piece in pieces if piece[4:8] != b"ftyp"}
         if len(offsets) != 1:
             raise Failed(f"{kind}: {len(pieces)} pieces with offsets {offsets}")
-        return offsets.pop()
-
-    def _appended(self, kind: str) -> list[tuple[float, str]]:
-        found: list[tuple[float, str]] = self.page.evaluate(f"appended('{kind}')")
+        found: float = offsets.pop()
         return found

@@ -69,14 +69,14 @@ def make_flashes(path: Path, b_frames: int, seconds: float = 8.0) -> Path:
         seconds: Its length.
     """
     on = "lt(mod(t\\,1)\\,0.1)"
-    video = f"color=black:size=160x120:rate={FRAME_RATE}:duration={seconds},drawbox=t=fill:c=white"
+    video = f"color=black:size=320x240:rate={FRAME_RATE}:duration={seconds},drawbox=t=fill:c=white"
     audio = f"aevalsrc=0.5*sin(2*PI*1000*t)*{on}:s=48000:d={seconds}"
     coding = f"bframes={b_frames}:b-adapt=0:scenecut=0:keyint={GOP_FRAMES}:min-keyint={GOP_FRAMES}"
     run(
         [
             *("ffmpeg", "-v", "error", "-y"),
             *("-f", "lavfi", "-i", f"{video}:enable={on}", "-f", "lavfi", "-i", audio),
-            *("-c:v", "libx264", "-preset", "veryfast", "-x264-params", coding),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-x264-params", coding),
             *("-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "96k", "-f", "flv", path),
         ],
         path.parent,
@@ -98,7 +98,7 @@ def beeps(source: Path) -> list[float]:
     """Return when the sound of `make_flashes` begins, in seconds, to some milliseconds."""
     return _rises(
         source,
-        f"amovie={source},asetnsamples=n=64,astats=metadata=1:reset=1",
+        f"amovie={source},asetnsamples=n=240,astats=metadata=1:reset=1",
         "lavfi.astats.Overall.Peak_level",
         lambda value: value != "-inf" and float(value) > -20,
     )

@@ -355,6 +355,7 @@ def make_tracks(path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_audio_tracks(server: Server, tmp_path: Path) -> None:
     """P-207: whoever takes all that is listed has the second track too, from another playlist."""
     name = "open/tracks"

@@ -193,6 +193,8 @@
     return (loudest * ear.context.sampleRate) / ear.fftSize;
   };
 
+  window.appendedKinds = () => Object.keys(kept);
+
   // What was kept of a kind, as [offset in seconds, base64] of each piece.
   window.appended = (kind) => (kept[kind] || []).map(({ offset, bytes }) => {
     let text = "";
