@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ntvmedia.events import PlayEnded, PlayStarted, StreamOver, StreamReady
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.statistics import describe_stream, describe_viewer
+from ntvmedia.hub.stream import GATHERING_PATIENCE
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.media import Packet, Track
 from tests.hub.cases import AUDIO_2, KEY, VIDEO_2, HubCase, Player
@@ -103,6 +104,54 @@ class SinkTests(HubCase):
         stream.attach(Sink())
         self.assertEqual((self.hub.viewers, len(stream.viewers)), (0, 0))
         self.assertEqual(stream.patience, before)
+        self.end()
+
+    def test_urgent(self) -> None:
+        """One that wants each packet at once has the publisher's media read at once."""
+        _publication, stream = self.live()
+        before = stream.patience
+        self.assertGreater(before, 0.0)
+        calm, urgent, other = Sink(), Sink(), Sink()
+        stream.attach(calm)
+        stream.attach(urgent, urgent=True)
+        stream.attach(other, urgent=True)
+        self.assertEqual(stream.patience, 0.0)
+        self.assertEqual((self.hub.viewers, len(stream.viewers)), (0, 0))
+        stream.detach(urgent)
+        self.assertEqual(stream.patience, 0.0)
+        stream.detach(other)
+        self.assertEqual(stream.patience, before)
+        self.end()
+
+    def test_urgent_beside_many(self) -> None:
+        """However many watch, for whom blocks are gathered: it has each packet in its batch."""
+        publication, stream = self.live()
+        for _viewer in range(700):
+            Player(self, stream)
+        self.assertEqual(stream.patience, GATHERING_PATIENCE)
+        sink = Sink()
+        stream.attach(sink, urgent=True)
+        self.assertEqual((stream.patience, publication.patience), (0.0, 0.0))
+        sink.told.clear()
+        self.send(publication, video(40))
+        self.assertEqual(sink.told, [("packet", "video"), "batch"])
+        self.end()
+
+    def test_urgent_that_fails(self) -> None:
+        """G-LC-08: one that fails keeps nobody's media from being gathered."""
+        publication, stream = self.live()
+        before = stream.patience
+        for failing in ("packet", "batch", "start"):
+            sink = Sink()
+            sink.failing = failing
+            if failing == "start":
+                self.assertRaises(ValueError, stream.attach, sink, urgent=True)
+            else:
+                stream.attach(sink, urgent=True)
+                self.assertEqual(stream.patience, 0.0)
+                self.send(publication, video(40 * len(failing)))
+            self.assertEqual(stream.patience, before)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
         self.end()
 
     def test_detached(self) -> None:

@@ -11,6 +11,7 @@ from zope.interface.verify import verifyObject
 from ntvmedia.endpoints.http.connection import MAX_AHEAD_BYTES
 from ntvmedia.endpoints.http.exchange import Exchange
 from ntvmedia.endpoints.http.heads import BadRequest
+from ntvmedia.endpoints.http.hls.files import COPIED_BYTES, COPIED_REQUESTS, Copies, File
 from ntvmedia.errors import UsageError
 from ntvmedia.interfaces import IExchange
 from ntvmedia.media import StreamKey
@@ -231,6 +232,139 @@ class AnswerTests(Case):
         self.assertCountEqual(told, ["streaming", "waiting"])
         self.assertEqual((self.client.received(), self.client.closed), (b"0\r\n\r\n", True))
         self.assertEqual((status_of(waiting.received()), waiting.closed), (503, True))
+
+
+class ReadyTests(Case):
+    """Answers that were ready before they were asked for, and refusals."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.copies = Copies()
+        self.file = File("Content-Type: video/mp4\r\n", b"abc", self.copies)
+
+    def test_ready(self) -> None:
+        """The short way and the long way say the same, and the connection goes on."""
+        wanted = (
+            b"HTTP/1.1 200 OK\r\n" + DATE + b"Access-Control-Allow-Origin: *\r\n"
+            b"Content-Type: video/mp4\r\nContent-Length: 3\r\n\r\nabc"
+        )
+        for fields in ((), (b"X-A: 1",), (b"Range: bytes=1-",), (b"Origin: https://a.example",)):
+            exchange = self.ask(request(b"GET", b"/live/x.flv", *fields))
+            self.assertFalse(exchange.begun)
+            exchange.respond_ready(self.file)
+            self.assertTrue(exchange.begun and exchange.ended)
+            self.assertEqual(self.client.received(), wanted)
+        self.assertEqual(body_of_answer(self.client.get(b"/healthz")), b"ok\n")
+
+    def test_last_answer(self) -> None:
+        """Who does not want to go on is told that this was all, and cut off."""
+        for data in (
+            request(b"GET", b"/live/x.flv", b"Connection: close"),
+            b"GET /live/x.flv HTTP/1.0\r\nHost: x\r\n\r\n",
+        ):
+            self.client = self.rig.connect()
+            self.ask(data).respond_ready(self.file)
+            answer = self.client.received()
+            self.assertEqual((status_of(answer), body_of_answer(answer)), (200, b"abc"))
+            self.assertIn(b"\r\nConnection: close\r\n", answer)
+            self.assertTrue(self.client.closed)
+
+    def test_ready_for_head(self) -> None:
+        """B-HT-04: the length, and no body."""
+        self.ask(request(b"HEAD", b"/live/x.flv")).respond_ready(self.file)
+        answer = self.client.received()
+        self.assertTrue(answer.endswith(b"\r\nContent-Length: 3\r\n\r\n"))
+
+    def test_ready_for_some_sites(self) -> None:
+        """B-HT-03: where not all pages may read, the answer says which may, each time."""
+        self.rig = Rig(
+            lambda exchange: self.action(exchange), allowed_origins=("https://example.com",)
+        )
+        self.client = self.rig.connect()
+        for origin, allowed in ((b"https://example.com", True), (b"https://evil.example", False)):
+            self.ask(request(b"GET", b"/live/x.flv", b"Origin: " + origin)).respond_ready(self.file)
+            answer = self.client.received()
+            self.assertEqual(b"Access-Control-Allow-Origin: " in answer, allowed)
+            self.assertIn(b"\r\nVary: Origin\r\n", answer)
+            self.assertEqual(body_of_answer(answer), b"abc")
+
+    def test_large(self) -> None:
+        """A file with a copy in the kernel arrives whole, and the copy is not closed by it."""
+        body = bytes(range(256)) * (COPIED_BYTES // 256 + 1)
+        file = File("", body, self.copies)
+        for _request in range(COPIED_REQUESTS):
+            file.asked_for()
+        self.assertGreaterEqual(file.descriptor, 0)
+        self.addCleanup(file.close)
+        for fields in ((), (b"Connection: close",)):
+            self.ask(request(b"GET", b"/live/x.flv", *fields)).respond_ready(file)
+            self.assertEqual(body_of_answer(self.client.received()), body)
+        self.assertGreaterEqual(file.descriptor, 0)
+
+    def test_in_their_order(self) -> None:
+        """C-LL-09: requests that wait on one connection are answered in the order they came."""
+        self.client.send(request(b"GET", b"/live/a.flv"), request(b"GET", b"/live/b.flv"))
+        (first,) = self.exchanges
+        first.respond_ready(self.file)
+        self.assertEqual(len(self.exchanges), 2)
+        self.exchanges[1].respond_ready(File("", b"def", self.copies))
+        answer = self.client.received()
+        self.assertEqual(answer.count(b"HTTP/1.1 200"), 2)
+        self.assertLess(answer.index(b"abc"), answer.index(b"def"))
+
+    def test_gone_away(self) -> None:
+        """C-LL-05: nothing is written to who has left, and whoever waited for it is told once."""
+        told: list[int] = []
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.on_closed(lambda: told.append(1))
+        self.client.leave()
+        exchange.respond_ready(self.file)
+        exchange.refuse(503, "too late")
+        self.assertEqual((self.client.received(), told), (b"", [1]))
+        other = self.rig.connect()
+        other.get(b"/live/x.flv")
+        self.exchanges[-1].on_closed(lambda: told.append(2))
+        self.exchanges[-1].respond_ready(self.file)
+        other.leave()
+        self.assertEqual(told, [1])
+
+    def test_answered_twice(self) -> None:
+        """A second answer is a mistake; a refusal of what was answered is nothing."""
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.respond_ready(self.file)
+        self.client.received()
+        self.assertRaises(UsageError, exchange.respond_ready, self.file)
+        self.assertRaises(UsageError, exchange.respond, 200, {}, b"")
+        exchange.refuse(503, "too late")
+        self.assertEqual(self.client.received(), b"")
+        self.assertEqual(body_of_answer(self.client.get(b"/healthz")), b"ok\n")
+
+    def test_refused(self) -> None:
+        """C-PL-12: a reason for people that no cache keeps, and the connection goes on."""
+        told: list[int] = []
+        for status, line in ((503, b"503 Service Unavailable"), (404, b"404 Not Found")):
+            exchange = self.ask(request(b"GET", b"/live/x.flv"))
+            exchange.on_closed(lambda: told.append(1))
+            exchange.refuse(status, "it did not come")
+            answer = self.client.received()
+            self.assertEqual(body_of_answer(answer), line + b": it did not come\n")
+            self.assertIn(b"\r\nCache-Control: no-store\r\n", answer)
+            self.assertIn(b"\r\nAccess-Control-Allow-Origin: *\r\n", answer)
+            self.assertTrue(exchange.begun and exchange.ended)
+            self.assertRaises(UsageError, exchange.respond_ready, self.file)
+        self.assertFalse(self.client.closed)
+        self.client.leave()
+        self.assertEqual(told, [])
+
+    def test_refused_in_a_stream(self) -> None:
+        """What streams cannot be refused any more: it goes on."""
+        exchange = self.ask(request(b"GET", b"/live/x.flv"))
+        exchange.begin(200, {}, chunked=True)
+        self.client.received()
+        exchange.refuse(503, "too late")
+        self.assertEqual(self.client.received(), b"")
+        exchange.finish()
+        self.assertEqual(self.client.received(), b"0\r\n\r\n")
 
 
 class AddressTests(Case):
