@@ -449,3 +449,29 @@ def test_silence_before_keyframe(rigs: Any) -> None:
         player.wait()
     rig.run(9.0)
     assert watching.monitor.runs > 0
+
+
+@pytest.mark.parametrize(("format_", "pauses"), [("ts", True), ("ts", False), ("ll", True)])
+def test_others_come(rigs: Any, format_: str, pauses: bool) -> None:
+    """C-PL-09: who comes and asks for the other lists breaks none that is watched.
+
+    Those that nobody asks for are no longer made, and begun anew.
+    """
+    rig = rigs(hls_format=format_, hls_always=True)
+    watching = watch(rig)
+    if pauses:
+        watching.leave()
+        rig.run(24.0)
+        watching.player.wait()
+        watching.is_polling = True
+    rig.run(4.0)
+    rig.set_options(hls_always=False)
+    for away in (1.6, 1.6, 12.0):
+        rig.run(away)
+        other = Player(rig)
+        other.join()
+        assert other.multivariant is not None
+        for uri in other.multivariant.uris:
+            other.other(uri).wait()
+    rig.run(8.0)
+    assert watching.monitor.runs == watching.monitor.gaps == 0
