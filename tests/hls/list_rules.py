@@ -95,6 +95,8 @@ def _check_parts(playlist: MediaPlaylist) -> None:
         total = sum((x.duration for x in segment.parts), Decimal(0))
         off = abs(total - segment.duration)
         good = off <= ROUNDING * (len(segment.parts) + 1)
+        # A picture that is shown for longer than a part may be: no player likes a gap there.
+        good |= total < segment.duration and any(x.duration >= target for x in segment.parts)
         demand(good, "parts-sum", f"{segment.uri}: {segment.duration} s, its parts {total} s")
     _check_lengths(playlist.parts, target)
     demand(not (playlist.ended and playlist.hint), "hint-at-end", "a hint with EXT-X-ENDLIST")
