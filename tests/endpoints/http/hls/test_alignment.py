@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from ntvmedia.endpoints.http.hls.alignment import (
+    BREAK_TICKS,
     CLOCK_RATE,
     MAX_BOUNDARIES,
     SAME_CLOCK_SECONDS,
@@ -91,24 +92,112 @@ def test_bounded() -> None:
     assert not alignment.cuts_at(0, SECOND, wanted=True)
 
 
+class Sound:
+    """Notes where it is told to end a segment."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def follow(self, time: int) -> None:
+        """Note it."""
+        self.told.append(time)
+
+
 def test_sound_follows() -> None:
-    """Sound is cut once for each cut of the pictures, at the first frame that is not before it."""
+    """Sound is told of each cut of the pictures once, whoever of them comes to it then."""
+    alignment, sound = Alignment(0), Sound()
+    alignment.followers[sound] = None
+    assert not alignment.cuts_at(0, SECOND, wanted=False)
+    assert sound.told == []
+    for start in (0, 2 * SECOND):
+        for _member in range(3):
+            assert alignment.cuts_at(start, start + 2 * SECOND, wanted=True)
+    assert sound.told == [2 * SECOND, 4 * SECOND]
+
+
+# What breaks
+
+
+def test_one_break() -> None:
+    """C-PL-08: what breaks in all at about the same time is one discontinuity."""
+    alignment = Alignment(7)
+    assert alignment.number_at(0) == 7
+    for late in (0, 30, -30, BREAK_TICKS // 2):
+        alignment.break_at(10 * SECOND + late, 7)
+    assert alignment.number_at(10 * SECOND) == 8
+    assert alignment.number_at(9 * SECOND) == 7
+    assert alignment.number_at(20 * SECOND) == 8
+
+
+def test_breaks_of_one_that_lags() -> None:
+    """C-PL-08: who comes late counts what the others had, each before the same content."""
     alignment = Alignment(0)
-    _cut(alignment, 2 * SECOND, 4 * SECOND)
-    start, cuts = 0, []
-    for time in range(0, 6 * SECOND, 1920):
-        if alignment.has_passed(start, time):
-            cuts.append(time)
-            start = time
-    assert len(cuts) == 2
-    assert all(
-        abs(cut - wanted) <= SAME_TICKS for cut, wanted in zip(cuts, (180000, 360000), strict=True)
-    )
+    for index, time in enumerate((10 * SECOND, 20 * SECOND, 30 * SECOND)):
+        alignment.break_at(time, index)
+    numbers = [alignment.number_at(time * SECOND) for time in (5, 10, 15, 20, 25, 30, 35)]
+    assert numbers == [0, 1, 1, 2, 2, 3, 3]
+    alignment.break_at(20 * SECOND, 1)  # it breaks there for the late one too
+    assert alignment.number_at(35 * SECOND) == 3
 
 
-def test_no_pictures_yet() -> None:
-    """Where nothing was cut nothing has passed."""
-    assert not Alignment(0).has_passed(0, 1 << 40)
+def test_a_break_of_one_alone() -> None:
+    """C-PL-08: what only one has, as it was away, gives all others a discontinuity too."""
+    alignment = Alignment(0)
+    alignment.break_at(10 * SECOND, 0)
+    alignment.break_at(11 * SECOND, 1)
+    assert alignment.number_at(12 * SECOND) == 2
+    assert alignment.number_at(10 * SECOND) == 1
+
+
+def test_breaks_of_another_stream() -> None:
+    """C-PL-08: with another stream, whose times begin anew, numbers do not go back."""
+    alignment = Alignment(0)
+    alignment.follow(first := object())
+    for index in range(5):
+        alignment.break_at(index * 10 * SECOND + SECOND, index)
+    alignment.follow(first)
+    assert alignment.number_at(0) == 0
+    alignment.follow(object())
+    assert alignment.number_at(0) == 5
+
+
+def test_breaks_are_bounded() -> None:
+    """G-RS-01: breaks of long ago are counted and forgotten."""
+    alignment = Alignment(0)
+    for index in range(10 * MAX_BOUNDARIES):
+        alignment.break_at(index * 10 * SECOND + SECOND, index)
+        assert alignment.number_at(index * 10 * SECOND + SECOND) == index + 1
+    assert len(alignment._breaks) == MAX_BOUNDARIES
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans()), max_size=60),
+)
+def test_numbers_of_members(steps: list[tuple[int, int, bool]]) -> None:
+    """C-PL-08: the numbers of each only go up, and after all have caught up they are the same."""
+    alignment = Alignment(3)
+    at = [0, 0, 0]
+    numbers: list[int | None] = [None, None, None]
+
+    def segment(member: int, *, breaks: bool) -> None:
+        at[member] += 2 * SECOND
+        number = numbers[member]
+        if breaks and number is not None:
+            alignment.break_at(at[member], number)
+        wanted = alignment.number_at(at[member])
+        assert number is None or wanted >= number
+        if breaks and number is not None:
+            assert wanted > number
+        numbers[member] = wanted
+
+    for member, ahead, breaks in steps:
+        for index in range(ahead + 1):
+            segment(member, breaks=breaks and not index)
+    latest = max(at) + 2 * SECOND
+    for member in range(3):
+        while at[member] < latest:
+            segment(member, breaks=False)
+    assert len(set(numbers)) == 1
 
 
 def test_follow() -> None:
@@ -119,7 +208,6 @@ def test_follow() -> None:
     alignment.follow(first)
     assert alignment.cuts_at(0, 2 * SECOND, wanted=False)
     alignment.follow(second)
-    assert not alignment.has_passed(0, 3 * SECOND)
     assert alignment.cuts_at(0, SECOND, wanted=True)
 
 
