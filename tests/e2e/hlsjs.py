@@ -118,14 +118,20 @@ class Watcher:
         return self.account()
 
     def wait_until_played(self, seconds: float, patience: float = 60.0) -> Account:
-        """Wait until it has played for so long since its first picture or sound.
+        """Wait until it has played for so long in all.
 
         Raises:
             Failed: It has not in so many seconds more, or playing failed for good before.
         """
-        self.wait_for("seen.time > 0 && seen.playing", patience)
-        start = self.account().time
-        return self.wait_for(f"seen.time >= {start + seconds}", seconds + patience)
+        return self.wait_for(f"seen.played >= {seconds}", seconds + patience)
+
+    def play_on(self, seconds: float) -> Account:
+        """Wait until it has played for so long from now on.
+
+        Raises:
+            Failed: It does not go on, or playing failed for good.
+        """
+        return self.wait_until_played(self.account().played + seconds)
 
     def wait_for_failure(self, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Wait until playing fails for good, and return the errors."""

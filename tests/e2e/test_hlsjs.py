@@ -6,13 +6,12 @@ what they saw is looked at one by one.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -320,7 +319,7 @@ def test_audio_tracks(
                 watcher.page.evaluate(f"player.audioTrack = {number}")
                 heard = f"Math.abs(pitch() - {tones[number]}) < 30"
                 watcher.page.wait_for(heard, seconds=20)
-            seen = watcher.wait_until_played(1)
+            seen = watcher.play_on(1)
     assert seen.troubles == []
     assert [number for _at, number in seen.audioSwitches][-2:] == [1, 0]
     folders = {urlsplit(url).path.split("/")[-2] for url in seen.uris("audio")}
@@ -356,7 +355,7 @@ def test_joined(
                 watcher.page.evaluate(f"player.loadLevel = {level}")
                 height = levels[level]["height"]
                 watcher.wait_for(f"seen.size[1] === {height}", 20)
-            seen = watcher.wait_until_played(1)
+            seen = watcher.play_on(1)
     assert seen.troubles == []
     assert len(seen.switches) >= 2
     assert len({x["discontinuity"] for x in seen.fragments}) == 1
@@ -367,16 +366,16 @@ def test_joined(
 FIRST_SECONDS = 6
 
 
-def publish_changes(server: Server, name: str, clips: list[Path]) -> None:
-    """Publish a clip, go on with one of another size, leave, and return with the first one."""
+def publish_changes(server: Server, name: str, clips: list[Path], seen: Event) -> None:
+    """Publish a clip, go on with one of another size, leave, and return until all is seen."""
     tags = [read_flv(path)[1][1:] for path in clips]
     with Publisher(server.rtmp_port, name) as publisher:
         publisher.play(tags[0])
         publisher.play(tags[1], offset=FIRST_SECONDS * 1000)
     with Publisher(server.rtmp_port, name) as publisher:
-        publisher.play(tags[0])
-        # Whoever plays it all is not told of its end before.
-        time.sleep(4)
+        publisher.play(takewhile(lambda _tag: not seen.is_set(), tags[0]))
+        # Who plays it is not told of its end before.
+        seen.wait(10)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +393,8 @@ def test_changes(
         make_clip(tmp_path / "second.flv", 5, ["-s", "640x480"]),
     ]
     name = f"plain/changes-{len(kinds)}"
-    thread = Thread(target=publish_changes, args=(server, name, clips))
+    seen_all = Event()
+    thread = Thread(target=publish_changes, args=(server, name, clips, seen_all))
     thread.start()
     try:
         wait_until(lambda: position(server, name) > 0.5, "it was published")
@@ -409,8 +409,9 @@ def test_changes(
             for size in ("320,240", "640,480", "320,240"):
                 for watcher in watchers.values():
                     watcher.wait_for(f"String(seen.size) === '{size}'", 30)
-            found = {x: y.wait_until_played(1.5) for x, y in watchers.items()}
+            found = {x: y.play_on(1.5) for x, y in watchers.items()}
     finally:
+        seen_all.set()
         thread.join()
     for kind, seen in found.items():
         # While nobody published there is nothing.

@@ -55,6 +55,10 @@
     video.requestVideoFrameCallback(shown);
   }
 
+  function rangesOf(ranges) {
+    return Array.from({ length: ranges.length }, (_, index) => [ranges.start(index), ranges.end(index)]);
+  }
+
   function describe(level) {
     return {
       height: level.height || 0,
@@ -160,10 +164,6 @@
 
   window.account = () => {
     const { totalVideoFrames, droppedVideoFrames } = video.getVideoPlaybackQuality();
-    const ranges = [];
-    for (let index = 0; index < video.buffered.length; index += 1) {
-      ranges.push([video.buffered.start(index), video.buffered.end(index)]);
-    }
     return {
       ...seen,
       at: now(),
@@ -172,7 +172,8 @@
       decoded: totalVideoFrames,
       dropped: droppedVideoFrames,
       audioBytes: video.webkitAudioDecodedByteCount,
-      buffered: ranges,
+      played: rangesOf(video.played).reduce((sum, [start, end]) => sum + end - start, 0),
+      buffered: rangesOf(video.buffered),
       level: hls ? hls.currentLevel : null,
       latency: hls ? hls.latency : null,
     };
