@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given, strategies as st
@@ -157,6 +157,31 @@ def test_parts(with_sound: bool) -> None:
             if before is not None:
                 media.check_follows(before)
             before = media
+
+
+@pytest.mark.parametrize("format_name", ["ts", "fmp4", "ll"])
+def test_split(format_name: str) -> None:
+    """C-FM-02: sound that is cut without knowing what follows goes on in the next, whole."""
+    packets = [packet for packet in _packets() if packet.track.kind.value == "audio"]
+    packager = _packager(format_name, packets)
+    bodies: list[bytes] = []
+    packager.begin()
+    for index, packet in enumerate(packets):
+        if index in (10, 11, 25):
+            bodies.append(packager.split())
+            packager.begin()
+        packager.packet(packet)
+    bodies.append(packager.finish(None))
+    init = packager.init_segment()
+    media = [read_fragments(x, read_init(init)) if init else read_segment(x) for x in bodies]
+    sizes = [len(found.sounds) for found in media]
+    assert sizes == ([9, 1, 14] if packager.holds_last else [10, 1, 14]) + [
+        len(packets) - sum(sizes[:3])
+    ]
+    for before, after in pairwise(media):
+        after.check_follows(before)  # type: ignore[arg-type]
+    payloads = [payload for found in media for payload in found.sounds]
+    assert [number_of(payload) for payload in payloads] == list(range(len(packets)))
 
 
 def test_segment_without_parts() -> None:

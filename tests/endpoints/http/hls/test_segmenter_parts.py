@@ -270,6 +270,31 @@ def test_sound_beside_pictures() -> None:
     assert all(part.duration <= whole.target for part in parts)
 
 
+@pytest.mark.parametrize("late", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("format_name", ["ts", "fmp4", "ll"])
+def test_sound_is_cut_with_pictures(format_name: str, late: float) -> None:
+    """C-PL-24: the sound's segments begin where those of the pictures do, and nothing is lost."""
+    whole = Maker(format_name=format_name)
+    sound = Maker(format_name=format_name, alignment=whole.alignment, video="none")
+    count = 0
+    for packet in pictures(times_of(Fraction(25), 700), 25 if late else 50):
+        whole.segmenter.packet(packet)
+        while count * 1024 * 90000 <= (packet.dts - late * 90000) * 48000:
+            sound.sound(1, count)
+            count += 1
+    whole.segmenter.finish()
+    sound.segmenter.finish()
+    assert whole.alignment.target_duration == 2
+    assert all(int(cut.duration / 90000 + 0.5) <= 2 for cut in (*whole.cuts, *sound.cuts))
+    assert sum(cut.duration for cut in sound.cuts) == pytest.approx(count * 1920, abs=1920)
+    # What of the sound is there when the pictures are cut belongs to the segment before.
+    starts = [cut.start for cut in sound.cuts[1:]]
+    for cut in whole.cuts[1 : len(starts)]:
+        behind = min(cut.start - start for start in starts if start <= cut.start + 2 * 1920)
+        assert behind <= late * 90000 + FRAME + 2 * 1920
+    assert all(cut.follows for cut in sound.cuts[1:])
+
+
 def test_group_that_turns_out_long() -> None:
     """C-PL-02: a segment with parts ends in time, and its parts stay what was told of them."""
     maker = Maker()
