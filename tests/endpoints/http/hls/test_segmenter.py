@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ntvmedia.endpoints.http.hls.alignment import Alignment
 from ntvmedia.endpoints.http.hls.segmenter import Cut, PartCut, Segmenter, Wishes
@@ -265,6 +265,7 @@ def test_b_frames() -> None:
     assert maker.cuts[0].duration == 50 * FRAME
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=20), st.sampled_from([1.0, 2.0, 4.0]))
 def test_any_groups(lengths: list[int], seconds: float) -> None:
     """C-PL-02, C-PL-05: no duration rounds above the promise, and none of the time is lost."""

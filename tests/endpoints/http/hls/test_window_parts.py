@@ -479,6 +479,6 @@ class WindowMachine(RuleBasedStateMachine):
         assert (self.window.files, self.window.size) == ({}, 0)
 
 
-WindowMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+WindowMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 TestWindowMachine = WindowMachine.TestCase
