@@ -8,7 +8,6 @@ from urllib.parse import urljoin
 
 from ntvmedia.endpoints.http.hls.playlist import FAILED_SECONDS
 from tests.endpoints.http.hls.cases import HLSCase
-from tests.hls.m3u8 import parse_media
 from tests.hls.rig import KEY, Player
 
 
