@@ -91,7 +91,9 @@ class Ledger:
             in_order = all(b == a + 1 for a, b in pairwise(numbers))
             demand(in_order, "frames", f"{text} are not all in order")
             runs = {sent[kind][x].run for x in numbers}
-            demand(len(runs) < 2, "mixed", f"{text} are of several runs: {runs}")
+            # Sound alone goes on where the pictures are of another configuration.
+            alone = kind != "video" and not pictures
+            demand(len(runs) < 2 or alone, "mixed", f"{text} are of several runs: {runs}")
         self._check_joint(segment, pictures, sounds)
         self._check_group(segment, pictures)
         self._check_date(segment, pictures, sounds)
@@ -122,7 +124,8 @@ class Ledger:
                 parted = not whole or silent or kind != "video" or self._joined
                 demand(parted, "needless-discontinuity", f"{text} (C-PL-09)")
             else:
-                demand(same_run, "no-discontinuity", f"{text} are of two runs (6.2.1)")
+                alone = kind != "video" and not pictures
+                demand(same_run or alone, "no-discontinuity", f"{text} are of two runs (6.2.1)")
                 demand(other == one + 1, "frames-lost", text)
 
     def _check_group(self, segment: Segment, pictures: list[int]) -> None:

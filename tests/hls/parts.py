@@ -93,8 +93,8 @@ class PartMonitor:
         for number, (opening, parts) in sorted(_listed(playlist).items()):
             joined = self._samples.setdefault(number, _Joined())
             for place in range(joined.taken, len(parts)):
-                # The last picture before a hole lasts until the next one, as gaps say.
-                stretched = any(x.gap for x in parts[place + 1 : place + 2])
+                # The last picture before a hole lasts until the next one.
+                stretched = parts[place].duration >= playlist.part_target
                 self._take(number, opening, parts[place], joined, stretched=stretched)
                 joined.taken += 1
                 count += 1

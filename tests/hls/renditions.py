@@ -8,7 +8,7 @@ from itertools import combinations
 from urllib.parse import urljoin
 
 from tests.hls.ledger import Ledger
-from tests.hls.m3u8 import MediaPlaylist, Segment, demand
+from tests.hls.m3u8 import MediaPlaylist, Segment, Violation, demand
 from tests.hls.media import Media, step
 from tests.hls.rig import PATH, Player, Rig
 from tests.hls.watching import POLL_SECONDS, Watching
@@ -74,8 +74,12 @@ class Renditions:
     def poll(self) -> None:
         """Read all media playlists in one moment, and compare them."""
         self._polled_at = self.rig.now
-        for watching in self.watching.values():
-            watching.poll()
+        for uri, watching in self.watching.items():
+            try:
+                watching.poll()
+            except Violation as error:
+                error.add_note(uri)
+                raise
         self.check()
 
     def leave(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.hls.following import Following
 from tests.hls.m3u8 import Segment
 from tests.hls.media import WRAP, Media, step
+from tests.hls.renditions import Renditions
 from tests.hls.rig import Player, Rig
 from tests.hls.source import FRAME_SECONDS, video_track
 from tests.hls.watching import Watching
@@ -138,6 +139,48 @@ def test_hour_of_trouble(format_: str, seconds: float) -> None:
     assert watching.monitor.gaps >= seconds / 600
     watching.leave()
     rig.close()
+
+
+@pytest.mark.parametrize(
+    ("format_", "seeds"),
+    [
+        *((format_, range(2)) for format_ in ("ts", "fmp4", "ll")),
+        *(
+            pytest.param(format_, range(2, 30), marks=pytest.mark.long)
+            for format_ in ("ts", "fmp4", "ll")
+        ),
+    ],
+)
+def test_renditions_in_trouble(format_: str, seeds: range) -> None:
+    """C-PL-24, C-LL-11: whatever happens to a stream, its lists belong together."""
+    for seed in seeds:
+        chance, configs = random.Random(seed), 0
+        rig = Rig(hls_format=format_, encrypted=bool(seed % 2))
+        rig.publish()
+        rig.run(1.2)
+        renditions = Renditions(rig)
+        renditions.join()
+        for _ in range(12):
+            rig.run(chance.uniform(1.0, 12.0))
+            match chance.randrange(5):
+                case 0:
+                    rig.lose()
+                    rig.run(chance.uniform(0.1, 14.0))
+                    rig.publish(chance.choice([0.0, 4000.0]))
+                case 1:
+                    rig.run(chance.uniform(0.3, 9.0), silent=True)
+                case 2:
+                    configs += 1
+                    rig.encoder.video = video_track(configs)
+                    rig.encoder.cut()
+                    rig.announce()
+                case 3:
+                    rig.encoder.wants_key = True
+                case _:
+                    rig.encoder.gop_seconds = chance.uniform(0.5, 4.0)
+        assert renditions.checks > 100
+        renditions.leave()
+        rig.close()
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def test_delta() -> None:
         ('DURATION=0.400,URI="11.0', 'DURATION=0.401,URI="11.0', "part-too-long"),
         ('DURATION=0.400,URI="11.1', 'DURATION=0.339,URI="11.1', "part-too-short"),
         ('DURATION=0.200,URI="11.2', 'DURATION=0.000,URI="11.2', "part-empty"),
-        ('DURATION=0.200,URI="11.2', 'DURATION=0.190,URI="11.2', "parts-sum"),
+        ('DURATION=0.200,URI="11.2', 'DURATION=0.210,URI="11.2', "parts-sum"),
         ('DURATION=0.200,URI="11.2', 'DURATION=0.2,URI="11.2', "part-duration-decimals"),
         ('DURATION=0.200,URI="11.2.m4s"', 'URI="11.2.m4s"', "attribute"),
         ('DURATION=0.200,URI="11.2.m4s"', "DURATION=0.200", "attribute"),
