@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from ntvmedia.codecs.bits import BitReader
 from ntvmedia.errors import PeerError
 
-CODEC_STRING: Final = "flac"
+CODEC_STRING: Final = "fLaC"
 MAGIC: Final = b"fLaC"
 STREAMINFO_LENGTH: Final = 34
 

@@ -47,13 +47,11 @@ class Part(NamedTuple):
         uri: Relative to the playlist.
         duration: Seconds.
         independent: It begins with a keyframe.
-        gap: There is nothing to fetch.
     """
 
     uri: str
     duration: float
     independent: bool = False
-    gap: bool = False
 
 
 class Segment(NamedTuple):
@@ -190,7 +188,8 @@ def media_playlist(
     )
     if skipped:
         lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
-    before: Segment | None = None
+    # What holds for the segments that are left out holds on.
+    before = segments[skipped - 1] if skipped else None
     for segment in segments[skipped:] if skipped else segments:
         _append_segment(lines, segment, before)
         before = segment
@@ -201,7 +200,7 @@ def media_playlist(
             _append_segment(lines, low_latency.next_segment, before)
         if low_latency.hint:
             lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{low_latency.hint}"')
-    if low_latency is not None:
+    if low_latency is not None and not ended:
         for uri, msn, part in low_latency.reports:
             lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={msn},LAST-PART={part}')
     lines.append("")
@@ -241,8 +240,8 @@ def _append_segment(lines: list[str], segment: Segment, before: Segment | None) 
     if segment.gap:
         lines.append("#EXT-X-GAP")
     lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.wall_seconds)}")
-    for uri, duration, independent, gap in segment.parts:
-        mark = ",INDEPENDENT=YES" if independent else ",GAP=YES" if gap else ""
+    for uri, duration, independent in segment.parts:
+        mark = ",INDEPENDENT=YES" if independent else ""
         lines.append(f'#EXT-X-PART:DURATION={duration:.6f},URI="{uri}"{mark}')
     if segment.uri:
         lines += (f"#EXTINF:{segment.duration:.6f},", segment.uri)

@@ -67,7 +67,7 @@ EAC3 = vectors.EAC3_51.ljust(1792, b"\x00")
         ),
         (
             Track(Codec.FLAC, clock_rate=1, config=flac.build_config(vectors.FLAC_STREAMINFO)), b"",
-            Description("flac", sample_rate=48000, channels=2, bit_depth=16),
+            Description("fLaC", sample_rate=48000, channels=2, bit_depth=16),
         ),
         (
             Track(Codec.PCM_ALAW, clock_rate=8000, channels=1), b"",

@@ -133,7 +133,6 @@ def test_low_latency() -> None:
         "#EXT-X-MEDIA-SEQUENCE:7",
         "#EXT-X-DISCONTINUITY-SEQUENCE:0",
         "#EXT-X-SKIP:SKIPPED-SEGMENTS=1",
-        '#EXT-X-MAP:URI="init0.mp4"',
         "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:01.000Z",
         '#EXT-X-PART:DURATION=0.200000,URI="8.0.m4s",INDEPENDENT=YES',
         '#EXT-X-PART:DURATION=0.160000,URI="8.1.m4s"',

@@ -7,13 +7,16 @@ and dates, and the same number of discontinuities before the same content.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 CLOCK_RATE: Final = 90000
 """Ticks a second of all times here."""
 
 # Keyframes of two encodings of one picture differ by what milliseconds and a frame's delay leave.
 SAME_TICKS: Final = CLOCK_RATE // 20
+
+# What breaks within this time of the beginning of a segment, breaks before it.
+BREAK_TICKS: Final = CLOCK_RATE // 2
 
 # Boundaries that one who lags may still ask for: more than a minute of the shortest segments.
 MAX_BOUNDARIES: Final = 64
@@ -29,10 +32,18 @@ MAX_CLOCKS: Final = 24
 LATEST_MS: Final = 1500
 
 
+class Follower(Protocol):
+    """What is cut where others are."""
+
+    def follow(self, time: int) -> None:
+        """Take note that a segment of others ends at a time."""
+
+
 class Alignment:
     """The segments of all playlists of a stream, or of streams that are joined.
 
-    Whoever comes first to a time decides whether a segment ends there; the others follow.
+    Whoever comes first to a time decides whether a segment ends there; the others follow. What
+    breaks in one of them is a discontinuity in all.
 
     Args:
         discontinuities: The number that the first segment has.
@@ -41,19 +52,21 @@ class Alignment:
         target_duration: Whole seconds that no segment exceeds, rounded; 0 until the first is
             finished, and the same from then on.
         part_target: Ticks that no part exceeds; 0 until it is known, and the same from then on.
-        discontinuities: The number that new segments have.
         pictures: How many outputs with pictures are made now; sound follows them.
+        followers: Told of each place where segments end.
         playlists: All of them.
     """
 
     def __init__(self, discontinuities: int) -> None:
         self.target_duration = 0
         self.part_target = 0
-        self.discontinuities = discontinuities
         self.pictures = 0
+        self.followers: dict[Follower, None] = {}
         self.playlists: list[Any] = []
         self._stream: object = None
         self._boundaries: deque[int] = deque(maxlen=MAX_BOUNDARIES)
+        self._first = discontinuities
+        self._breaks: deque[int] = deque()
 
     def cuts_at(self, start: int, time: int, *, wanted: bool) -> bool:
         """Decide whether a segment ends with a keyframe.
@@ -74,17 +87,43 @@ class Alignment:
             return False  # the others went by
         if wanted:
             self._boundaries.append(time)
+            for follower in self.followers:
+                follower.follow(time)
         return wanted
 
-    def has_passed(self, start: int, time: int) -> bool:
-        """Whether the pictures were cut between two times, so that the sound is cut too."""
-        return any(start + SAME_TICKS < x <= time + SAME_TICKS for x in self._boundaries)
+    def number_at(self, start: int) -> int:
+        """Return how many discontinuities there are before a segment, with those of its own.
+
+        Args:
+            start: When it begins to be shown.
+        """
+        return self._first + sum(x <= start + BREAK_TICKS for x in self._breaks)
+
+    def break_at(self, start: int, number: int) -> None:
+        """Take note that something breaks before a segment. Idempotent.
+
+        What breaks in several playlists at about the same time is one discontinuity.
+
+        Args:
+            start: When the segment begins to be shown.
+            number: What the segment before it has.
+        """
+        if self.number_at(start) > number:
+            return
+        # It may be that this one was alone with what broke before.
+        self._first = max(self._first, number - len(self._breaks))
+        self._breaks.append(start)
+        if len(self._breaks) > MAX_BOUNDARIES:
+            self._breaks.popleft()
+            self._first += 1
 
     def follow(self, stream: object) -> None:
         """Take the times of a stream; those of the one before are other ones."""
         if self._stream is not stream:
             self._stream = stream
             self._boundaries.clear()
+            self._first += len(self._breaks)
+            self._breaks.clear()
 
 
 class TimeBase:

@@ -175,6 +175,8 @@ class HLSHandler:
             file = None if found is None else found.files.get(place.name)
         else:
             playlist = await self._watched(session, key, place)
+            if playlist.window.stale:
+                playlist.window.write()
             folder, _slash, _name = exchange.target.partition("?")[0].rpartition("/")
             outputs.remember(folder, exchange.address.key, session, playlist)
             query = exchange.target.partition("?")[2]

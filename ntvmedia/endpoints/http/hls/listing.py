@@ -70,6 +70,7 @@ class Listing:
         reactor: Its clock is monotonic.
         owner: Whose it is.
         encryption: Makes that of this playlist, where the operator wants it.
+        first_number: Asked for the number of the first segment, whenever a list is begun anew.
         numbered: Called with the discontinuity number of a new segment.
 
     Attributes:
@@ -82,6 +83,7 @@ class Listing:
         reactor: IReactorTime,
         owner: Owner,
         encryption: Callable[[Callable[[], None]], Encryption],
+        first_number: Callable[[], int],
         numbered: Callable[[int], None],
     ) -> None:
         self.dirty = False
@@ -91,6 +93,7 @@ class Listing:
         self._window = owner.window
         self._make_encryption = encryption
         self._encryption: Encryption | None = None
+        self._first_number = first_number
         self._numbered = numbered
         self._number: int | None = None
         self._shift = 0.0
@@ -120,6 +123,15 @@ class Listing:
             encryption.stop()
 
     # Segments
+
+    def segment_begun(self, start: int, *, follows: bool) -> None:
+        """Take note that a segment is begun; see `Segmenter`.
+
+        If it does not follow, those of other playlists that begin now know of it in time.
+        """
+        number = self._number
+        if number is not None and self._window.listed and (self.discontinuity or not follows):
+            self._owner.alignment.break_at(start, number)
 
     def segment_finished(self, cut: Cut) -> None:
         """Take a segment; see `Segmenter`."""
@@ -161,7 +173,7 @@ class Listing:
             self._shift = max(0.0, self._listed_until() - wall_seconds)
             if self._owner.segmenter.part_target:
                 self._fill_gap(wall_seconds + self._shift)
-        discontinuity = self._new_number(own_reason=own_reason)
+        discontinuity = self._new_number(cut.start, own_reason=own_reason)
         self.discontinuity = False
         packager = self._owner.segmenter.packager
         if not self._map:
@@ -198,17 +210,11 @@ class Listing:
     def _add_part(self, part: PartCut) -> None:
         if not part.body:
             return
-        body, left = self._encrypted(part.body), part.duration
-        most, now = self._owner.segmenter.part_target, self._reactor.seconds()
-        # A picture may be shown for longer than a part may be: what is missing of the sum is told
-        # as parts without media.
-        while True:
-            duration = min(left, most) / CLOCK_RATE
-            self._window.add_part(body, duration, now, independent=part.at_keyframe and bool(body))
-            left -= most
-            if left <= 0:
-                break
-            body = b""
+        # A picture may be shown for longer than a part may be. What is missing of the sum could be
+        # told as parts that are gaps; but then hls.js takes the whole segment for one.
+        duration = min(part.duration, self._owner.segmenter.part_target) / CLOCK_RATE
+        body, now = self._encrypted(part.body), self._reactor.seconds()
+        self._window.add_part(body, duration, now, independent=part.at_keyframe)
         self.dirty = True
 
     def _configure(self) -> None:
@@ -219,23 +225,27 @@ class Listing:
         window.can_block = application.hls_blocking
         window.part_target = self._owner.segmenter.part_target / CLOCK_RATE
 
-    def _new_number(self, *, own_reason: bool) -> bool:
-        """Count a discontinuity, which all that are aligned have to have; tell whether it is one.
+    def _new_number(self, start: int, *, own_reason: bool) -> bool:
+        """Count the discontinuities before a segment; tell whether there is one.
 
-        Something that breaks in all of them at once is counted once: who comes first counts.
+        All playlists that are aligned have the same before the same content.
         """
-        alignment, number = self._owner.alignment, self._number
-        if own_reason and number is not None:
-            alignment.discontinuities = max(alignment.discontinuities, number + 1)
-        if number is None or not self._window.listed:
-            number = alignment.discontinuities
-            self._window.discontinuities = number - own_reason
-            discontinuity = own_reason
-        else:
-            discontinuity = number < alignment.discontinuities
-            number += discontinuity
-        self._number = number
-        self._numbered(number)
+        alignment, number, window = self._owner.alignment, self._number, self._window
+        if number is None or not window.listed:
+            # A list that is begun anew has other numbers; where there are others this breaks none.
+            if number is not None and not any(x.window.listed for x in alignment.playlists):
+                alignment.break_at(start, number)
+            window.number = max(window.number, self._first_number())
+            window.discontinuities = max(alignment.number_at(start), number or 0)
+            self._number = window.discontinuities
+            self._numbered(self._number)
+            return False
+        if own_reason:
+            alignment.break_at(start, number)
+        discontinuity = number < alignment.number_at(start)
+        if discontinuity:
+            self._number = number + 1
+            self._numbered(self._number)
         return discontinuity
 
     # Keys

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE
 from ntvmedia.formats import fmp4_muxer, mpegts_muxer
+from ntvmedia.formats.fmp4_frames import measurer
 from ntvmedia.media import Codec, Packet, Track
 
 MPEGTS_CODECS: Final = frozenset(
@@ -68,6 +69,9 @@ class Packager(Protocol):
             following: The packet that comes next, with which the next segment begins; None where
                 nothing follows.
         """
+
+    def split(self) -> bytes:
+        """Return the segment, of sound alone, while the same goes on in the next one."""
 
     def last_part(self) -> bytes:
         """Return what the finished segment had since its last part."""
@@ -137,6 +141,9 @@ class TSPackager:
         self._pieces = []
         return body
 
+    def split(self) -> bytes:
+        return self.finish(None)
+
     def last_part(self) -> bytes:
         return b""
 
@@ -178,10 +185,12 @@ class FMP4Packager:
         self._marked = self._marked_size = 0
         self._written: list[bytes] = []
         self._last_part = b""
+        self._newest: Packet | None = None
 
     def choose(self, tracks: Sequence[Track]) -> None:
         self._muxer = fmp4_muxer.Muxer(tracks)
         self.content_type = self._muxer.content_type
+        self._newest = None
 
     def begin(self) -> None:
         self._written = []
@@ -189,6 +198,7 @@ class FMP4Packager:
 
     def packet(self, packet: Packet) -> None:
         self._waiting.append(packet)
+        self._newest = packet
         self.size += len(packet[4]) + _SAMPLE_OVERHEAD
 
     def mark(self) -> None:
@@ -209,12 +219,16 @@ class FMP4Packager:
         return body
 
     def finish(self, following: Packet | None) -> bytes:
-        body = self._last_part = self._write(following)
-        if not self._written:
-            return body
-        body = b"".join((*self._written, body))
-        self._written = []
-        return body
+        return self._join(self._write(following))
+
+    def split(self) -> bytes:
+        newest = self._newest
+        measure = None if newest is None else measurer(newest.track)
+        length = 0 if measure is None or newest is None else measure(newest.payload)
+        if newest is None or not length:
+            return self.finish(None)
+        end = newest.dts + length
+        return self.finish(newest._replace(dts=end, pts=end))
 
     def last_part(self) -> bytes:
         return self._last_part
@@ -234,11 +248,19 @@ class FMP4Packager:
     def init_segment(self) -> bytes:
         return self._muxer.init_segment()
 
-    def _write(self, following: Packet | None) -> bytes:
-        muxer = self._muxer
+    def _join(self, last: bytes) -> bytes:
+        self._last_part = last
+        written, self._written = self._written, []
+        return b"".join((*written, last)) if written else last
+
+    def _feed(self) -> None:
         for packet in self._waiting:
-            muxer.packet(packet)
+            self._muxer.packet(packet)
         self._waiting = []
+
+    def _write(self, following: Packet | None) -> bytes:
+        self._feed()
+        muxer = self._muxer
         return muxer.finish() if following is None else muxer.fragment(following)
 
 

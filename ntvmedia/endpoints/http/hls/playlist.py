@@ -51,6 +51,7 @@ class Playlist:
         time_base: Of streams that are joined; None for one that stands alone.
         answer: Answers a request that was held.
         encryption: Makes that of this playlist, where the operator wants it.
+        first_number: Asked for the number of the first segment, whenever a list is begun anew.
         numbered: Called with the discontinuity number of a new segment.
 
     Attributes:
@@ -83,7 +84,8 @@ class Playlist:
         time_base: TimeBase | None,
         answer: Callable[[Waiter, int, File | None], None],
         encryption: Callable[[Callable[[], None]], Encryption],
-        numbered: Callable[[int], None] = lambda _number: None,
+        first_number: Callable[[], int],
+        numbered: Callable[[int], None],
     ) -> None:
         self.key = key
         self.rendition = rendition
@@ -99,7 +101,7 @@ class Playlist:
         self._reactor = reactor
         self.application = application
         self._time_base = time_base
-        self._listing = Listing(reactor, self, encryption, numbered)
+        self._listing = Listing(reactor, self, encryption, first_number, numbered)
         self.segmenter = Segmenter(
             rendition.format_name,
             rendition.options,
@@ -285,6 +287,10 @@ class Playlist:
         """Show what there is now, and answer who waits for it."""
         self._listing.dirty = False
         self.window.write()
+        if self.urgent:
+            for other in self.alignment.playlists:  # they report where this one is
+                if other.urgent and other is not self:
+                    other.window.stale = True
         if PLAYLIST_NAME in self.files:
             self._answer_first(None)
             self.waiters.changed()

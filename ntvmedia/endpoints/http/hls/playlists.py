@@ -115,7 +115,6 @@ class Playlists:
             time_base = TimeBase() if self.is_joined(key.application) else None
             aligned = self._alignments[base] = alignment, time_base
         alignment, time_base = aligned
-        seconds = int(self._wall + self._reactor.seconds())
 
         def reports() -> Sequence[Report]:
             return self._reports(playlist)
@@ -126,8 +125,8 @@ class Playlists:
             rendition,
             lambda: self.application(key.application),
             Window(
-                max(self._next_number, seconds),
-                alignment.discontinuities,
+                0,
+                0,
                 self._suffix,
                 self.copies,
                 reports,
@@ -135,11 +134,17 @@ class Playlists:
             alignment,
             time_base,
             lambda waiter, status, file: self._answer(playlist, waiter, status, file),
-            lambda arrived: Encryption(self.keys, key, seconds, self._host.random, arrived),
+            lambda arrived: Encryption(
+                self.keys, key, self._first_number(), self._host.random, arrived
+            ),
+            self._first_number,
             lambda number: self._discontinuities.used(base, number),
         )
         alignment.playlists.append(playlist)
         return playlist
+
+    def _first_number(self) -> int:
+        return max(self._next_number, int(self._wall + self._reactor.seconds()))
 
     def _reports(self, playlist: Playlist) -> list[Report]:
         """Return where the others stand that are made beside a playlist."""

@@ -45,7 +45,7 @@ _MARGIN: Final = 1.25
 _GROUP: Final = "audio"
 
 # What a publisher says of a track's language, as far as it can stand in a playlist.
-_LANGUAGE: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
+_LANGUAGE: Final = re.compile(r"(?=.{2,40}\Z)[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 
 
 class Offer(NamedTuple):
@@ -200,12 +200,15 @@ def _sounds_of(stream: Any, format_name: str) -> list[Offer]:
     if len(sounds) < 2:
         return []
     has_pictures = any(x.kind is MediaKind.VIDEO for x in stream.tracks)
+    default = select_tracks(stream.tracks, {})
     offers = []
-    for place, track in enumerate(sounds):
-        name = f"track{track.number}-audio" if place else AUDIO
-        rendition = make_rendition(format_name, name)
+    for track in sounds:
+        is_default = track in default
+        rendition = make_rendition(
+            format_name, AUDIO if is_default else f"track{track.number}-audio"
+        )
         assert rendition is not None
-        is_muxed = not place and (format_name == "ts" or not has_pictures)
+        is_muxed = is_default and (format_name == "ts" or not has_pictures)
         offers.append(Offer(stream, rendition, [track], track, is_muxed))
     return offers
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 from ntvmedia.codecs.description import describe
-from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment
+from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, SAME_TICKS, Alignment
 from ntvmedia.endpoints.http.hls.packaging import Packager, carried, make_packager, ticks_of
 from ntvmedia.endpoints.http.hls.renditions import LOW_LATENCY
 from ntvmedia.hub.rendition import select_tracks
@@ -94,6 +94,9 @@ class PartCut(NamedTuple):
 class Receiver(Protocol):
     """What is given segments."""
 
+    def segment_begun(self, start: int, *, follows: bool) -> None:
+        """Take note that a segment is begun; arguments as of `Cut`."""
+
     def segment_finished(self, cut: Cut) -> None:
         """Take a segment."""
 
@@ -165,6 +168,7 @@ class Segmenter:
         self._start: int | None = None
         self._offset = 0
         self._at_keyframe = False
+        self._is_empty = False
         self._follows = False
         self._waits = True
         self._waits_since: int | None = None
@@ -172,6 +176,7 @@ class Segmenter:
         self._mark: _Mark | None = None
         self._part_start: int | None = None
         self._part_at_keyframe = False
+        self._part_was_known = False
         self._still: Packet | None = None
         self._last_sound = 0
         self._sound_alone = 0
@@ -219,12 +224,14 @@ class Segmenter:
             rate = describe(chosen[0]).frame_rate
             self._step = round(CLOCK_RATE / rate) if rate else _ONE_FRAME
             self.packager.choose(chosen)
+            self._alignment.followers[self] = None
         return True
 
     def rest(self) -> None:
         """Throw away what there is, and take no part in cutting, until tracks are chosen."""
         self.forget()
         self._lead(False)
+        self._alignment.followers.pop(self, None)
         self.tracks = []
 
     def measure(self, packets: Sequence[Packet]) -> None:
@@ -260,18 +267,25 @@ class Segmenter:
             self._last_sound = dts
             if 0 < step < CLOCK_RATE:  # more is a hole in the stream, which pictures may share
                 self._sound_alone += step
+            elif dts - self._start > self._longest:
+                self.finish()  # what comes after it is not of this segment
+                return
             if self._sound_alone > PICTURELESS_TICKS < dts - self._last:
                 self._sound_alone = 0
                 self._cut_without_pictures(packet, self._start, dts)
         if self._start is None and not self._begin_without(dts, pts):
             return
+        self._is_empty = False
         self.packager.packet(packet)
 
     def finish(self) -> None:
         """End the segment that there is, if any: nothing more comes, or it does not fit."""
         start = self._start
-        if start is not None:
-            self._close(max(self._last + self._step, start + 1), None)
+        if start is not None and self._is_empty:
+            self._start = None
+        elif start is not None:
+            end = min(self._last + self._step, start + self._longest)
+            self._close(max(end, start + 1), None)
         self._waits = True
         self._waits_since = None
         self._follows = False
@@ -338,14 +352,38 @@ class Segmenter:
         if self._leads:
             # With another group of this length it would be too long.
             group = dts - self._group_start
+            if self._has_parts:  # what is out cannot be parted, should the next group be longer
+                group = max(group, round(self._wishes.longest_group() * CLOCK_RATE))
             enough = length >= wanted or length + group > self._longest
+            if enough and not self.target_duration:
+                self._fix_target(length)  # before sound that follows does
         elif self._alignment.pictures:
             # Pictures that do not come must not hold the sound up.
-            most = self._alignment.target_duration * CLOCK_RATE + FOLLOWING_TICKS
-            return length >= most or self._alignment.has_passed(start + self._offset, pts)
+            most = (self.target_duration or LONGEST_SEGMENT_SECONDS) * CLOCK_RATE
+            return length >= most + FOLLOWING_TICKS
         else:
             enough = length >= wanted
         return self._alignment.cuts_at(start + self._offset, pts, wanted=enough)
+
+    def follow(self, time: int) -> None:
+        """End a segment of sound where one of pictures ends; see `Alignment`.
+
+        What comes of the sound belongs to the next, also when it is of the time before: where the
+        whole stream pauses, it is as long as the pictures.
+        """
+        start = self._start
+        if start is None or self._leads or not self._alignment.pictures:
+            return
+        if time <= start + self._offset + SAME_TICKS:
+            return
+        if self._is_empty:
+            self.finish()  # which has nothing to list: the sound is missing for a whole segment
+        else:
+            end = max(self._last + self._step, start + 1)
+            self._finished_with(self.packager.split(), end)
+            self.packager.begin()
+            self._start_at(end, 0, at_keyframe=True)
+            self._is_empty = True
 
     def _overdue(self, packet: Packet, dts: int, size: int) -> None:
         """End a segment that would grow too long with what comes, though there is no keyframe.
@@ -360,10 +398,13 @@ class Segmenter:
                 return
             if self._cut_at_mark(dts):
                 continue
-            if dts - start <= self._longest:
-                self._close(dts, packet)
+            if dts - self._last < CLOCK_RATE:
+                # Where pictures are missing the last one is shown for as long as there is room.
+                end = min(dts, start + self._longest)
+                self._close(end, packet)
                 self._waits = False
-            else:
+                self._follows = end == dts
+            else:  # time has passed without media
                 self.finish()
 
     def _cut_at_mark(self, dts: int) -> bool:
@@ -403,13 +444,16 @@ class Segmenter:
 
     def _begin(self, dts: int, pts: int, *, at_keyframe: bool) -> None:
         self.packager.begin()
+        self._receiver.segment_begun(pts, follows=self._follows)
         self._start_at(dts, pts - dts, at_keyframe=at_keyframe)
         self._waits = False
         self._waits_since = None
         self._last = dts
 
     def _start_at(self, dts: int, offset: int, *, at_keyframe: bool) -> None:
+        self._is_empty = False
         self._start = self._part_start = dts
+        self._part_was_known = bool(self.part_target)
         self._offset = offset
         self._at_keyframe = self._part_at_keyframe = at_keyframe
         self._mark = None
@@ -446,16 +490,16 @@ class Segmenter:
         start = self._part_start
         if self._start is None or start is None or dts <= start:
             return
-        is_known = bool(self.part_target)
-        if not is_known and not self._fix_part_target((step,)):
+        if not self.part_target and not self._fix_part_target((step,)):
             return
         if dts + self._step - start <= self.part_target:
             return
-        if not is_known and dts - start > self.part_target:
+        if not self._part_was_known and dts - start > self.part_target:
             self._part_start = None  # too late: this segment has no parts
             return
         self._receiver.part_finished(self._part(self.packager.part(packet), dts))
         self._part_start = dts
+        self._part_was_known = True
         self._part_at_keyframe = packet.is_keyframe
         self._mark = None  # what is out cannot be parted any more
 
@@ -478,7 +522,8 @@ class Segmenter:
         wanted = self._wishes.part_seconds() * CLOCK_RATE
         if picture > LEAST_OF_PART * wanted:
             wanted = max(1, round(wanted / picture)) * picture
-        self._alignment.part_target = round(wanted) + PART_SLACK_TICKS
+        # Whole milliseconds, as the list says it.
+        self._alignment.part_target = -(-round(wanted) // 90) * 90 + PART_SLACK_TICKS
         return True
 
     def _part(self, body: bytes, end: int) -> PartCut:

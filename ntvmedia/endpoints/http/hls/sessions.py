@@ -128,7 +128,10 @@ class Visit:
         None where it has to be looked at further: also when nothing is made of a stream, since
         that may have come back.
         """
-        file = self.files.get(name) if self.playlist.stream is not None else None
+        playlist = self.playlist
+        if playlist.urgent and playlist.window.stale:
+            playlist.window.write()
+        file = self.files.get(name) if playlist.stream is not None else None
         if file is not None:
             file.asked_for()
             self.sent(file, now)

@@ -119,7 +119,7 @@ class Waiters:
         window = self._window
         if wish.msn is not None and not window.ended and not self._has(wish.msn, wish.part):
             return None
-        return window.answer(delta=wish.skip)
+        return window.answer(delta=wish.skip, certain=wish.msn is not None)
 
     def _has(self, msn: int, part: int | None) -> bool:
         window = self._window
@@ -131,12 +131,12 @@ class Waiters:
         if msn < number:
             if msn < number - window.listed or part < window.parts_of(msn):
                 return True
-            if msn < number - 1:
-                return True  # what comes after that segment is there
+            if msn < number - 1 or not window.parts_of(msn):
+                return True  # what comes after it is there, or it has no parts at all
             msn, part = number, 0  # the first of the next (section 6.2.5.2)
         target = window.part_target
         most = PARTS_AHEAD / target if 0 < target < 1 else PARTS_AHEAD
-        ahead = part - (parts - 1) if msn == number else part
+        ahead = part + 1 - (parts if msn == number else 0)
         if msn > number - 1 + MOST_SEGMENTS_AHEAD or ahead > most:
             raise WrongDirective(f"part {part} of segment {msn} is too far ahead")
         return msn == number and part < parts
@@ -173,7 +173,7 @@ class Waiters:
         try:
             return self.find(wish)
         except WrongDirective:  # another list has begun: this is what there is
-            return self._window.answer(delta=False)
+            return self._window.answer(delta=False, certain=False)
 
     def look(self, now: float, most_seconds: float) -> None:
         """Send away those that have waited for too long (section 6.2.5.2)."""

@@ -83,6 +83,7 @@ class Window:
         going: Something follows, as far as is known.
         ended: The list says that nothing follows.
         shared: Caches may keep the playlist for a moment.
+        stale: The playlist has to be written again before somebody is given it.
         size: Bytes of all that can be fetched.
         peak_bitrate: Bits a second of the largest segment so far, for its length.
     """
@@ -106,6 +107,7 @@ class Window:
         self.shared = False
         self.going = False
         self.ended = False
+        self.stale = False
         self.size = 0
         self.peak_bitrate = 0.0
         self._suffix = suffix
@@ -122,7 +124,7 @@ class Window:
         self._length = 0.0
         self._longest_list = 0.0
         self._with_parts = 0
-        self._answers: dict[bool, File] = {}
+        self._answers: dict[tuple[bool, bool], File] = {}
 
     @property
     def last(self) -> Segment | None:
@@ -180,7 +182,9 @@ class Window:
 
     def add_key(self, name: str, body: bytes) -> None:
         """Keep a key for the segments that name it. Idempotent."""
-        if name.encode("ascii") not in self.files:
+        if name.encode("ascii") in self.files:
+            self._needed[name.encode("ascii")] = _NEEDED
+        else:
             self._need(name, body, KEY_FIELDS)
 
     def open(self, segment: NewSegment) -> None:
@@ -199,7 +203,7 @@ class Window:
         """Add a part to the segment that was begun.
 
         Args:
-            body: Its content; nothing for a gap.
+            body: Its content.
             duration: Seconds.
             now: Monotonic seconds.
             independent: As of `ntvmedia.formats.m3u8.Part`.
@@ -207,10 +211,8 @@ class Window:
         segment = self._next
         assert segment is not None
         name = self._part_name(len(segment.parts))
-        if body:
-            self._keep(name, body, self._next_media[1])
-        part = Part(name, duration, independent, not body)
-        self._next = segment._replace(parts=(*segment.parts, part))
+        self._keep(name, body, self._next_media[1])
+        self._next = segment._replace(parts=(*segment.parts, Part(name, duration, independent)))
         if self._with_parts:
             self._drop_parts(now)
 
@@ -293,6 +295,7 @@ class Window:
 
     def write(self) -> None:
         """Make the playlist tell what there is now; nothing while there is no segment."""
+        self.stale = False
         self._answers.clear()
         if PLAYLIST_NAME in self.files:
             self._discard(PLAYLIST_NAME)
@@ -305,23 +308,27 @@ class Window:
             _SHARED_FIELDS if is_shared else _PLAYLIST_FIELDS, body, self._copies
         )
 
-    def answer(self, *, delta: bool) -> File:
-        """Return the playlist for one that asked for a certain version of it.
-
-        Caches may keep that, since nobody asks for it in vain (RFC 8216bis appendix B.1).
+    def answer(self, *, delta: bool, certain: bool) -> File:
+        """Return the playlist as it was asked for.
 
         Args:
             delta: Leave out what is old, where there is such.
+            certain: It had to have a certain segment. Caches may keep that, since nobody asks for
+                it in vain (RFC 8216bis appendix B.1).
         """
-        if not (delta or self.shared):
-            return self.files[PLAYLIST_NAME]
-        file = self._answers.get(delta)
+        if self.stale:
+            self.write()
+        whole = self.files[PLAYLIST_NAME]
+        lasts = certain and self.shared
+        if not (delta or lasts):
+            return whole
+        file = self._answers.get((delta, lasts))
         if file is None:
             seconds = SKIP_TARGETS * self.target_duration
-            fields = f"{_PLAYLIST}max-age={seconds}\r\n" if self.shared else _PLAYLIST_FIELDS
+            fields = f"{_PLAYLIST}max-age={seconds}\r\n" if lasts else whole.fields
             skipped = self._skipped() if delta else 0
-            body = self._body(skipped) if skipped else self.files[PLAYLIST_NAME].body
-            file = self._answers[delta] = File(fields, body, self._copies)
+            body = self._body(skipped) if skipped else whole.body
+            file = self._answers[delta, lasts] = File(fields, body, self._copies)
         return file
 
     def _body(self, skipped: int) -> bytes:
@@ -383,14 +390,16 @@ class Window:
         self._sizes.popleft()
         self._length -= segment.duration
         self.discontinuities += segment.discontinuity
-        if segment.parts:
-            self._with_parts -= 1
-            self._remove_parts(segment, now)
         # RFC 8216bis section 6.2.2: its own duration and that of the longest playlist it was in.
         until = now + segment.duration + self._longest_list
         if self._removed:  # kept in order
             until = max(until, self._removed[-1].until)
         self._removed.append(_Removed(until, segment.uri.encode("ascii")))
+        if segment.parts:
+            self._with_parts -= 1
+            self._remove_parts(segment, now)
+        if self._removed_parts:
+            until = max(until, self._removed_parts[-1].until)
         for name in (segment.map_uri, segment.key.uri if segment.key is not None else ""):
             if name and not self._is_needed(name):
                 self._needed[name.encode("ascii")] = until
@@ -410,8 +419,6 @@ class Window:
     def _remove_parts(self, segment: Segment, now: float) -> None:
         until = now + PART_TARGETS * self.target_duration
         for part in segment.parts:
-            if part.gap:
-                continue
             self._removed_parts.append(_Removed(until, part.uri.encode("ascii")))
 
     def _drop_next(self, now: float) -> None:
