@@ -104,6 +104,7 @@ class Server:
 
     certificates = None
     draining = False
+    outbound: Any = None
 
     def __init__(self, hub: HubSettings | None = None, rtmp: RTMPSettings | None = None) -> None:
         self.reactor = Clock()
