@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ntvmedia.formats import amf0
+from ntvmedia.formats import amf0, fmp4_muxer
 from ntvmedia.formats.flv import TagType
+from ntvmedia.media import Codec, Packet, Track
 from ntvmedia.wire import amf3
 from ntvmedia.wire.rtmp import writer
 from ntvmedia.wire.rtmp.chunks import Message
@@ -202,3 +203,21 @@ PROXY = (
     b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24" + bytes(36),
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
 )
+
+
+def _fragments() -> bytes:
+    video = Track(Codec.H264, config=vectors.AVCC_BASELINE)
+    audio = Track(Codec.AAC, clock_rate=48000, config=vectors.AAC_LC_STEREO)
+    muxer = fmp4_muxer.Muxer([video, audio])
+    picture = bytes.fromhex("00000004 65888402")
+    written = b""
+    for number in range(4):
+        muxer.packet(Packet(video, number * 3600, number * 3600 + 3600, number == 0, picture))
+        muxer.packet(Packet(audio, number * 1024, number * 1024, True, b"\x21\x00\x03"))
+        written += muxer.fragment()
+    return muxer.init_segment() + written + muxer.finish()
+
+
+FMP4 = (_fragments(),)
+MOVIES = (FMP4[0][FMP4[0].index(b"moov") - 4 :],)
+DIRECTIVES = (b"_HLS_msn=1795329325&_HLS_part=3&_HLS_skip=YES", b"_HLS_skip=v2", b"a=b&_HLS_part=1")

@@ -14,13 +14,16 @@ from typing import Any, NamedTuple
 from ntvmedia.codecs.description import describe
 from ntvmedia.endpoints.http.bodies import ChunkedBody
 from ntvmedia.endpoints.http.heads import HeadParser
+from ntvmedia.endpoints.http.hls.waiting import WrongDirective, parse_directives
 from ntvmedia.endpoints.http.ranges import NotSatisfiable, parse_range
 from ntvmedia.endpoints.http.routing import media_target
 from ntvmedia.errors import PeerError, Refused, UsageError
-from ntvmedia.formats import amf0
+from ntvmedia.formats import amf0, fmp4_muxer
 from ntvmedia.formats.flv import Demuxer, TagType, file_header, tag
 from ntvmedia.formats.flv_reader import TagReader
 from ntvmedia.formats.flv_serialiser import FLVSerialiser
+from ntvmedia.formats.fmp4_demuxer import Demuxer as FMP4Demuxer
+from ntvmedia.formats.fmp4_movie import parse_movie
 from ntvmedia.formats.mpegts_demuxer import Demuxer as MPEGTSDemuxer
 from ntvmedia.formats.mpegts_serialiser import MPEGTSSerialiser
 from ntvmedia.media import Packet, StreamKey, Track
@@ -240,6 +243,47 @@ def _mpegts(data: bytes) -> None:
     assert again[::188] == b"G" * (len(again) // 188)
 
 
+def _fmp4(data: bytes) -> None:
+    """Take MP4 apart as it comes, and make fragments of what is in it."""
+
+    def read(pieces: Iterable[bytes]) -> object:
+        demuxer, events = FMP4Demuxer(), list[object]()
+        try:
+            for piece in pieces:
+                demuxer.receive_data(piece)
+                events += demuxer.events()
+                assert demuxer.buffered <= len(data)
+            events += demuxer.flush()
+        except PeerError as error:
+            events.append(str(error))
+        return events
+
+    both_ways(data, read)
+    demuxer, tracks, packets = FMP4Demuxer(), list[Track](), list[Packet]()
+    demuxer.receive_data(data)
+    with suppress(PeerError):
+        for event in demuxer.events():
+            if isinstance(event, Packet):
+                packets.append(event)
+            else:
+                describe(event)
+                tracks.append(event)
+    muxer = fmp4_muxer.Muxer(tracks)
+    for packet in packets:
+        if packet.dts >= 0:
+            muxer.packet(packet)
+    muxer.fragment()
+    muxer.finish()
+    muxer.init_segment()
+
+
+def _directives(data: bytes) -> None:
+    """Read what a player says of the version of a playlist that it wants."""
+    with suppress(WrongDirective):
+        wish = parse_directives(data.decode("latin-1"))
+        assert wish.part is None or wish.msn is not None
+
+
 def bodies(*parts: tuple[int, bytes]) -> bytes:
     """Write kinds and bodies of messages as `_media` reads them."""
     return b"".join(bytes([kind]) + len(body).to_bytes(2, "big") + body for kind, body in parts)
@@ -380,6 +424,9 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "mpegts": Target(_mpegts, seeds.MPEGTS),
+    "fmp4": Target(_fmp4, seeds.FMP4),
+    "mp4-movie": Target(_only_peer_errors(parse_movie), seeds.MOVIES),
+    "hls-directives": Target(_directives, seeds.DIRECTIVES),
     "media": Target(_media, (bodies(*seeds.MEDIA), bodies(*seeds.ENHANCED), bodies(*seeds.DATA))),
     "names": Target(_names, seeds.NAMES),
     "http-heads": Target(_heads, seeds.REQUESTS),
