@@ -327,7 +327,7 @@ class HLSOutputs(Service):
             playlist: What is in it.
         """
         name = "" if session is None else session.name
-        below = quote(self.playlists.address_of(playlist))
+        below = quote(self.playlists.folder_of(playlist.key, playlist.rendition))
         own = "/".join(("", *map(quote, key), f"~{name}", below))
         if folder != own:
             return

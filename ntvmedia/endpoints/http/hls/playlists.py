@@ -88,11 +88,10 @@ class Playlists:
         endings = self.application(key.application).hls_variants
         return [key, *(StreamKey(key.application, key.stream + x) for x in endings)]
 
-    def address_of(self, playlist: Playlist) -> str:
-        """Return a playlist's folder, relative to that of a session."""
-        folder = playlist.rendition.folder
-        name = playlist.key.stream
-        return f"{name}/{folder}" if self.is_joined(playlist.key.application) else folder
+    def folder_of(self, key: StreamKey, rendition: Rendition) -> str:
+        """Return the folder of a playlist, relative to that of a session."""
+        folder = rendition.folder
+        return f"{key.stream}/{folder}" if self.is_joined(key.application) else folder
 
     # Playlists
 
@@ -156,7 +155,8 @@ class Playlists:
             if other is playlist or not same or other.stream is None or not window.listed:
                 continue
             number = window.number if window.parts else window.number - 1
-            uri = f"{up}{self.address_of(other)}/{PLAYLIST_NAME.decode('ascii')}"
+            folder = self.folder_of(other.key, other.rendition)
+            uri = f"{up}{folder}/{PLAYLIST_NAME.decode('ascii')}"
             reports.append(Report(uri, number, max(0, window.parts_of(number) - 1)))
         return reports
 

@@ -242,9 +242,7 @@ def write(playlists: Playlists, key: StreamKey, session: str, offers: Sequence[O
 
 
 def _address(playlists: Playlists, key: StreamKey, session: str, offer: Offer) -> str:
-    folder = offer.rendition.folder
-    if playlists.is_joined(key.application):
-        folder = f"{offer.stream.key.stream}/{folder}"
+    folder = playlists.folder_of(offer.stream.key, offer.rendition)
     return f"{key.stream}/~{session}/{folder}/{PLAYLIST_NAME.decode('ascii')}"
 
 

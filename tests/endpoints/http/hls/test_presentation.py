@@ -18,6 +18,7 @@ from ntvmedia.endpoints.http.hls.presentation import (
     compose,
     write,
 )
+from ntvmedia.endpoints.http.hls.renditions import Rendition
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.rendition import select_tracks
 from ntvmedia.media import Codec, Packet, StreamKey, Track
@@ -68,9 +69,9 @@ class Made:
         self._joined = joined
         self._windows = windows
 
-    def is_joined(self, _application: str) -> bool:
-        """Whether addresses name streams."""
-        return self._joined
+    def folder_of(self, key: StreamKey, rendition: Rendition) -> str:
+        """Return a folder, with the stream's name before it where addresses name streams."""
+        return f"{key.stream}/{rendition.folder}" if self._joined else rendition.folder
 
     def find(self, _key: StreamKey, folder: str) -> Any:
         """Return one that has a segment."""
