@@ -43,8 +43,9 @@ B_FRAMES = 3
 # At the same time: each takes a seventh of a core.
 PAGES = 4
 
-# Of a segment and of a part, as the applications here have them.
-SEGMENT_SECONDS = 1
+# Of a segment and of a part, as the applications here have them. Pages that start keep two cores
+# from sending a segment of one second in time.
+SEGMENT_SECONDS = 2
 PART_SECONDS = 0.2
 
 # Between two pictures that are shown. A busy machine leaves out some, a segment has a second.
@@ -153,7 +154,7 @@ def published(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         # Every format is made from when it was first asked for.
         for case in CASES.values():
             assert server.get(f"/{case.path}")[0] == 200
-        wait_until(lambda: position(server, "secret/x") > 5.0, "some segments were there")
+        wait_until(lambda: position(server, "secret/x") > 7.0, "some segments were there")
         yield
 
 
@@ -237,7 +238,7 @@ def assert_played(case: Case, seen: Account) -> None:
         assert case.low or abs(after["start"] - before["end"]) < 0.1, (before, after)
     if case.encrypted:
         # Two segments share a key.
-        assert len({x["key"] for x in seen.fragments}) >= PLAYED_SECONDS // 2 - 1
+        assert len({x["key"] for x in seen.fragments}) >= PLAYED_SECONDS // (2 * SEGMENT_SECONDS)
     if case.low:
         assert len([x for x in seen.fragments if x["part"] is not None]) > PLAYED_SECONDS
         assert abs(seen.partTarget - PART_SECONDS) < 0.05
@@ -254,12 +255,12 @@ def test_plays(accounts: dict[str, Account], name: str) -> None:
 def test_latency(accounts: dict[str, Account]) -> None:
     """C-LL: parts bring a player nearer to the publisher than whole segments.
 
-    The machine plays ten pages at once here: node/hls_latency.cjs measures on a quiet one.
+    The machine plays several pages at once here: node/hls_latency.cjs measures on a quiet one.
     """
     ordinary = accounts["ts"].latencies(2)[-1]
     for name in ("ll", "secret-ll"):
         low = accounts[name].latencies(2)[-1]
-        assert low < 2.5, (name, low)
+        assert low < 4.0, (name, low)
         assert low < ordinary, name
     assert ordinary < 3 * SEGMENT_SECONDS + 2.5
 
@@ -283,7 +284,10 @@ def test_plays_long(
 ) -> None:
     """The same with the hls.js of the series before, and with more that Chromium has itself."""
     for name, seen in watch_all(browser, page, server, MORE_CASES, tmp_path).items():
-        assert_played(MORE_CASES[name], seen)
+        try:
+            assert_played(MORE_CASES[name], seen)
+        except AssertionError as error:
+            raise Failed(f"{name}: {error}") from error
 
 
 FORMATS = [
