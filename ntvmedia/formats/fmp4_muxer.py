@@ -205,6 +205,7 @@ class _Stream:
 
     __slots__ = (
         "_counted",
+        "_earlier",
         "_flags",
         "_offsets",
         "_other_track",
@@ -234,6 +235,7 @@ class _Stream:
         self.trim = trimmer(track)
         self.measure = measurer(track)
         self._step = max(round(track.clock_rate / (entry.frame_rate or _USUAL_FRAME_RATE)), 1)
+        self._earlier = 0
         self.durations: list[int] = []
         self._sizes: list[int] = []
         self._flags: list[int] = []
@@ -325,7 +327,9 @@ class _Stream:
             time: Where it ends; `_NOT_KNOWN` for what is usual.
         """
         if time < 0:
-            step = self.durations[-1] if self.durations else self._step
+            # The shorter of the last two: before one of them pictures may be missing.
+            known = [*self.durations[-2:], *((self._earlier,) if self._earlier else ())][:2]
+            step = min(known) if known else self._step
             usual = self._samples or min(step, _LONGEST_LAST * self.track.clock_rate)
             time = self.last + min(usual, _LONGEST_STEP)
         self.durations.append(time - self.last)
@@ -344,7 +348,7 @@ class _Stream:
             self._payloads,
         )
         self._start = self.last
-        self._step = self.durations[-1]
+        self._earlier = self.durations[-1]
         self.durations = []
         if self.is_held:
             self._sizes = [run.sizes.pop()]

@@ -203,6 +203,9 @@ def media_playlist(
     if low_latency is not None and not ended:
         for uri, msn, part in low_latency.reports:
             lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={msn},LAST-PART={part}')
+        if before is not None and lines[-1] == before.uri:
+            # hls.js 1.7 takes a segment that nothing follows for the one that comes next.
+            lines.append(_date(before.wall_seconds + before.duration))
     lines.append("")
     return "\n".join(lines).encode("utf-8")
 
@@ -239,12 +242,16 @@ def _append_segment(lines: list[str], segment: Segment, before: Segment | None) 
         lines.append("#EXT-X-KEY:METHOD=NONE")
     if segment.gap:
         lines.append("#EXT-X-GAP")
-    lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{date_time(segment.wall_seconds)}")
+    lines.append(_date(segment.wall_seconds))
     for uri, duration, independent in segment.parts:
         mark = ",INDEPENDENT=YES" if independent else ""
         lines.append(f'#EXT-X-PART:DURATION={duration:.6f},URI="{uri}"{mark}')
     if segment.uri:
         lines += (f"#EXTINF:{segment.duration:.6f},", segment.uri)
+
+
+def _date(wall_seconds: float) -> str:
+    return f"#EXT-X-PROGRAM-DATE-TIME:{date_time(wall_seconds)}"
 
 
 def multivariant_playlist(

@@ -148,7 +148,10 @@ class Audience:
             name = type(output).__name__
             _log.failure("{name} of {key} failed", name=name, key=self._key)
             self.detach(output)
-            output.stop()
+            try:
+                output.stop()
+            except Exception:  # it is no more the publisher's business than the first
+                _log.failure("stopping {name} of {key} failed", name=name, key=self._key)
             return
         _log.failure("output {output} of {key} failed", output=output.key.format, key=self._key)
         self._forget(output)

@@ -295,7 +295,9 @@ class PlaylistMonitor:
             cut &= not segment.discontinuity
             demand(cut, "no-keyframe", f"{segment.uri} does not begin with a keyframe (C-PL-01)")
         if not joined or before is None or previous is None:
+            # Of sound alone a gap tells how long there was none, and breaks nothing.
             after_gap = before is not None and before.gap and not segment.discontinuity
+            after_gap &= bool(media.video)
             demand(not after_gap, "gap-without-discontinuity", segment.uri)
             self._run_ticks, self._run_extinf, self._run_lead = [0, 0], Decimal(0), media.lead
             return

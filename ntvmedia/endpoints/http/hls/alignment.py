@@ -18,6 +18,9 @@ SAME_TICKS: Final = CLOCK_RATE // 20
 # What breaks within this time of the beginning of a segment, breaks before it.
 BREAK_TICKS: Final = CLOCK_RATE // 2
 
+# While nobody knows how long segments are, whole seconds.
+MOST_TARGET: Final = 20
+
 # Boundaries that one who lags may still ask for: more than a minute of the shortest segments.
 MAX_BOUNDARIES: Final = 64
 
@@ -53,6 +56,7 @@ class Alignment:
             finished, and the same from then on.
         part_target: Ticks that no part exceeds; 0 until it is known, and the same from then on.
         pictures: How many outputs with pictures are made now; sound follows them.
+        parted_pictures: How many of these have parts.
         followers: Told of each place where segments end.
         playlists: All of them.
     """
@@ -61,6 +65,7 @@ class Alignment:
         self.target_duration = 0
         self.part_target = 0
         self.pictures = 0
+        self.parted_pictures = 0
         self.followers: dict[Follower, None] = {}
         self.playlists: list[Any] = []
         self._stream: object = None
@@ -77,7 +82,11 @@ class Alignment:
             wanted: What the caller would do alone.
         """
         latest: int | None = None
+        # Who sends ahead of time decides for nobody else.
+        most = start + (self.target_duration or MOST_TARGET) * CLOCK_RATE + BREAK_TICKS
         for boundary in reversed(self._boundaries):
+            if boundary > most:
+                continue
             if abs(boundary - time) <= SAME_TICKS < boundary - start:
                 return True
             latest = boundary if latest is None else max(latest, boundary)
@@ -87,7 +96,7 @@ class Alignment:
             return False  # the others went by
         if wanted:
             self._boundaries.append(time)
-            for follower in self.followers:
+            for follower in tuple(self.followers):
                 follower.follow(time)
         return wanted
 
@@ -119,10 +128,10 @@ class Alignment:
 
     def follow(self, stream: object) -> None:
         """Take the times of a stream; those of the one before are other ones."""
-        if self._stream is not stream:
-            self._stream = stream
+        before, self._stream = self._stream, stream
+        if before is not None and before is not stream:
             self._boundaries.clear()
-            self._first += len(self._breaks)
+            self._first += len(self._breaks) + 1
             self._breaks.clear()
 
 

@@ -168,11 +168,18 @@ class Listing:
         # Where there was never a segment there is nothing to be different from.
         own_reason = self._window.begun and (self.discontinuity or not cut.follows)
         wall_seconds = self._owner.wall_time(cut.start)
+        missing = wall_seconds + self._shift - self._listed_until()
+        # What is too long for gaps is another run.
+        own_reason |= bool(self._window.listed) and missing > self._window.length
         if own_reason:
             # A clock that was set back must not name a time twice (RFC 8216bis section 6.2.1).
             self._shift = max(0.0, self._listed_until() - wall_seconds)
             if self._owner.segmenter.part_target:
                 self._fill_gap(wall_seconds + self._shift)
+        else:
+            # Nothing is broken where the times say how long there was nothing.
+            self._fill_gap(wall_seconds + self._shift)
+            self.discontinuity = False
         discontinuity = self._new_number(cut.start, own_reason=own_reason)
         self.discontinuity = False
         packager = self._owner.segmenter.packager
@@ -341,8 +348,12 @@ class Listing:
             wait = (LAST_TARGETS - GAP_TARGETS) * target
             self._timer = self._reactor.callLater(wait, self._overdue, last_chance=True)
             return
-        self._owner.segmenter.finish()  # which adds it, and sets the timer
-        self.discontinuity = True
+        # Which adds it, and sets the timer.
+        if silence < target / 2:
+            self._owner.segmenter.cut()  # it is only that the keyframe is late
+        else:
+            self._owner.segmenter.finish()
+            self.discontinuity = True
         self._owner.publish()
 
     def _fill_gap(self, wall_seconds: float) -> None:

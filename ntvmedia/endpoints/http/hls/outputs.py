@@ -168,7 +168,11 @@ class HLSOutputs(Service):
     def _answer(self, playlist: Playlist, waiter: Waiter, status: int, file: File | None) -> None:
         """Answer a request that was held."""
         session = waiter.session
-        if session is not None and (session.viewer is None or session.decided_at is None):
+        if session is None:
+            is_asked = not self.serves_all(playlist.key.application)
+        else:
+            is_asked = session.viewer is None or session.decided_at is None
+        if is_asked:
             self.again(waiter.exchange)
         elif file is None:
             text = "it did not come in time" if status == 503 else "it did not come"
@@ -194,6 +198,12 @@ class HLSOutputs(Service):
         application = self.playlists.application(name)
         return bool(application.hls_sessions or application.signed or application.referers)
 
+    def serves_all(self, name: str) -> bool:
+        """Whether an application serves HLS at addresses without a session."""
+        found = self._host.applications.get(name)
+        is_served = found is not None and found.enabled and PROTOCOL in found.outputs
+        return is_served and not self.has_sessions(name)
+
     def _application_changed(self, event: ApplicationChanged) -> None:
         """Have everybody asked again before the next answer."""
         for session in self.sessions.values():
@@ -202,6 +212,7 @@ class HLSOutputs(Service):
                 self._forget_folders(session)
         for playlist in self.playlists.by_place.values():
             if playlist.key.application == event.name:
+                playlist.always = False
                 self._forget_open(playlist)
         for playlist in self.playlists.regroup(event.name):
             self._forget_playlist(playlist)
@@ -219,6 +230,9 @@ class HLSOutputs(Service):
         Args:
             key: The name that was asked for.
             offers: What it names.
+
+        Raises:
+            NotFound: None of them can be made.
         """
         made = [x for x in offers if not x.is_muxed]
         playlists = [self.playlists.obtain(x.stream.key, x.rendition) for x in made]
@@ -231,9 +245,17 @@ class HLSOutputs(Service):
                 is_main = offer.has_pictures or not has_pictures
                 (found.main if is_main else found.others).append(playlist)
         now = self._reactor.seconds()
+        problem: NotFound | None = None
+        running = 0
         for offer, playlist in zip(made, playlists, strict=True):
             playlist.seen = now
-            playlist.run(offer.stream)
+            try:
+                playlist.run(offer.stream)
+                running += 1
+            except NotFound as error:
+                problem = error
+        if problem is not None and not running:
+            raise problem
         return found
 
     def _stream_ready(self, event: StreamReady) -> None:
@@ -246,7 +268,9 @@ class HLSOutputs(Service):
             return
         try:
             offers = compose({}, self.playlists.application(key.application), [stream])
-            self.present(key, offers)
+            presentation = self.present(key, offers)
+            for playlist in (*presentation.main, *presentation.others):
+                playlist.always = True
         except NotFound as error:
             _log.warn("{key}: no HLS: {error}", key=key, error=error)
 
@@ -310,6 +334,10 @@ class HLSOutputs(Service):
             return
         session.playlist = playlist
         session.viewer = viewer
+        # Those that do not watch come first, where room is looked for.
+        for sessions in (self.sessions, self._hosts.get(session.host, {})):
+            if session.name in sessions:
+                sessions[session.name] = sessions.pop(session.name)
         _log.info("{peer}: plays {key} by hls", peer=request.peer, key=playlist.key)
 
     def remember(
@@ -432,6 +460,9 @@ class HLSOutputs(Service):
 
     def permit(self, session: Session, verdict: Verdict) -> None:
         """Take a verdict that allows a session."""
+        if (verdict.rename or session.request.key) != session.key:
+            self.refuse(session, "this is another stream now: ask for the .m3u8 again")
+            return
         now = self._reactor.seconds()
         session.decided_at = now
         session.valid_until = now + verdict.lifetime if verdict.lifetime else float("inf")

@@ -73,6 +73,9 @@ class Packager(Protocol):
     def split(self) -> bytes:
         """Return the segment, of sound alone, while the same goes on in the next one."""
 
+    def skip(self) -> None:
+        """Take note that there was nothing for a while; between two segments."""
+
     def last_part(self) -> bytes:
         """Return what the finished segment had since its last part."""
 
@@ -143,6 +146,9 @@ class TSPackager:
 
     def split(self) -> bytes:
         return self.finish(None)
+
+    def skip(self) -> None:
+        pass  # each packet has its own time
 
     def last_part(self) -> bytes:
         return b""
@@ -229,6 +235,9 @@ class FMP4Packager:
             return self.finish(None)
         end = newest.dts + length
         return self.finish(newest._replace(dts=end, pts=end))
+
+    def skip(self) -> None:
+        self._muxer.finish()  # there is nothing in it
 
     def last_part(self) -> bytes:
         return self._last_part

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -67,6 +67,7 @@ class Playlist:
         counter: Counts what those without a session are sent; emptied into the stream's sum.
         open_folders: The addresses without a session that are answered from memory.
         ended_at: Monotonic seconds when the stream ended, or None while there is one.
+        always: It is made for nobody, too.
         segmenter: What makes the segments.
         stream: What they are made of; None while none are made.
         waiters: Who waits for what is not there yet.
@@ -94,6 +95,7 @@ class Playlist:
         self.counter = Counter()
         self.open_folders: set[bytes] = set()
         self.ended_at: float | None = None
+        self.always = False
         self.window = window
         self.alignment = alignment
         self.waiters = Waiters(window, answer)
@@ -143,7 +145,6 @@ class Playlist:
             # What was said to be complete is left alone: another list begins.
             self.window.retire(self._reactor.seconds())
         self.stream = stream
-        self.window.going = True
         self.ended_at = None
         if self._time_base is None:
             self.alignment.follow(stream)
@@ -186,6 +187,8 @@ class Playlist:
         """
         if PLAYLIST_NAME in self.files:
             return succeed(None)
+        if self.stream is not None and not self.segmenter.tracks:
+            return fail(self._nothing())
         waiter: Deferred[None] = Deferred(self._forget_first)
         self._first_waiters.append(waiter)
         return waiter
@@ -201,7 +204,7 @@ class Playlist:
         if self.stream is not None:
             self.stream.audience.bytes_out += self.counter.sent_bytes
             self.counter.sent_bytes = 0
-            if not self.is_wanted(now) and not self.application().hls_always:
+            if not self.is_wanted(now) and not self.always:
                 _log.debug("{key}: no segments, since nobody asks for them", key=self.key)
                 self.rest()
 
@@ -245,6 +248,8 @@ class Playlist:
     ) -> None:
         if self.segmenter.choose(tracks):
             self._listing.tracks_changed()
+            if not self.segmenter.tracks:
+                self._answer_first(self._nothing())
             self._tell_left_out(tracks)
             self.publish()
 
@@ -270,14 +275,18 @@ class Playlist:
 
     def _over(self) -> None:
         self.stream = None
-        self.window.going = False
         self._listing.discontinuity = True
         self.ended_at = self._reactor.seconds()
         self._listing.cancel_timer()
-        self.publish()
-        self._forget_media()
-        self._answer_first(NotFound(f"{self.key} is not published"))
-        self.waiters.release()
+        try:
+            self.publish()
+            self._forget_media()
+        finally:
+            self._answer_first(NotFound(f"{self.key} is not published"))
+            self.waiters.release()
+
+    def _nothing(self) -> NotFound:
+        return NotFound(f"segments of {self.rendition.format_name} have nothing of this stream")
 
     def _forget_media(self) -> None:
         self.segmenter.rest()

@@ -186,8 +186,8 @@ class Playlists:
         Returns:
             Those.
         """
-        gone = []
-        for place, playlist in tuple(self.by_place.items()):
+        gone = {}
+        for place, playlist in self.by_place.items():
             if playlist.key.application != application:
                 continue
             aligned = self._alignments.get(self.base_of(playlist.key))
@@ -197,9 +197,12 @@ class Playlists:
                 or aligned[0] is not playlist.alignment
                 or is_joined != self.is_joined(application)
             ):
-                self._drop(place, playlist)
-                gone.append(playlist)
-        return gone
+                gone[place] = playlist
+        for place, playlist in gone.items():
+            self._take_out(place, playlist)
+        for playlist in gone.values():
+            playlist.close()
+        return list(gone.values())
 
     def _is_over(self, playlist: Playlist, now: float) -> bool:
         if playlist.stream is not None or playlist.is_wanted(now):
@@ -216,8 +219,12 @@ class Playlists:
         return not playlist.files
 
     def _drop(self, place: tuple[StreamKey, str], playlist: Playlist) -> None:
-        del self.by_place[place]
+        self._take_out(place, playlist)
         playlist.close()
+
+    def _take_out(self, place: tuple[StreamKey, str], playlist: Playlist) -> None:
+        """Forget a playlist; to be done before it is closed, as who waits then asks for another."""
+        del self.by_place[place]
         self._next_number = max(self._next_number, playlist.window.number)
         alignment = playlist.alignment
         alignment.playlists.remove(playlist)

@@ -12,13 +12,13 @@ from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 from ntvmedia.codecs.description import describe
-from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, SAME_TICKS, Alignment
+from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, MOST_TARGET, SAME_TICKS, Alignment
 from ntvmedia.endpoints.http.hls.packaging import Packager, carried, make_packager, ticks_of
 from ntvmedia.endpoints.http.hls.renditions import LOW_LATENCY
 from ntvmedia.hub.rendition import select_tracks
 from ntvmedia.media import MediaKind, Packet, Track
 
-LONGEST_SEGMENT_SECONDS: Final = 20
+LONGEST_SEGMENT_SECONDS: Final = MOST_TARGET
 """A stream without keyframes is cut all the same: players give up on longer waits."""
 
 MAX_SEGMENT_BYTES: Final = 50_000_000
@@ -39,6 +39,9 @@ PICTURELESS_TICKS: Final = 2 * CLOCK_RATE
 
 # Sound that follows pictures is this much longer than promised at most: it can be cut anywhere.
 FOLLOWING_TICKS: Final = CLOCK_RATE // 4
+
+# Sound that is missing for so long is a gap of its own.
+HOLE_TICKS: Final = CLOCK_RATE // 4
 
 # Publishers tell times in milliseconds: a part may be this much longer than its pictures say.
 PART_SLACK_TICKS: Final = CLOCK_RATE * 3 // 1000
@@ -169,6 +172,7 @@ class Segmenter:
         self._offset = 0
         self._at_keyframe = False
         self._is_empty = False
+        self._error: Exception | None = None
         self._follows = False
         self._waits = True
         self._waits_since: int | None = None
@@ -196,8 +200,8 @@ class Segmenter:
 
     @property
     def begun_at(self) -> int | None:
-        """When the segment that is being filled begins to be shown; None where there is none."""
-        return None if self._start is None else self._start + self._offset
+        """When the segment that is being filled begins to be shown; None while there is nothing."""
+        return None if self._start is None or self._is_empty else self._start + self._offset
 
     @property
     def _longest(self) -> int:
@@ -233,6 +237,8 @@ class Segmenter:
         self._lead(False)
         self._alignment.followers.pop(self, None)
         self.tracks = []
+        self._wanted = frozenset()
+        self._reference = None
 
     def measure(self, packets: Sequence[Packet]) -> None:
         """Learn how long pictures are from packets that will be given next."""
@@ -249,9 +255,16 @@ class Segmenter:
         track, dts, pts, is_keyframe, payload = packet
         if track.id not in self._wanted:
             return
+        if self._error is not None:
+            raise self._error
         dts, pts = ticks_of(dts, track.clock_rate), ticks_of(pts, track.clock_rate)
         if self._reference is not None and track.id == self._reference.id:
             self._sound_alone = 0
+            if self._is_empty and self._start is not None and dts - self._start > HOLE_TICKS:
+                # It is missing since the cut: what comes is told at its time, after a gap.
+                self.packager.skip()
+                self._start_at(dts, pts - dts, at_keyframe=is_keyframe)
+                self._last = dts
             if is_keyframe:
                 self._still = packet
                 self._keyframe(packet, dts, pts)
@@ -278,6 +291,20 @@ class Segmenter:
         self._is_empty = False
         self.packager.packet(packet)
 
+    def cut(self) -> None:
+        """End the segment that there is, though there is no keyframe; what comes begins the next.
+
+        The next begins where this one ends.
+        """
+        start = self._start
+        if start is not None and not self._is_empty:
+            end = max(min(self._last + self._step, start + self._longest), start + 1)
+            offset = self._offset
+            self._close(end, None)
+            self.packager.begin()
+            self._start_at(end, offset, at_keyframe=not self._leads)
+            self._is_empty = True
+
     def finish(self) -> None:
         """End the segment that there is, if any: nothing more comes, or it does not fit."""
         start = self._start
@@ -296,6 +323,7 @@ class Segmenter:
         It may be one that was seen already, when the same group of pictures is begun anew.
         """
         self.packager.forget()
+        self._error = None
         self._start = None
         self._mark = None
         self._finished = 0
@@ -319,6 +347,8 @@ class Segmenter:
 
     def _lead(self, leads: bool) -> None:
         self._alignment.pictures += leads - self._leads
+        if self._has_parts:
+            self._alignment.parted_pictures += leads - self._leads
         self._leads = leads
 
     # Segments
@@ -371,14 +401,19 @@ class Segmenter:
         What comes of the sound belongs to the next, also when it is of the time before: where the
         whole stream pauses, it is as long as the pictures.
         """
+        try:
+            self._follow(time)
+        except Exception as error:
+            # It is not the business of who is cut: it is raised with this one's next packet.
+            self._error = error
+
+    def _follow(self, time: int) -> None:
         start = self._start
         if start is None or self._leads or not self._alignment.pictures:
             return
         if time <= start + self._offset + SAME_TICKS:
             return
-        if self._is_empty:
-            self.finish()  # which has nothing to list: the sound is missing for a whole segment
-        else:
+        if not self._is_empty:
             end = max(self._last + self._step, start + 1)
             self._finished_with(self.packager.split(), end)
             self.packager.begin()
@@ -510,7 +545,7 @@ class Segmenter:
         short that they are so anyway; and the same in all lists that belong together (section
         6.2.4), where sound waits for what the pictures say.
         """
-        if self._alignment.pictures and not self._leads:
+        if self._alignment.parted_pictures and not self._leads:
             return False
         self._steps += [x for x in steps if 0 < x < CLOCK_RATE]
         if len(self._steps) < _LEAST_STEPS:

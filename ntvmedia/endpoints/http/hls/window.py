@@ -80,7 +80,6 @@ class Window:
         part_target: Seconds; 0 for a list without parts.
         can_block: Players may wait for what is next; of a list with parts.
         begun: There was a segment.
-        going: Something follows, as far as is known.
         ended: The list says that nothing follows.
         shared: Caches may keep the playlist for a moment.
         stale: The playlist has to be written again before somebody is given it.
@@ -105,7 +104,6 @@ class Window:
         self.can_block = False
         self.begun = False
         self.shared = False
-        self.going = False
         self.ended = False
         self.stale = False
         self.size = 0
@@ -157,8 +155,8 @@ class Window:
 
     @property
     def hint(self) -> bytes:
-        """The name that the next part will have; empty where none is expected."""
-        if not (self.part_target and self.can_block and self.going) or self.ended:
+        """The name that the next part will have; empty in a list without."""
+        if not (self.part_target and self.can_block) or self.ended:
             return b""
         return self._part_name(self.parts).encode("ascii")
 

@@ -85,11 +85,19 @@ def test_one_that_lags() -> None:
 
 
 def test_bounded() -> None:
-    """G-RS-01: what was long ago is forgotten; who asks for that cuts as it likes no more."""
+    """G-RS-01: what was long ago is forgotten."""
     alignment = Alignment(0)
     _cut(alignment, *(2 * SECOND * index for index in range(1, 10 * MAX_BOUNDARIES)))
     assert len(alignment._boundaries) == MAX_BOUNDARIES
-    assert not alignment.cuts_at(0, SECOND, wanted=True)
+
+
+def test_who_is_ahead() -> None:
+    """One that sends a minute at once does not decide where the others are cut."""
+    alignment = Alignment(0)
+    alignment.target_duration = 2
+    _cut(alignment, *(2 * SECOND * index for index in range(1, 30)))
+    assert alignment.cuts_at(SECOND, 3 * SECOND, wanted=True)
+    assert not alignment.cuts_at(3 * SECOND, 5 * SECOND, wanted=False)
 
 
 class Sound:
@@ -158,7 +166,7 @@ def test_breaks_of_another_stream() -> None:
     alignment.follow(first)
     assert alignment.number_at(0) == 0
     alignment.follow(object())
-    assert alignment.number_at(0) == 5
+    assert alignment.number_at(0) == 6  # it is one more break
 
 
 def test_breaks_are_bounded() -> None:

@@ -27,7 +27,7 @@ PARTS = 4
 def _window(segments: int = 3, parts: int = 0, *, part_target: float = 0.5) -> Window:
     """Return a list with some segments of four parts, and a beginning of the next."""
     window = Window(FIRST, 0, "x", Copies())
-    window.target_duration, window.count, window.going = 2, 6, True
+    window.target_duration, window.count = 2, 6
     window.part_target, window.can_block = part_target, True
     for _segment in range(segments):
         _parts(window, PARTS)
