@@ -249,12 +249,16 @@ async function find(signal) {
 }
 
 // The media playlist, where there is one alone: playing it directly goes on with the session that
-// was just begun, so that a viewer counts once.
+// was just begun, so that a viewer counts once. The sound alone beside pictures does not count.
 function onlyVariant(text, base) {
   const lines = text.split(/\r?\n/);
-  const variants = lines.filter((line) => line && !line.startsWith("#"));
-  const alone = variants.length === 1 && !lines.some((line) => line.startsWith("#EXT-X-MEDIA:"));
-  return alone && text.includes("#EXT-X-STREAM-INF:") ? new URL(variants[0], base).href : "";
+  const variants = lines
+    .map((line, place) => [line, lines[place + 1] ?? ""])
+    .filter(([line]) => line.startsWith("#EXT-X-STREAM-INF:"));
+  const seen = variants.filter(([line]) => line.includes("RESOLUTION="));
+  const chosen = seen.length ? seen : variants;
+  const alone = chosen.length === 1 && !lines.some((line) => line.startsWith("#EXT-X-MEDIA:"));
+  return alone ? new URL(chosen[0][1], base).href : "";
 }
 
 // Wait until a playlist has two segments: with one alone Chromium seldom begins.
