@@ -133,6 +133,7 @@ def slow_body(server: Server) -> socket.socket:
     return peer
 
 
+@pytest.mark.long
 def test_slow_body(
     start_server: StartServer,
     clip: Path,

@@ -132,6 +132,7 @@ def read_socket(peer: socket.socket, into: bytearray) -> Callable[[int], bool]:
     return read
 
 
+@pytest.mark.long
 def test_skipping_viewers(start_server: StartServer, rich_clip: Path, tmp_path: Path) -> None:
     """A-SE-09, B-SL-04: a viewer at a low rate, and one that freezes, skip to keyframes.
 

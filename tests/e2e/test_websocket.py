@@ -392,6 +392,7 @@ def test_slow_viewers(start_server: StartServer, rich_clip: Path, tmp_path: Path
         assert position - last.dts / last.track.clock_rate < 2, way
 
 
+@pytest.mark.long
 def test_one_of_many_stalls(
     start_server: StartServer, clip: Path, tmp_path: Path, long_dose: bool
 ) -> None:

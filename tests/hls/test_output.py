@@ -129,6 +129,7 @@ def test_endless_group(rigs: Any) -> None:
     assert watching.monitor.gaps == watching.monitor.runs == 0
 
 
+@pytest.mark.long
 def test_largest_segment(rigs: Any) -> None:
     """C-PL-04: a segment never grows over 50 MB, whatever the target would allow."""
     rig = rigs(hls_segment_seconds=30.0, hub={"max_publisher_bitrate_kbps": 0})
