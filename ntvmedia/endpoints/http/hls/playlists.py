@@ -205,11 +205,11 @@ class Playlists:
         return list(gone.values())
 
     def _is_over(self, playlist: Playlist, now: float) -> bool:
-        if playlist.stream is not None or playlist.is_wanted(now):
+        if playlist.stream is not None:
             return False
         if playlist.ended_at is None:
             # Its stream goes on: the promised duration of segments must be kept.
-            if playlist.key in self._host.hub.streams:
+            if playlist.is_wanted(now) or playlist.key in self._host.hub.streams:
                 return False
         elif now - playlist.ended_at <= max(KEPT_SECONDS, playlist.window.length):
             return False

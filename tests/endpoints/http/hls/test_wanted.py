@@ -72,6 +72,16 @@ class WantedTests(HLSCase):
         self.assertEqual(self.rig.get(segment).status, 404)
         self.assertEqual(self.outputs.playlists.by_place, {})
 
+    def test_polled_after_the_end(self) -> None:
+        """Who polls on does not keep the list of a stream that is over."""
+        player = self.watch()
+        self.rig.unpublish()
+        for _second in range(58):
+            self.rig.run(1.0)
+            self.assertEqual(player.poll().status, 200)
+        self.rig.run(8.0)
+        self.assertEqual(player.poll().status, 404)
+
     def test_end_of_the_list(self) -> None:
         """Where the operator wants it players are told that it is over."""
         self.rig.set_options(hls_end_list=True)
