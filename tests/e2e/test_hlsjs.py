@@ -242,8 +242,8 @@ def assert_played(case: Case, seen: Account) -> None:
     if case.low:
         assert len([x for x in seen.fragments if x["part"] is not None]) > PLAYED_SECONDS
         assert abs(seen.partTarget - PART_SECONDS) < 0.05
-        # Later lists are delta updates.
-        assert seen.skipped > 0
+        # Later lists are delta updates, when they are longer than what these always have.
+        assert seen.skipped > 0 or seen.buffered[0][1] < 7 * SEGMENT_SECONDS
 
 
 @pytest.mark.parametrize("name", CASES)
