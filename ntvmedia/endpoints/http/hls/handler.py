@@ -37,6 +37,9 @@ _PERSONAL: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "no-stor
 _SHARED: Final = {"Content-Type": m3u8.CONTENT_TYPE, "Cache-Control": "max-age=1"}
 _REFUSED: Final = {"Content-Type": answers.PLAIN, "Cache-Control": "no-store"}
 
+ASKED_SECONDS: Final = 5.0
+"""A decision about one who does not watch holds for so long."""
+
 # A request without an address of its own to be asked about again.
 _NO_SESSION: Final = session_name(bytes(SESSION_BYTES))
 
@@ -260,16 +263,18 @@ class HLSHandler:
     async def _check(self, session: Session | None, key: StreamKey) -> None:
         """Ask for a decision where the last does not hold any more."""
         if session is None:
-            self._check_open(key.application)
+            if refusal := self._outputs.refusal_of_all(key.application):
+                raise Denied(refusal)
             return
         if session.refused:
             raise Denied(session.refused)
-        # One who comes back after a while is asked like one who comes.
-        stale = session.used and session.viewer is None
+        now = self._host.reactor.seconds()
+        # One who comes back after a while is asked like one who comes; not at each request of one
+        # who polls on when the stream is over.
         if (
             session.decided_at is None
-            or stale
-            or self._host.reactor.seconds() >= session.valid_until
+            or (not session.viewer and session.used and now >= session.decided_at + ASKED_SECONDS)
+            or now >= session.valid_until
         ):
             try:
                 verdict = await allowed(self._host, session.request)
@@ -277,14 +282,6 @@ class HLSHandler:
                 self._outputs.refuse(session, str(error))
                 raise
             self._outputs.permit(session, verdict)
-
-    def _check_open(self, application: str) -> None:
-        """Refuse an address without a session where viewers have one."""
-        found = self._host.applications.get(application)
-        if found is None or not found.enabled or PROTOCOL not in found.outputs:
-            raise Denied(f'application "{application}" does not serve HLS')
-        if self._outputs.has_sessions(application):
-            raise Denied("this address has no session: ask for the stream's .m3u8")
 
     def _find(self, key: StreamKey, rendition: Rendition) -> Playlist:
         playlists = self._outputs.playlists

@@ -174,12 +174,10 @@ class Listing:
         if own_reason:
             # A clock that was set back must not name a time twice (RFC 8216bis section 6.2.1).
             self._shift = max(0.0, self._listed_until() - wall_seconds)
-            if self._owner.segmenter.part_target:
-                self._fill_gap(wall_seconds + self._shift)
-        else:
-            # Nothing is broken where the times say how long there was nothing.
+        if not own_reason or self._owner.segmenter.part_target:
+            # Nothing is broken where the times say how long there was nothing; and what has parts
+            # is listed before its end, so that no gap can be put before it later.
             self._fill_gap(wall_seconds + self._shift)
-            self.discontinuity = False
         discontinuity = self._new_number(cut.start, own_reason=own_reason)
         self.discontinuity = False
         packager = self._owner.segmenter.packager

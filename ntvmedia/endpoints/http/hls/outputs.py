@@ -69,6 +69,9 @@ class HLSOutputs(Service):
         self._reactor: Any = host.reactor
         self._visits: dict[bytes, Visit] = {}
         self._hosts: dict[str, dict[str, Session]] = {}
+        # Those that do not watch: of all, and of each address; the oldest first.
+        self._unused: dict[str, Session] = {}
+        self._unused_of_host: dict[str, dict[str, Session]] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = self._reactor
         self._unsubscribe = (
@@ -169,7 +172,7 @@ class HLSOutputs(Service):
         """Answer a request that was held."""
         session = waiter.session
         if session is None:
-            is_asked = not self.serves_all(playlist.key.application)
+            is_asked = bool(self.refusal_of_all(playlist.key.application))
         else:
             is_asked = session.viewer is None or session.decided_at is None
         if is_asked:
@@ -198,11 +201,14 @@ class HLSOutputs(Service):
         application = self.playlists.application(name)
         return bool(application.hls_sessions or application.signed or application.referers)
 
-    def serves_all(self, name: str) -> bool:
-        """Whether an application serves HLS at addresses without a session."""
+    def refusal_of_all(self, name: str) -> str:
+        """Return why an application serves nothing at addresses without a session; or nothing."""
         found = self._host.applications.get(name)
-        is_served = found is not None and found.enabled and PROTOCOL in found.outputs
-        return is_served and not self.has_sessions(name)
+        if found is None or not found.enabled or PROTOCOL not in found.outputs:
+            return f'application "{name}" does not serve HLS'
+        if self.has_sessions(name):
+            return "this address has no session: ask for the stream's .m3u8"
+        return ""
 
     def _application_changed(self, event: ApplicationChanged) -> None:
         """Have everybody asked again before the next answer."""
@@ -289,23 +295,42 @@ class HLSOutputs(Service):
             self._reactor.seconds(),
         )
         others = self._hosts.get(session.host, {})
-        if len(others) >= MAX_SESSIONS_OF_HOST and not self._make_room(others):
+        if len(others) >= MAX_SESSIONS_OF_HOST and not self._make_room(
+            self._unused_of_host.get(session.host, {})
+        ):
             raise HubFull("too many sessions from this address")
-        if len(self.sessions) >= MAX_SESSIONS and not self._make_room(self.sessions):
+        if len(self.sessions) >= MAX_SESSIONS and not self._make_room(self._unused):
             raise HubFull("too many sessions")
         self.sessions[session.name] = session
         self._hosts.setdefault(session.host, {})[session.name] = session
+        self._set_unused(session)
         return session
 
-    def _make_room(self, sessions: Mapping[str, Session]) -> bool:
-        """Forget the oldest session that does not watch; False where there is none near."""
-        for session in islice(sessions.values(), MOST_PASSED):
-            if session.viewer is None and not session.held:
+    def _set_unused(self, session: Session) -> None:
+        """Note that a session does not watch: it makes room where there is none."""
+        if session.name in self.sessions:
+            self._unused[session.name] = session
+            self._unused_of_host.setdefault(session.host, {})[session.name] = session
+
+    def _set_used(self, session: Session) -> None:
+        """Note that it does, or is gone. Idempotent."""
+        self._unused.pop(session.name, None)
+        of_host = self._unused_of_host.get(session.host)
+        if of_host is not None:
+            of_host.pop(session.name, None)
+            if not of_host:
+                del self._unused_of_host[session.host]
+
+    def _make_room(self, unused: Mapping[str, Session]) -> bool:
+        """Forget the oldest of those that do not watch; False where all near it wait to begin."""
+        for session in islice(unused.values(), MOST_PASSED):
+            if not session.held:
                 self._forget(session)
                 return True
         return False
 
     def _forget(self, session: Session) -> None:
+        self._set_used(session)
         del self.sessions[session.name]
         of_host = self._hosts[session.host]
         del of_host[session.name]
@@ -334,10 +359,7 @@ class HLSOutputs(Service):
             return
         session.playlist = playlist
         session.viewer = viewer
-        # Those that do not watch come first, where room is looked for.
-        for sessions in (self.sessions, self._hosts.get(session.host, {})):
-            if session.name in sessions:
-                sessions[session.name] = sessions.pop(session.name)
+        self._set_used(session)
         _log.info("{peer}: plays {key} by hls", peer=request.peer, key=playlist.key)
 
     def remember(
@@ -390,6 +412,7 @@ class HLSOutputs(Service):
         """Undo `join`. Idempotent."""
         session.playlist = None
         viewer, session.viewer = session.viewer, None
+        self._set_unused(session)
         self._forget_folders(session)
         if viewer is not None and viewer.kicked:
             session.refused = viewer.reason

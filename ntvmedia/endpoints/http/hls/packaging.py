@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE
+from ntvmedia.errors import UsageError
 from ntvmedia.formats import fmp4_muxer, mpegts_muxer
 from ntvmedia.formats.fmp4_frames import measurer
 from ntvmedia.media import Codec, Packet, Track
@@ -135,7 +136,7 @@ class TSPackager:
         return body
 
     def part(self, following: Packet) -> bytes:
-        raise NotImplementedError  # lists of MPEG-TS have none
+        raise UsageError("lists of MPEG-TS have no parts")
 
     def finish(self, following: Packet | None) -> bytes:
         assert self._muxer is not None

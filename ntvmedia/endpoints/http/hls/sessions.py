@@ -21,7 +21,7 @@ MAX_SESSIONS_OF_HOST: Final = 10_000
 """Of all, and of one address, behind which many may be. A session is 1 to 6 kilobytes: what the
 client said of itself is cut short, its query is not."""
 
-# How many sessions that watch are passed over to find one that does not, to make room.
+# How many sessions that wait for their first list are passed over to make room.
 MOST_PASSED: Final = 100
 
 UNUSED_SECONDS: Final = 30.0

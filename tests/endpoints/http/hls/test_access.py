@@ -7,9 +7,12 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from ntvmedia.access import Request, Verdict
+from ntvmedia.endpoints.http.hls.handler import ASKED_SECONDS
+from ntvmedia.endpoints.http.hls.outputs import HLSOutputs
 from ntvmedia.events import ApplicationChanged
+from ntvmedia.media import StreamKey
 from tests.endpoints.http.hls.cases import HLSCase, SlowAccess
-from tests.hls.rig import KEY, PATH, Player
+from tests.hls.rig import KEY, PATH, Player, Rig
 
 
 class AccessTests(HLSCase):
@@ -42,6 +45,28 @@ class AccessTests(HLSCase):
         self.rig.run(30.0)
         self.access.verdict = Verdict(False, "closed")
         self.assertEqual(self.rig.get(self.player.playlist).status, 403)
+
+    def test_polled_after_the_end(self) -> None:
+        """Who polls on when the stream is over is asked about now and then, not each time."""
+        player = self.watch()
+        self.rig.run(8.0)
+        self.rig.unpublish()
+        asked = self.access.asked
+        for _poll in range(20):
+            self.assertEqual(player.poll().status, 200)
+        self.assertEqual(self.access.asked, asked + 1)
+        self.rig.run(ASKED_SECONDS + 0.5)
+        self.access.verdict = Verdict(False, "closed")
+        self.assertEqual(self.rig.get(player.playlist).status, 403)
+
+    def test_renamed_later(self) -> None:
+        """A later verdict that names another stream ends a session of the one before."""
+        self.access.verdict = Verdict(True, lifetime=5.0)
+        player = self.watch()
+        self.access.verdict = Verdict(True, lifetime=5.0, rename=StreamKey("liveshow", "other"))
+        self.rig.run(8.0)
+        self.assertEqual(self.rig.get(player.playlist).status, 403)
+        self.assertEqual(self.viewers, [])
 
     def test_lifetime(self) -> None:
         """F-AC-09: a verdict that holds for a time is asked for again; withdrawn, it ends all."""
@@ -272,3 +297,22 @@ class SharedTests(HLSCase):
             self.rig.set_options(**options)
             self.assertEqual(self.rig.get(segment).status, 403)
             self.assertEqual(self.rig.get(player.playlist).status, 403)
+
+    def test_changed_while_a_part_is_awaited(self) -> None:
+        """Nor is a request answered that was held before: low latency, without a session."""
+        for options in ({"enabled": False}, {"outputs": ("rtmp",)}, {"signed": True}):
+            rig = Rig(hls_sessions=False, hls_format="ll", hls_audio_variant=False)
+            self.addCleanup(rig.close)
+            rig.publish()
+            rig.run(3.0)
+            player = Player(rig)
+            player.join()
+            player.wait()
+            (playlist,) = rig.host.part(HLSOutputs).playlists.by_place.values()
+            held = rig.ask(f"{player.playlist}?_HLS_msn={playlist.window.number + 1}")
+            self.assertIsNone(held.answer)
+            rig.set_options(**options)
+            rig.run(5.0)
+            assert held.answer is not None
+            self.assertEqual(held.answer.status, 403, options)
+            held.leave()

@@ -142,6 +142,15 @@ class ViewerTests(HLSCase):
             self.watch(Player(self.rig))
         self.assertEqual(self.rig.get(PATH).status, 503)
 
+    def test_room_behind_those_that_watch(self) -> None:
+        """F-RE-05: sessions that nobody uses make room, however many watch that came before."""
+        self.patch(outputs, "MAX_SESSIONS", 5)
+        self.patch(outputs, "MOST_PASSED", 2)
+        for _viewer in range(3):
+            self.watch(Player(self.rig))
+        for _request in range(10):
+            self.assertEqual(self.rig.get(PATH).status, 200)
+
     def test_too_many_of_one_host(self) -> None:
         """F-RE-05: one address does not take the room of all others."""
         self.patch(outputs, "MAX_SESSIONS_OF_HOST", 2)
