@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final, NamedTuple
@@ -13,7 +11,7 @@ from typing import Final, NamedTuple
 from bench.address import HOST
 from bench.flv import BadStream
 from bench.hls import request
-from bench.hlsloop import Loop, open_playlist
+from bench.hlsloop import Loop, open_playlist, serve
 from bench.playlist import read_playlist
 from bench.proc import run_seconds
 
@@ -115,15 +113,7 @@ def run_blocked(plan: BlockedPlan, parent: Connection) -> None:
 
     The parent is sent a `BlockedResult`.
     """
-    gc.disable()
-    with closing(_Blocked(plan)) as load:
-        try:
-            load.open()
-            parent.send("ready")
-            begin, end = parent.recv()
-            parent.send(load.run(begin, end))
-        except (BadStream, OSError) as error:
-            parent.send(error)
+    serve(_Blocked(plan), parent)
 
 
 class _Blocked(Loop[BlockedViewer]):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import select
 import socket
 import time
 from collections import deque
-from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
@@ -15,7 +13,7 @@ from typing import Final
 from bench.address import HOST
 from bench.flv import BadStream
 from bench.hls import HLSViewer, Known
-from bench.hlsloop import Loop, open_playlist
+from bench.hlsloop import Loop, open_playlist, serve
 from bench.report import percentile
 
 SAMPLE_EVERY: Final = 64
@@ -70,15 +68,7 @@ def run_hls(plan: HLSPlan, parent: Connection) -> None:
     and end of the window, and is sent the `HLSResult`, or instead of either the exception that
     ended it. Requests are sent from before the window until its end.
     """
-    gc.disable()
-    with closing(_Load(plan)) as load:
-        try:
-            load.open()
-            parent.send("ready")
-            begin, end = parent.recv()
-            parent.send(load.run(begin, end))
-        except (BadStream, OSError) as error:
-            parent.send(error)
+    serve(_Load(plan), parent)
 
 
 def open_viewer(port: int, known: Known, refresh_seconds: float) -> tuple[socket.socket, HLSViewer]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import select
 import socket
 import time
-from typing import Final, Generic, Protocol, TypeVar
+from contextlib import closing
+from multiprocessing.connection import Connection
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urljoin
 
 from bench.address import APPLICATION, HOST, stream_name
@@ -190,3 +193,22 @@ def multivariant_path(form: str = "") -> str:
         form: "ts", "fmp4" or "ll"; empty: what the application has.
     """
     return f"/{APPLICATION}/{stream_name(0)}.m3u8" + (f"?format={form}" if form else "")
+
+
+def serve(load: Any, parent: Connection) -> None:
+    """Put a load on a server as the parent says; in a process of its own.
+
+    Args:
+        load: A `Loop`, whose `open` prepares it, and whose `run` measures between two times.
+        parent: Is sent the string `ready` when it is prepared; sends begin and end of the window;
+            and is sent what `run` returns, or instead of either the exception that ended it.
+    """
+    gc.disable()
+    with closing(load):
+        try:
+            load.open()
+            parent.send("ready")
+            begin, end = parent.recv()
+            parent.send(load.run(begin, end))
+        except (BadStream, OSError) as error:
+            parent.send(error)

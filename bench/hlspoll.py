@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import heapq
 import select
 import time
 from collections import deque
-from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from posixpath import dirname
@@ -19,7 +17,7 @@ from bench.address import HOST
 from bench.flv import BadStream
 from bench.hls import check_segment, request
 from bench.hlsload import SAMPLE_EVERY, HLSResult
-from bench.hlsloop import Loop, open_playlist
+from bench.hlsloop import Loop, open_playlist, serve
 from bench.playlist import MediaPlaylist, read_playlist
 from bench.report import percentile
 
@@ -170,15 +168,7 @@ def run_polling(plan: PollPlan, parent: Connection) -> None:
 
     The parent is sent a `PollResult`. Requests are sent from the moment on that it answers.
     """
-    gc.disable()
-    with closing(_Polling(plan)) as load:
-        try:
-            load.open()
-            parent.send("ready")
-            begin, end = parent.recv()
-            parent.send(load.run(begin, end))
-        except (BadStream, OSError) as error:
-            parent.send(error)
+    serve(_Polling(plan), parent)
 
 
 class _Polling(Loop[PollingViewer]):
