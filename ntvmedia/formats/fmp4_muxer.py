@@ -205,11 +205,11 @@ class _Stream:
 
     __slots__ = (
         "_counted",
-        "_earlier",
         "_flags",
         "_offsets",
         "_other_track",
         "_payloads",
+        "_recent",
         "_samples",
         "_sizes",
         "_start",
@@ -235,7 +235,7 @@ class _Stream:
         self.trim = trimmer(track)
         self.measure = measurer(track)
         self._step = max(round(track.clock_rate / (entry.frame_rate or _USUAL_FRAME_RATE)), 1)
-        self._earlier = 0
+        self._recent: list[int] = []
         self.durations: list[int] = []
         self._sizes: list[int] = []
         self._flags: list[int] = []
@@ -328,8 +328,7 @@ class _Stream:
         """
         if time < 0:
             # The shorter of the last two: before one of them pictures may be missing.
-            known = [*self.durations[-2:], *((self._earlier,) if self._earlier else ())][:2]
-            step = min(known) if known else self._step
+            step = min([*self._recent, *self.durations][-2:], default=self._step)
             usual = self._samples or min(step, _LONGEST_LAST * self.track.clock_rate)
             time = self.last + min(usual, _LONGEST_STEP)
         self.durations.append(time - self.last)
@@ -348,7 +347,7 @@ class _Stream:
             self._payloads,
         )
         self._start = self.last
-        self._earlier = self.durations[-1]
+        self._recent = [*self._recent, *self.durations[-2:]][-2:]
         self.durations = []
         if self.is_held:
             self._sizes = [run.sizes.pop()]
