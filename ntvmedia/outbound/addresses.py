@@ -16,8 +16,9 @@ import idna
 
 from ntvmedia.outbound.failures import OutboundError
 
-MAX_LENGTH: Final = 4096
-"""Characters of an address: what every server takes (RFC 9110 4.1 asks for 8,000 at least)."""
+MAX_LENGTH: Final = 8000
+"""Characters of an address: what every server should take (RFC 9110 4.1). Signed addresses of
+segments have had more than 4,000."""
 
 PORTS: Final = {"http": 80, "https": 443}
 """What may be asked, and the ports that an address need not name."""
@@ -75,19 +76,19 @@ def parse_target(url: str) -> Target:
         OutboundError: It is none that may be asked. The message does not show it.
     """
     if len(url) > MAX_LENGTH:
-        raise OutboundError(f"the address is longer than {MAX_LENGTH} characters")
+        raise _malformed(f"the address is longer than {MAX_LENGTH} characters")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise OutboundError("the address is malformed") from None
+        raise _malformed("the address is malformed") from None
     # Before anything of `urlsplit`, which drops some control characters, is believed.
     if _FORBIDDEN.search(url):
-        raise OutboundError("the address has a character that is not allowed")
+        raise _malformed("the address has a character that is not allowed")
     if parts.scheme not in PORTS:
-        raise OutboundError("the address begins with neither http:// nor https://")
+        raise _malformed("the address begins with neither http:// nor https://")
     if port == 0 or not parts.hostname:
-        raise OutboundError("the address has no host" if port != 0 else "the address has port 0")
+        raise _malformed("the address has no host" if port != 0 else "the address has port 0")
     host = _host(parts.hostname, is_ipv6="[" in parts.netloc)
     path = quote(parts.path or "/", safe=_SAFE)
     if parts.query:
@@ -111,22 +112,26 @@ def _host(name: str, *, is_ipv6: bool) -> str:
             address = None
         # The name of a network interface means nothing to a server elsewhere.
         if address is None or address.scope_id is not None:
-            raise OutboundError("the host is no IPv6 address")
+            raise _malformed("the host is no IPv6 address")
         return str(address)
     try:
         # Names of ASCII too: Twisted asks for none that this refuses.
         name = idna.encode(name.lower(), uts46=True).decode("ascii").removesuffix(".")
     except (idna.IDNAError, UnicodeError):
-        raise OutboundError("the host is no name") from None
+        raise _malformed("the host is no name") from None
     labels = name.split(".")
     if len(name) > _MAX_HOST or not all(map(_LABEL.fullmatch, labels)):
-        raise OutboundError("the host is no name")
+        raise _malformed("the host is no name")
     if _NUMBER.fullmatch(labels[-1]):
         try:
             return str(IPv4Address(name))
         except AddressValueError:
-            raise OutboundError("the host is an IPv4 address in an unusual spelling") from None
+            raise _malformed("the host is an IPv4 address in an unusual spelling") from None
     return name
+
+
+def _malformed(why: str) -> OutboundError:
+    return OutboundError(why, is_permanent=True)
 
 
 def _authorization(parts: SplitResult) -> str:

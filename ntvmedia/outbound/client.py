@@ -1,26 +1,30 @@
 """The one HTTP client of the server: callbacks, key servers and whoever else is asked (F-SS-03).
 
-It sends no cookies, asks for nothing compressed, and follows a redirect only to what may be asked,
-never from https to http, and without the header fields that were meant for the first server.
+It sends no cookies but those of a jar that it is given, asks for nothing compressed, and follows a
+redirect only to what may be asked, never from https to http, and without the header fields that
+were meant for the first server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from http.cookiejar import CookieJar
 from typing import Any, Final
 from urllib.parse import urljoin
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
-from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from ntvmedia.config import OutboundSettings
 from ntvmedia.outbound.addresses import Target, origin_of, parse_target
 from ntvmedia.outbound.connections import Endpoints, Gate
-from ntvmedia.outbound.exchange import REDIRECTS, Answer, exchange
+from ntvmedia.outbound.exchange import REDIRECTS, Answer, Question, Receiver, exchange
 from ntvmedia.outbound.failures import OutboundError
+from ntvmedia.outbound.fields import check_fields
 from ntvmedia.outbound.policy import Policy
+from ntvmedia.outbound.requests import PendingRequest
 
 MAX_REDIRECTS: Final = 5
 """As the limits of others go: 5 (RFC 2068) to 20 or so (browsers)."""
@@ -61,7 +65,7 @@ class Outbound(Service):
         self._named = Agent.usingEndpointFactory(reactor, endpoints, pool)
         self._redirected = Agent.usingEndpointFactory(reactor, endpoints, unkept)
         self._turns: dict[str, DeferredSemaphore] = {}
-        self._requests: set[_Request] = set()
+        self._requests: set[PendingRequest] = set()
         self._closed = False
 
     def get(
@@ -69,34 +73,55 @@ class Outbound(Service):
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
+        shared_headers: Mapping[str, str] | None = None,
+        cookies: CookieJar | None = None,
         limit_bytes: int,
         timeout_seconds: float | None = None,
+        idle_seconds: float | None = None,
+        receiver: Receiver | None = None,
     ) -> Deferred[Answer]:
         """Ask for what an address names.
 
         Args:
             url: Its user and password, where there are any, are sent as of RFC 7617.
             headers: Further fields of the request. A redirect to another server goes without.
+            shared_headers: Further fields that go wherever a redirect leads, such as a User-Agent
+                in place of ours; `headers` has the last word where both have a field.
+            cookies: Where cookies are taken from and kept, those of redirects too; each goes only
+                where its domain, path and other attributes let it. A field Cookie in `headers`
+                takes their place. None for no cookies.
             limit_bytes: The longest body that is taken.
             timeout_seconds: How long all of it may take, with redirects, and the wait for a turn
-                where many ask the same server; None for the setting.
+                where many ask the same server; None for the setting, infinity for no limit.
+            idle_seconds: How long nothing may come, once it is our turn: no head of an answer
+                after it was asked for, which includes the connection, and no piece of its body.
+                None for no limit but `timeout_seconds`.
+            receiver: Called once, with the head of the answer (its body is empty), unless that is
+                a redirect. What it returns is called with each piece of the body, in order, and
+                nothing is gathered; where it returns None, the body is gathered as without it.
+                Both are called from the reactor thread, and never after the Deferred has fired.
+                What either raises closes the connection.
 
         Returns:
-            Fires with the answer, of any status but a redirect. Fails with `OutboundError` and
-            nothing else, but when cancelled: then with a `CancelledError`, and the connection is
-            closed at once.
+            Fires with the answer, of any status but a redirect, when all of its body has come.
+            Fails with `OutboundError`, or with what the receiver raised, and nothing else; but
+            when cancelled with a `CancelledError`, and the connection is closed at once.
         """
         if self._closed or len(self._requests) >= MAX_REQUESTS:
             why = "the server stops" if self._closed else "too many requests wait"
             return fail(OutboundError(f"{origin_of(url)}: {why}"))
-        request = _Request(
+        request = PendingRequest(
             self._reactor,
             origin_of(url),
             self._timeout_seconds if timeout_seconds is None else timeout_seconds,
+            math.inf if idle_seconds is None else idle_seconds,
             self._requests.discard,
         )
         self._requests.add(request)
-        request.begin(Deferred.fromCoroutine(self._get(url, headers or {}, limit_bytes)))
+        question = Question(
+            limit_bytes, headers or {}, shared_headers or {}, cookies, receiver, request.touched
+        )
+        request.begin(Deferred.fromCoroutine(self._get(url, question, request)))
         return request.answer
 
     def stopService(self) -> Deferred[None]:
@@ -116,86 +141,36 @@ class Outbound(Service):
         self._pool.closeCachedConnections()
         return self._endpoints.close()
 
-    async def _get(self, url: str, headers: Mapping[str, str], limit_bytes: int) -> Answer:
+    async def _get(self, url: str, question: Question, request: PendingRequest) -> Answer:
+        check_fields(question.headers)
+        check_fields(question.shared_headers)
         target = parse_target(url)
         turns = self._turns.setdefault(target.origin, DeferredSemaphore(MAX_AT_A_TIME))
         try:
             async with turns:
-                return await self._follow(target, headers, limit_bytes)
+                request.asked()
+                return await self._follow(target, question)
         finally:
             # Nobody has a turn and, since they are given on at once, nobody waits for one.
             if turns.tokens == turns.limit and self._turns.get(target.origin) is turns:
                 del self._turns[target.origin]
 
-    async def _follow(self, target: Target, headers: Mapping[str, str], limit_bytes: int) -> Answer:
+    async def _follow(self, target: Target, question: Question) -> Answer:
         first = target
         for _redirect in range(MAX_REDIRECTS + 1):
             agent = self._named if target.origin == first.origin else self._redirected
-            answer = await exchange(agent, target, headers, limit_bytes)
+            answer = await exchange(agent, target, question, target.origin)
             if answer.status not in REDIRECTS:
                 return answer
             following = _redirected(target, answer.headers.get("location", ""))
             if following.origin != target.origin:
-                headers = {}
+                question = question._replace(headers={})
             elif not following.authorization:
                 following = following._replace(authorization=target.authorization)
             target = following
-        raise OutboundError(f"{first.origin}: more than {MAX_REDIRECTS} redirects")
-
-
-class _Request:
-    """One request from its beginning to its end, whichever comes first of all ends.
-
-    Args:
-        reactor: Its time.
-        origin: For errors.
-        timeout_seconds: As in `Outbound.get`.
-        forget: Called when it has ended.
-
-    Attributes:
-        answer: What the caller waits for.
-    """
-
-    def __init__(
-        self, reactor: Any, origin: str, timeout_seconds: float, forget: Callable[[_Request], None]
-    ) -> None:
-        self.answer: Deferred[Answer] = Deferred(lambda _answer: self._stop())
-        self._origin = origin
-        self._forget = forget
-        self._work: Deferred[Answer] | None = None
-        self._ended = False
-        self._timer = reactor.callLater(
-            timeout_seconds, self.fail, f"no answer within {timeout_seconds:g} seconds"
+        raise OutboundError(
+            f"{first.origin}: more than {MAX_REDIRECTS} redirects", is_permanent=True
         )
-
-    def begin(self, work: Deferred[Answer]) -> None:
-        """Wait for the work, which may be done already."""
-        self._work = work
-        work.addBoth(self._worked)
-
-    def fail(self, why: str) -> None:
-        """End it; the error is the caller's before the work is told."""
-        error = OutboundError(f"{self._origin}: {why}")
-        self._stop()
-        self.answer.errback(error)
-
-    def _worked(self, result: Answer | Failure) -> None:
-        if self._ended:
-            # What the work says of being cancelled.
-            return
-        self._end()
-        self.answer.callback(result)
-
-    def _stop(self) -> None:
-        self._end()
-        if self._work is not None:
-            self._work.cancel()
-
-    def _end(self) -> None:
-        self._ended = True
-        self._forget(self)
-        if self._timer.active():
-            self._timer.cancel()
 
 
 def _redirected(target: Target, location: str) -> Target:
@@ -204,12 +179,22 @@ def _redirected(target: Target, location: str) -> Target:
     Raises:
         OutboundError: To nowhere, or to where we do not go.
     """
-    if not location:
-        raise OutboundError(f"{target.origin}: a redirect to nowhere")
+    problem = "a redirect to nowhere"
+    if location:
+        try:
+            following = parse_target(urljoin(target.url, _as_written(location)))
+        except (OutboundError, ValueError) as error:
+            problem = f"a redirect that is not followed: {error}"
+        else:
+            if target.scheme == following.scheme or following.scheme == "https":
+                return following
+            problem = "a redirect from https to http"
+    raise OutboundError(f"{target.origin}: {problem}", is_permanent=True)
+
+
+def _as_written(location: str) -> str:
+    """Read the bytes of an address as browsers do: they are UTF-8 wherever they can be."""
     try:
-        following = parse_target(urljoin(target.url, location))
-    except (OutboundError, ValueError) as error:
-        raise OutboundError(f"{target.origin}: a redirect that is not followed: {error}") from None
-    if target.scheme == "https" and following.scheme != "https":
-        raise OutboundError(f"{target.origin}: a redirect from https to http")
-    return following
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return location

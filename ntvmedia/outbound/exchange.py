@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, ResponseDone
-from twisted.web.http import PotentialDataLoss
-from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
 
-from ntvmedia import __version__
 from ntvmedia.outbound.addresses import Target
+from ntvmedia.outbound.bodies import Body, ReceiverFailed, Unread
+from ntvmedia.outbound.cookies import cookie_field, keep_cookies
 from ntvmedia.outbound.failures import OutboundError, Unacceptable
-from ntvmedia.outbound.reasons import NETWORK_ERRORS, reason_of
+from ntvmedia.outbound.fields import answer_fields, is_compressed, request_fields
+from ntvmedia.outbound.reasons import NETWORK_ERRORS, is_permanent, reason_of
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """The answers that send us on (RFC 9110 15.4); of GET, all in the same way."""
@@ -27,114 +25,92 @@ class Answer(NamedTuple):
     Attributes:
         status: Of three digits.
         headers: By lower-case name; several of one name are joined with commas.
-        body: All of it.
+        body: All of it; nothing where it was given to a receiver.
+        url: Who answered, after all redirects, without user and password. What the body names
+            relatively is relative to this.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    url: str = ""
 
 
-async def exchange(
-    agent: Agent, target: Target, headers: Mapping[str, str], limit_bytes: int
-) -> Answer:
+Receiver: TypeAlias = Callable[[Answer], Callable[[bytes], object] | None]
+"""Is shown the head of an answer, and returns who takes its body; as in `Outbound.get`."""
+
+
+class Question(NamedTuple):
+    """What is asked, of whichever server.
+
+    Attributes:
+        limit_bytes: The longest body that is taken.
+        headers: Fields for the first server only.
+        shared_headers: Fields for all.
+        cookies: As in `Outbound.get`.
+        receiver: As in `Outbound.get`.
+        touched: Called when something comes.
+    """
+
+    limit_bytes: int
+    headers: Mapping[str, str]
+    shared_headers: Mapping[str, str]
+    cookies: CookieJar | None
+    receiver: Receiver | None
+    touched: Callable[[], None]
+
+
+async def exchange(agent: IAgent, target: Target, question: Question, who: str) -> Answer:
     """Ask one server once.
 
     Args:
         agent: What it asks through.
         target: Whom, and for what.
-        headers: Further fields of the request.
-        limit_bytes: The longest body that is taken.
+        question: The rest of it.
+        who: Names the server in errors.
 
     Returns:
         The answer. A redirect comes without its body, which is not read.
 
     Raises:
         OutboundError: There is none, or none that is taken.
+        Exception: The receiver raised it.
     """
-    fields = Headers({"User-Agent": [f"ntvmedia/{__version__}"]})
-    for name, value in headers.items():
-        fields.setRawHeaders(name, [value])
-    # What is small when compressed may be endless here.
-    fields.setRawHeaders("Accept-Encoding", ["identity"])
+    fields = request_fields(question.shared_headers, question.headers)
     if target.authorization:
         fields.setRawHeaders("Authorization", [target.authorization])
+    if question.cookies is not None and not fields.hasHeader("Cookie"):
+        cookie = cookie_field(question.cookies, target)
+        if cookie:
+            fields.setRawHeaders(b"Cookie", [cookie])
     try:
         response: Any = await agent.request(b"GET", target.url.encode("ascii"), fields)
-        is_redirect = response.code in REDIRECTS
-        if is_redirect or _is_compressed(response.headers):
-            response.deliverBody(_Unread())
-            if not is_redirect:
-                raise Unacceptable("the answer is compressed, which was not asked for")
-            return Answer(response.code, _fields(response.headers), b"")
-        body = _Body(limit_bytes, response.length)
-        response.deliverBody(body)
-        return Answer(response.code, _fields(response.headers), await body.done)
+        question.touched()
+        if question.cookies is not None:
+            keep_cookies(question.cookies, target, response.headers)
+        return await _taken(response, target, question)
+    except ReceiverFailed as failed:
+        raise failed.error from None
     except NETWORK_ERRORS as error:
-        raise OutboundError(f"{target.origin}: {reason_of(error)}") from None
+        why = f"{who}: {reason_of(error)}"
+        raise OutboundError(why, is_permanent=is_permanent(error)) from None
 
 
-class _Body(Protocol):
-    """Takes the body of an answer, up to a limit.
-
-    Args:
-        limit_bytes: More end the connection.
-        announced: The length that the server told; no number where it told none.
-
-    Attributes:
-        done: Fires with the body. May be cancelled.
-    """
-
-    def __init__(self, limit_bytes: int, announced: object) -> None:
-        self.done: Deferred[bytes] = Deferred(lambda _done: self._stop())
-        self._limit_bytes = limit_bytes
-        self._announced = announced if isinstance(announced, int) else 0
-        self._data = bytearray()
-
-    def connectionMade(self) -> None:
-        self._limit(self._announced)
-
-    def dataReceived(self, data: bytes) -> None:
-        if not self.done.called:
-            self._data += data
-            self._limit(len(self._data))
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        if self.done.called:
-            return
-        # Without a length, the end of the connection is that of the body (RFC 9112 6.3).
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(bytes(self._data))
-        else:
-            self.done.errback(reason)
-
-    def _limit(self, count: int) -> None:
-        if count > self._limit_bytes:
-            self.done.errback(
-                Unacceptable(f"the answer is longer than {self._limit_bytes:,} bytes")
-            )
-            self._stop()
-
-    def _stop(self) -> None:
-        transport: Any = self.transport
-        transport.stopProducing()
-
-
-class _Unread(Protocol):
-    """Ends a connection whose answer goes on to where nobody reads."""
-
-    def connectionMade(self) -> None:
-        transport: Any = self.transport
-        transport.stopProducing()
-
-
-def _is_compressed(headers: Headers) -> bool:
-    encodings = headers.getRawHeaders(b"content-encoding", [])
-    return any(encoding.strip().lower() not in (b"", b"identity") for encoding in encodings)
-
-
-def _fields(headers: Headers) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
-        for name, values in headers.getAllRawHeaders()
-    }
+async def _taken(response: Any, target: Target, question: Question) -> Answer:
+    answer = Answer(response.code, answer_fields(response.headers), b"", target.url)
+    if answer.status in REDIRECTS:
+        response.deliverBody(Unread())
+        return answer
+    if is_compressed(response.headers):
+        response.deliverBody(Unread())
+        raise Unacceptable("the answer is compressed, which was not asked for", is_permanent=True)
+    receiver = None
+    if question.receiver is not None:
+        try:
+            receiver = question.receiver(answer)
+        except Exception as error:
+            response.deliverBody(Unread())
+            raise ReceiverFailed(error) from None
+    body = Body(response, question.limit_bytes, receiver, question.touched)
+    response.deliverBody(body)
+    return answer._replace(body=await body.done)

@@ -43,19 +43,33 @@ _CLOSED: Final = (problems.ConnectionClosed, problems.ConnectingCancelledError)
 
 def reason_of(error: BaseException) -> str:
     """Say in one clause what one of `NETWORK_ERRORS` means."""
+    return _judged(error)[0]
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Say whether another try would end in the same way, as in `OutboundError`."""
+    return _judged(error)[1]
+
+
+def _judged(error: BaseException) -> tuple[str, bool]:
     for cause in _causes(error):
-        if isinstance(cause, Forbidden | Unacceptable):
-            return str(cause)
+        if isinstance(cause, Unacceptable):
+            return str(cause), cause.is_permanent
+        if isinstance(cause, Forbidden):
+            return str(cause), True
         for kind, text in _TEXTS:
             if isinstance(cause, kind):
-                return text
+                return text, isinstance(cause, VerificationError | UnicodeError)
         if isinstance(cause, _TLSError):
-            return f"TLS failed: {_tls_reason(cause)}"
+            reason = _tls_reason(cause)
+            # Else it may be the network's fault, such as a bad record.
+            return f"TLS failed: {reason}", reason.startswith("certificate")
         if isinstance(cause, _CLOSED):
-            return "the connection was closed before the answer was complete"
+            return "the connection was closed before the answer was complete", False
         if isinstance(cause, OSError | problems.ConnectError):
-            return f"no connection: {getattr(cause, 'strerror', None) or type(cause).__name__}"
-    return "the answer is no HTTP"
+            strerror = getattr(cause, "strerror", None)
+            return f"no connection: {strerror or type(cause).__name__}", False
+    return "the answer is no HTTP", False
 
 
 def _causes(error: BaseException) -> list[BaseException]:
