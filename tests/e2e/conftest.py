@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.hls_sources import Sources
 from tests.e2e.media import make_clip
 from tests.e2e.server import Server
 
@@ -59,3 +60,16 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six seconds of H.264 and AAC in an FLV file: see `make_clip`."""
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.flv")
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """Playlists that FFmpeg wrote, and what it made them from."""
+    return Sources(tmp_path_factory.mktemp("sources"))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a download goes to: the only file of its folder."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "x.mp4"
