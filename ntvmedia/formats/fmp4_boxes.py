@@ -1,7 +1,7 @@
-"""Boxes of MP4, and those of a movie that is made of fragments.
+"""Boxes of MP4: those of an ordinary movie, and of one that is made of fragments.
 
-ISO/IEC 14496-12, cited as "ISOBMFF n". `ftyp` and `moov` together are what RFC 8216 section 3.3
-calls a Media Initialization Section.
+ISO/IEC 14496-12, cited as "ISOBMFF n". `ftyp` and `moov` of a fragmented movie together are what
+RFC 8216 section 3.3 calls a Media Initialization Section.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from ntvmedia.media.packets import MediaKind
 
 MOVIE_TIMESCALE: Final = 1000
-"""Ticks a second of `mvhd` and `tkhd`; all durations there are 0, since nobody knows them."""
+"""Ticks a second of `mvhd` and `tkhd` of a fragmented movie; all durations there are 0, since
+nobody knows them."""
 
 SYNC: Final = 0x02000000
 """Flags of a sample that depends on no other: decoding can begin here (ISOBMFF 8.8.3.1)."""
@@ -64,11 +65,16 @@ class TrackHeader(NamedTuple):
         track_id: 1 or more.
         kind: Pictures or sound.
         timescale: Ticks a second.
-        entry: Its only sample entry.
+        entry: Its only sample entry, or the first one.
         language: ISO 639-2/T: 3 lower case letters.
         extended_language: BCP 47, where that says more; else empty.
         is_enabled: It is played unless somebody chooses another one.
         alternate_group: Of tracks with the same number one is played at a time; 0 is no group.
+        more_entries: The boxes of the sample entries after the first.
+        tables: All boxes of `stbl` but `stsd`; empty where fragments follow.
+        media_duration: Of all samples, in ticks of `timescale`; 0 where fragments follow.
+        edits: The `edts` box, if there is one.
+        duration: Of the edits, in ticks of the movie; 0 where fragments follow.
     """
 
     track_id: int
@@ -79,6 +85,11 @@ class TrackHeader(NamedTuple):
     extended_language: str = ""
     is_enabled: bool = True
     alternate_group: int = 0
+    more_entries: Sequence[bytes] = ()
+    tables: bytes = b""
+    media_duration: int = 0
+    edits: bytes = b""
+    duration: int = 0
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -108,22 +119,48 @@ def movie(tracks: Sequence[TrackHeader]) -> bytes:
 
     There is no edit list: the times in fragments are those of the presentation.
     """
-    header = full_box(
-        b"mvhd",
-        0,
-        0,
-        # No time when it was made or changed, no duration; speed 1, full volume.
-        struct.pack(">IIIIIH10x", 0, 0, MOVIE_TIMESCALE, 0, 0x10000, 0x0100),
-        _UNITY,
-        bytes(24),
-        struct.pack(">I", len(tracks) + 1),
-    )
     extends = [
         # Defaults that fragments repeat where they count: some players do not look here.
         full_box(b"trex", 0, 0, struct.pack(">5I", track.track_id, 1, 0, 0, _usual_flags(track)))
         for track in tracks
     ]
-    return box(b"moov", header, *map(_track, tracks), box(b"mvex", *extends))
+    return ordinary_movie(tracks, MOVIE_TIMESCALE, 0, box(b"mvex", *extends))
+
+
+def ordinary_movie(
+    tracks: Sequence[TrackHeader], timescale: int, duration: int, more: bytes = b""
+) -> bytes:
+    """Write `moov` of tracks that have all that is to be said of them (ISOBMFF 8.2.1).
+
+    Args:
+        tracks: Each with another `track_id`.
+        timescale: Ticks a second of the movie; 32 bits.
+        duration: Of the longest track, in ticks of the movie.
+        more: Boxes to stand behind the tracks.
+    """
+    header = _timed_box(
+        b"mvhd",
+        0,
+        duration,
+        struct.pack(">I", timescale),
+        # Speed 1, full volume.
+        struct.pack(">IH10x", 0x10000, 0x0100),
+        _UNITY,
+        bytes(24),
+        struct.pack(">I", max((track.track_id for track in tracks), default=0) + 1),
+    )
+    return box(b"moov", header, *map(_track, tracks), more)
+
+
+def _timed_box(kind: bytes, flags: int, duration: int, before: bytes, *after: bytes) -> bytes:
+    """Write `mvhd`, `tkhd` or `mdhd`, without a time when it was made or changed.
+
+    Its version is 1, with 64 bits for times, where 32 do not hold the duration (ISOBMFF 8.2.2).
+    All bits set would say that it is not known.
+    """
+    if duration >= 0xFFFFFFFF:
+        return full_box(kind, 1, flags, bytes(16), before, struct.pack(">Q", duration), *after)
+    return full_box(kind, 0, flags, bytes(8), before, struct.pack(">I", duration), *after)
 
 
 def _usual_flags(track: TrackHeader) -> int:
@@ -133,27 +170,16 @@ def _usual_flags(track: TrackHeader) -> int:
 def _track(track: TrackHeader) -> bytes:
     """Write `trak` (ISOBMFF 8.3.1)."""
     is_video = track.kind is MediaKind.VIDEO
-    header = full_box(
+    header = _timed_box(
         b"tkhd",
-        0,
         _IN_MOVIE | (_ENABLED if track.is_enabled else 0),
-        struct.pack(
-            ">IIIIIQhhHH",
-            0,
-            0,
-            track.track_id,
-            0,
-            0,
-            0,
-            0,
-            track.alternate_group,
-            0 if is_video else 0x0100,
-            0,
-        ),
+        track.duration,
+        struct.pack(">II", track.track_id, 0),
+        struct.pack(">8xhhHH", 0, track.alternate_group, 0 if is_video else 0x0100, 0),
         _UNITY,
         struct.pack(">II", track.entry.width << 16, track.entry.height << 16),
     )
-    return box(b"trak", header, box(b"mdia", *_media(track), _information(track)))
+    return box(b"trak", header, track.edits, box(b"mdia", *_media(track), _information(track)))
 
 
 def _media(track: TrackHeader) -> list[bytes]:
@@ -161,11 +187,16 @@ def _media(track: TrackHeader) -> list[bytes]:
     packed = 0
     for letter in track.language.encode("ascii"):
         packed = packed << 5 | letter - 0x60
-    times = struct.pack(">IIIIHH", 0, 0, track.timescale, 0, packed, 0)
     is_video = track.kind is MediaKind.VIDEO
     kind, name = (b"vide", b"Video\0") if is_video else (b"soun", b"Sound\0")
     boxes = [
-        full_box(b"mdhd", 0, 0, times),
+        _timed_box(
+            b"mdhd",
+            0,
+            track.media_duration,
+            struct.pack(">I", track.timescale),
+            struct.pack(">HH", packed, 0),
+        ),
         full_box(b"hdlr", 0, 0, bytes(4), kind, bytes(12), name),
     ]
     if track.extended_language:
@@ -174,22 +205,30 @@ def _media(track: TrackHeader) -> list[bytes]:
 
 
 def _information(track: TrackHeader) -> bytes:
-    """Write `minf` with a sample table that is empty but for `stsd` (ISOBMFF 8.4.4, 8.5.1)."""
+    """Write `minf` (ISOBMFF 8.4.4, 8.5.1)."""
     if track.kind is MediaKind.VIDEO:
         media_header = full_box(b"vmhd", 0, 1, bytes(8))
     else:
         media_header = full_box(b"smhd", 0, 0, bytes(4))
     here = full_box(b"url ", 0, _SELF_CONTAINED)
+    count = struct.pack(">I", 1 + len(track.more_entries))
     return box(
         b"minf",
         media_header,
         box(b"dinf", full_box(b"dref", 0, 0, b"\x00\x00\x00\x01", here)),
         box(
             b"stbl",
-            full_box(b"stsd", 0, 0, b"\x00\x00\x00\x01", track.entry.box),
-            full_box(b"stts", 0, 0, bytes(4)),
-            full_box(b"stsc", 0, 0, bytes(4)),
-            full_box(b"stsz", 0, 0, bytes(8)),
-            full_box(b"stco", 0, 0, bytes(4)),
+            full_box(b"stsd", 0, 0, count, track.entry.box, *track.more_entries),
+            track.tables or _NO_SAMPLES,
         ),
     )
+
+
+_NO_SAMPLES: Final = b"".join(
+    (
+        full_box(b"stts", 0, 0, bytes(4)),
+        full_box(b"stsc", 0, 0, bytes(4)),
+        full_box(b"stsz", 0, 0, bytes(8)),
+        full_box(b"stco", 0, 0, bytes(4)),
+    )
+)
