@@ -1,10 +1,13 @@
-"""Playlists of HTTP Live Streaming, written (draft-pantos-hls-rfc8216bis; sections are its own)."""
+"""What playlists of HTTP Live Streaming say (draft-pantos-hls-rfc8216bis; sections are its own).
+
+`m3u8_writer` writes them, `m3u8_reader` reads them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
 
 CONTENT_TYPE: Final = "application/vnd.apple.mpegurl"
 """The media type of both kinds of playlist (section 10)."""
@@ -25,19 +28,51 @@ SKIP_TARGETS: Final = 6
 PART_HOLD_BACK_TARGETS: Final = 3
 """Part targets that a player stays behind the end of a list with parts (section 4.4.3.8)."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+IDENTITY: Final = "identity"
+"""The format of a key that is 16 bytes at its address (section 4.4.4.4)."""
+
+
+class ByteRange(NamedTuple):
+    """A part of a resource (section 4.4.4.2).
+
+    Attributes:
+        length: Bytes.
+        offset: Of the first, from the start of the resource.
+    """
+
+    length: int
+    offset: int
 
 
 class Key(NamedTuple):
-    """What AES-128 segments are decrypted with (section 4.4.4.4).
+    """What segments are decrypted with (section 4.4.4.4).
 
     Attributes:
-        uri: Of the 16 bytes of the key.
-        iv: 16 bytes.
+        uri: Of the key; empty where a playlist that was read has none.
+        iv: 16 bytes; empty where the playlist has none: then it is the media sequence number of
+            the segment, big-endian.
+        method: "AES-128" for whole segments; anything else is some way to encrypt samples.
+        key_format: How the key is had; `IDENTITY` for 16 bytes at its address.
     """
 
     uri: str
     iv: bytes
+    method: str = "AES-128"
+    key_format: str = IDENTITY
+
+
+class Map(NamedTuple):
+    """The init segment that segments need (section 4.4.4.5).
+
+    Attributes:
+        uri: Of it.
+        byte_range: What it is of that resource; None for the whole.
+        key: What it is encrypted with itself; None where it is clear.
+    """
+
+    uri: str
+    byte_range: ByteRange | None = None
+    key: Key | None = None
 
 
 class Part(NamedTuple):
@@ -60,22 +95,58 @@ class Segment(NamedTuple):
     Attributes:
         uri: Relative to the playlist; empty while the segment is not complete.
         duration: Seconds.
-        wall_seconds: Wall clock of its first picture, seconds since 1970.
+        wall_seconds: Wall clock of its first picture, seconds since 1970; None where it is not
+            known. In a list that was read, what follows a date is counted on from it, until a
+            discontinuity.
         discontinuity: Something changed between the segment before and this one.
         gap: There is nothing to fetch.
-        map_uri: Of the init segment that it needs; empty where it needs none.
+        map: The init segment that it needs; None where it needs none.
         key: What it is encrypted with; None where it is clear.
-        parts: What is listed of its parts.
+        parts: What is listed of its parts; always empty in a list that was read.
+        byte_range: What it is of its resource; None for the whole.
     """
 
     uri: str
     duration: float
-    wall_seconds: float
+    wall_seconds: float | None = None
     discontinuity: bool = False
     gap: bool = False
-    map_uri: str = ""
+    map: Map | None = None
     key: Key | None = None
     parts: Sequence[Part] = ()
+    byte_range: ByteRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlaylist:
+    """A media playlist that was read (section 4.4.3).
+
+    Attributes:
+        segments: In order.
+        target_duration: Seconds; never below a rounded duration.
+        media_sequence: Number of the first segment.
+        discontinuity_sequence: How many discontinuities came before it; one that the first segment
+            has itself is not counted.
+        ended: Nothing is added any more.
+        kind: "EVENT": only added to; "VOD": never changed; empty: it says neither.
+        version: Of the protocol; 1 where it says nothing.
+        start_seconds: Where to begin, from the start, or with a minus from the end; None where it
+            does not say.
+        start_precise: What is before that within its segment is not to be shown.
+        duration_step: Seconds to which the durations were rounded when they were written: 1.0
+            where none has a decimal point, else after the fewest decimals.
+    """
+
+    segments: tuple[Segment, ...]
+    target_duration: float
+    media_sequence: int = 0
+    discontinuity_sequence: int = 0
+    ended: bool = False
+    kind: Literal["", "EVENT", "VOD"] = ""
+    version: int = 1
+    start_seconds: float | None = None
+    start_precise: bool = False
+    duration_step: float = 1.0
 
 
 class Report(NamedTuple):
@@ -111,7 +182,7 @@ class LowLatency(NamedTuple):
 
 
 class Rendition(NamedTuple):
-    """An alternative sound (section 4.4.6.1).
+    """An alternative sound, or other medium (section 4.4.6.1).
 
     Attributes:
         group: The name that variants refer to.
@@ -120,6 +191,9 @@ class Rendition(NamedTuple):
         channels: 0 where it is not known.
         is_default: It is played unless somebody chooses another.
         uri: Of its media playlist; empty where the variants have it in them.
+        kind: "AUDIO", "VIDEO", "SUBTITLES" or "CLOSED-CAPTIONS".
+        autoselect: A player may choose it for its language.
+        forced: Subtitles of what is not in the language of the sound.
     """
 
     group: str
@@ -128,6 +202,9 @@ class Rendition(NamedTuple):
     channels: int = 0
     is_default: bool = False
     uri: str = ""
+    kind: str = "AUDIO"
+    autoselect: bool = True
+    forced: bool = False
 
 
 class Variant(NamedTuple):
@@ -135,13 +212,17 @@ class Variant(NamedTuple):
 
     Attributes:
         uri: Of its media playlist, relative to the multivariant one.
-        bandwidth: Peak bits a second.
+        bandwidth: Peak bits a second; 0 where a playlist that was read does not say.
         average_bandwidth: Likewise; 0 where it is not known.
         codecs: RFC 6381 names.
         width: Of the picture in samples; 0 for none.
         height: Likewise.
         frame_rate: Frames a second, or 0 where it is not known.
         audio: The group of its alternative sounds; empty for none.
+        video: The group of its alternative pictures; likewise.
+        subtitles: The group of its subtitles; likewise.
+        name: For people; empty for none. No document has it, but many playlists.
+        video_range: "SDR", "HLG" or "PQ"; empty where it is not known.
     """
 
     uri: str
@@ -152,149 +233,24 @@ class Variant(NamedTuple):
     height: int = 0
     frame_rate: float = 0.0
     audio: str = ""
+    video: str = ""
+    subtitles: str = ""
+    name: str = ""
+    video_range: str = ""
 
 
-def media_playlist(
-    segments: Sequence[Segment],
-    *,
-    target_duration: int,
-    media_sequence: int,
-    discontinuity_sequence: int,
-    ended: bool = False,
-    low_latency: LowLatency | None = None,
-    skipped: int = 0,
-) -> bytes:
-    """Write a media playlist (section 4.4.3).
+@dataclass(frozen=True, slots=True)
+class MultivariantPlaylist:
+    """A multivariant playlist that was read (section 4.4.6).
 
-    Args:
-        segments: In order.
-        target_duration: Seconds; no rounded duration is above it (section 4.4.3.1).
-        media_sequence: Number of the first segment.
-        discontinuity_sequence: How many discontinuities came before it.
-        ended: Nothing is added any more.
-        low_latency: For a list with parts.
-        skipped: How many segments a delta update leaves out at the beginning; 0 for the whole.
-    """
-    lines = [
-        "#EXTM3U",
-        f"#EXT-X-VERSION:{VERSION if low_latency is None else LOW_LATENCY_VERSION}",
-        f"#EXT-X-TARGETDURATION:{target_duration}",
-    ]
-    if low_latency is not None:
-        lines += _control(low_latency, target_duration)
-    lines += (
-        f"#EXT-X-MEDIA-SEQUENCE:{media_sequence}",
-        f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity_sequence}",
-    )
-    if skipped:
-        lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")
-    # What holds for the segments that are left out holds on.
-    before = segments[skipped - 1] if skipped else None
-    for segment in segments[skipped:] if skipped else segments:
-        _append_segment(lines, segment, before)
-        before = segment
-    if ended:
-        lines.append("#EXT-X-ENDLIST")
-    elif low_latency is not None:
-        if low_latency.next_segment is not None:
-            _append_segment(lines, low_latency.next_segment, before)
-        if low_latency.hint:
-            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{low_latency.hint}"')
-    if low_latency is not None and not ended:
-        for uri, msn, part in low_latency.reports:
-            lines.append(f'#EXT-X-RENDITION-REPORT:URI="{uri}",LAST-MSN={msn},LAST-PART={part}')
-        if before is not None and lines[-1] == before.uri:
-            # hls.js 1.7 takes a segment that nothing follows for the one that comes next.
-            lines.append(_date(before.wall_seconds + before.duration))
-    lines.append("")
-    return "\n".join(lines).encode("utf-8")
-
-
-def _control(low_latency: LowLatency, target_duration: int) -> tuple[str, str]:
-    part_target = low_latency.part_target
-    block = "CAN-BLOCK-RELOAD=YES," if low_latency.can_block else ""
-    return (
-        f"#EXT-X-SERVER-CONTROL:{block}CAN-SKIP-UNTIL={SKIP_TARGETS * target_duration}.0,"
-        f"HOLD-BACK={HOLD_BACK_TARGETS * target_duration}.0,"
-        f"PART-HOLD-BACK={PART_HOLD_BACK_TARGETS * part_target:.3f}",
-        f"#EXT-X-PART-INF:PART-TARGET={part_target:.3f}",
-    )
-
-
-def _append_segment(lines: list[str], segment: Segment, before: Segment | None) -> None:
-    """Append a segment's tags and address.
-
-    The init segment is never encrypted: where a key applies to what comes before, it is taken
-    away for the tag that names it (section 4.4.4.5).
-    """
-    key = None if before is None else before.key
-    if segment.discontinuity:
-        lines.append("#EXT-X-DISCONTINUITY")
-    if segment.map_uri and (before is None or before.map_uri != segment.map_uri):
-        if key is not None:
-            lines.append("#EXT-X-KEY:METHOD=NONE")
-            key = None
-        lines.append(f'#EXT-X-MAP:URI="{segment.map_uri}"')
-    if segment.key is not None and segment.key != key:
-        uri, iv = segment.key
-        lines.append(f'#EXT-X-KEY:METHOD=AES-128,URI="{uri}",IV=0x{iv.hex()}')
-    elif segment.key is None and key is not None:
-        lines.append("#EXT-X-KEY:METHOD=NONE")
-    if segment.gap:
-        lines.append("#EXT-X-GAP")
-    lines.append(_date(segment.wall_seconds))
-    for uri, duration, independent in segment.parts:
-        mark = ",INDEPENDENT=YES" if independent else ""
-        lines.append(f'#EXT-X-PART:DURATION={duration:.6f},URI="{uri}"{mark}')
-    if segment.uri:
-        lines += (f"#EXTINF:{segment.duration:.6f},", segment.uri)
-
-
-def _date(wall_seconds: float) -> str:
-    return f"#EXT-X-PROGRAM-DATE-TIME:{date_time(wall_seconds)}"
-
-
-def multivariant_playlist(
-    variants: Iterable[Variant], renditions: Iterable[Rendition] = (), *, version: int = VERSION
-) -> bytes:
-    """Write a multivariant playlist (section 4.4.6).
-
-    Args:
+    Attributes:
         variants: The first is what a player begins with.
-        renditions: The sounds that these refer to.
-        version: The same as of the media playlists.
+        renditions: What they refer to.
+        version: Of the protocol; 1 where it says nothing.
+        variables: What it defines; its media playlists may import that (section 4.4.2.3).
     """
-    lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}"]
-    for rendition in renditions:
-        attributes = [
-            f'TYPE=AUDIO,GROUP-ID="{rendition.group}",NAME="{rendition.name}"',
-            f"DEFAULT={'YES' if rendition.is_default else 'NO'},AUTOSELECT=YES",
-        ]
-        if rendition.language:
-            attributes.append(f'LANGUAGE="{rendition.language}"')
-        if rendition.channels:
-            attributes.append(f'CHANNELS="{rendition.channels}"')
-        if rendition.uri:
-            attributes.append(f'URI="{rendition.uri}"')
-        lines.append(f"#EXT-X-MEDIA:{','.join(attributes)}")
-    for variant in variants:
-        attributes = [f"BANDWIDTH={max(1, variant.bandwidth)}"]
-        if variant.average_bandwidth:
-            attributes.append(f"AVERAGE-BANDWIDTH={variant.average_bandwidth}")
-        if variant.codecs:
-            attributes.append(f'CODECS="{",".join(variant.codecs)}"')
-        if variant.width and variant.height:
-            attributes.append(f"RESOLUTION={variant.width}x{variant.height}")
-        if variant.frame_rate:
-            attributes.append(f"FRAME-RATE={variant.frame_rate:.3f}")
-        if variant.audio:
-            attributes.append(f'AUDIO="{variant.audio}"')
-        lines += (f"#EXT-X-STREAM-INF:{','.join(attributes)}", variant.uri)
-    lines.append("")
-    return "\n".join(lines).encode("utf-8")
 
-
-def date_time(wall_seconds: float) -> str:
-    """Write a time of EXT-X-PROGRAM-DATE-TIME: ISO 8601 in UTC, to the millisecond."""
-    moment = _EPOCH + timedelta(milliseconds=round(wall_seconds * 1000))
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    variants: tuple[Variant, ...]
+    renditions: tuple[Rendition, ...] = ()
+    version: int = 1
+    variables: Mapping[str, str] = field(default_factory=dict)

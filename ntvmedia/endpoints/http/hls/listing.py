@@ -374,7 +374,7 @@ class Listing:
             NewSegment(
                 self._listed_until(),
                 False,  # what comes after it is told to be another
-                last.map_uri,
+                last.map.uri if last.map is not None else "",
                 key,
                 packager.extension,
                 packager.content_type,
@@ -395,7 +395,9 @@ class Listing:
     def _listed_until(self) -> float:
         """Wall clock at the end of what is listed, in seconds since 1970."""
         last = self._window.last
-        return 0.0 if last is None else last.wall_seconds + last.duration
+        if last is None or last.wall_seconds is None:
+            return 0.0
+        return last.wall_seconds + last.duration
 
     def cancel_timer(self) -> None:
         """Expect none. Idempotent."""

@@ -26,7 +26,7 @@ from ntvmedia.endpoints.http.hls.renditions import (
     tracks_asked_for,
 )
 from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME
-from ntvmedia.formats import m3u8
+from ntvmedia.formats import m3u8, m3u8_writer
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.rendition import select_tracks
 from ntvmedia.media import MediaKind, StreamKey, Track
@@ -230,7 +230,7 @@ def write(playlists: Playlists, key: StreamKey, session: str, offers: Sequence[O
         *max((_bitrates(playlists, x) for x in sounds if not x.is_muxed), default=(0.0, 0.0)),
         [_describe(x.stream, x.audio).codec_string for x in sounds if x.audio is not None],
     )
-    return m3u8.multivariant_playlist(
+    return m3u8_writer.multivariant_playlist(
         [
             _variant(playlists, _address(playlists, key, session, offer), offer, beside)
             for offer in offers

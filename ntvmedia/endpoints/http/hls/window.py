@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from ntvmedia.endpoints.http.hls.files import Copies, File
 from ntvmedia.formats import m3u8
-from ntvmedia.formats.m3u8 import SKIP_TARGETS, Key, LowLatency, Part, Report, Segment
+from ntvmedia.formats.m3u8 import SKIP_TARGETS, Key, LowLatency, Map, Part, Report, Segment
+from ntvmedia.formats.m3u8_writer import media_playlist
 
 PLAYLIST_NAME: Final = b"index.m3u8"
 
@@ -41,7 +42,7 @@ class NewSegment(NamedTuple):
     Attributes:
         wall_seconds: As of `ntvmedia.formats.m3u8.Segment`; with the following likewise.
         discontinuity: Something changed before it.
-        map_uri: Of its init segment.
+        map_uri: Of its init segment, which is never encrypted; empty for none.
         key: What it is encrypted with.
         extension: Of its name, and of those of its parts.
         content_type: Of both.
@@ -192,7 +193,7 @@ class Window:
             0.0,
             segment.wall_seconds,
             segment.discontinuity,
-            map_uri=segment.map_uri,
+            map=Map(segment.map_uri) if segment.map_uri else None,
             key=segment.key,
         )
         self._next_media = segment.extension, segment.content_type
@@ -339,7 +340,7 @@ class Window:
                 self.hint.decode("ascii"),
                 self._reports(),
             )
-        return m3u8.media_playlist(
+        return media_playlist(
             self._listed if not skipped else tuple(self._listed),
             target_duration=self.target_duration,
             media_sequence=self.number - len(self._listed),
@@ -381,7 +382,7 @@ class Window:
     def _is_needed(self, name: str) -> bool:
         """Whether an init segment or a key is named in the list."""
         listed = [*self._listed, *([self._next] if self._next is not None else ())]
-        return any(x.map_uri == name or (x.key and x.key.uri == name) for x in listed)
+        return any((x.map and x.map.uri == name) or (x.key and x.key.uri == name) for x in listed)
 
     def _remove(self, now: float) -> None:
         segment = self._listed.popleft()
@@ -398,9 +399,9 @@ class Window:
             self._remove_parts(segment, now)
         if self._removed_parts:
             until = max(until, self._removed_parts[-1].until)
-        for name in (segment.map_uri, segment.key.uri if segment.key is not None else ""):
-            if name and not self._is_needed(name):
-                self._needed[name.encode("ascii")] = until
+        for needed in (segment.map, segment.key):
+            if needed is not None and not self._is_needed(needed.uri):
+                self._needed[needed.uri.encode("ascii")] = until
 
     def _drop_parts(self, now: float) -> None:
         """List no parts of segments that are far from the end."""

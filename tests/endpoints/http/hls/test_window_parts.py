@@ -460,8 +460,7 @@ class WindowMachine(RuleBasedStateMachine):
         """Init segment and key of all media, listed or not."""
         files = self.window.files
         for segment in (*self.window._listed, *filter(None, [self.window._next])):
-            key = segment.key.uri if segment.key is not None else ""
-            needs = tuple(x.encode() for x in (segment.map_uri, key) if x)
+            needs = tuple(x.uri.encode() for x in (segment.map, segment.key) if x is not None)
             for uri in (segment.uri, *(x.uri for x in segment.parts)):
                 self.needs[uri.encode()] = needs
         for name, needs in self.needs.items():

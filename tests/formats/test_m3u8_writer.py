@@ -5,15 +5,14 @@ from __future__ import annotations
 from ntvmedia.formats.m3u8 import (
     Key,
     LowLatency,
+    Map,
     Part,
     Rendition,
     Report,
     Segment,
     Variant,
-    date_time,
-    media_playlist,
-    multivariant_playlist,
 )
+from ntvmedia.formats.m3u8_writer import date_time, media_playlist, multivariant_playlist
 
 
 def test_media_playlist() -> None:
@@ -64,11 +63,11 @@ def test_keys_and_maps() -> None:
     """C-AE-03, C-AE-04: an init segment is clear; a key stands where it, or its vector, changes."""
     one, other = Key("1.key", bytes(15) + b"\x01"), Key("1.key", bytes(15) + b"\x02")
     segments = [
-        Segment("7.m4s", 2.0, 0.0, map_uri="init0.mp4", key=one),
-        Segment("8.m4s", 2.0, 2.0, map_uri="init0.mp4", key=one),
-        Segment("9.m4s", 2.0, 4.0, map_uri="init0.mp4", key=other),
-        Segment("10.m4s", 2.0, 6.0, True, map_uri="init1.mp4", key=other),
-        Segment("11.m4s", 2.0, 8.0, map_uri="init1.mp4"),
+        Segment("7.m4s", 2.0, 0.0, map=Map("init0.mp4"), key=one),
+        Segment("8.m4s", 2.0, 2.0, map=Map("init0.mp4"), key=one),
+        Segment("9.m4s", 2.0, 4.0, map=Map("init0.mp4"), key=other),
+        Segment("10.m4s", 2.0, 6.0, True, map=Map("init1.mp4"), key=other),
+        Segment("11.m4s", 2.0, 8.0, map=Map("init1.mp4")),
     ]
     assert _tags(segments) == [
         '#EXT-X-MAP:URI="init0.mp4"',
@@ -105,13 +104,13 @@ def test_low_latency() -> None:
     """C-LL-06, C-LL-08: control, parts before their segment's duration, hint and reports."""
     parts = (Part("8.0.m4s", 0.2, independent=True), Part("8.1.m4s", 0.16))
     segments = [
-        Segment("7.m4s", 1.0, 0.0, map_uri="init0.mp4"),
-        Segment("8.m4s", 0.36, 1.0, map_uri="init0.mp4", parts=parts),
+        Segment("7.m4s", 1.0, 0.0, map=Map("init0.mp4")),
+        Segment("8.m4s", 0.36, 1.0, map=Map("init0.mp4"), parts=parts),
     ]
     low_latency = LowLatency(
         0.203,
         can_block=True,
-        next_segment=Segment("", 0.0, 1.36, True, map_uri="init1.mp4", parts=(parts[0],)),
+        next_segment=Segment("", 0.0, 1.36, True, map=Map("init1.mp4"), parts=(parts[0],)),
         hint="9.1.m4s",
         reports=[Report("../ll-audio/index.m3u8", 9, 3)],
     )
