@@ -8,6 +8,7 @@ were meant for the first server.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
 from http.cookiejar import CookieJar
 from typing import Any, Final
@@ -15,7 +16,8 @@ from urllib.parse import urljoin
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent
+from twisted.web.iweb import IAgent
 
 from ntvmedia.config import OutboundSettings
 from ntvmedia.outbound.addresses import Target, origin_of, parse_target
@@ -24,6 +26,8 @@ from ntvmedia.outbound.exchange import REDIRECTS, Answer, Question, Receiver, ex
 from ntvmedia.outbound.failures import OutboundError
 from ntvmedia.outbound.fields import check_fields
 from ntvmedia.outbound.policy import Policy
+from ntvmedia.outbound.pools import StrictPool
+from ntvmedia.outbound.proxies import ProxiedAgent, parse_proxy
 from ntvmedia.outbound.requests import PendingRequest
 
 MAX_REDIRECTS: Final = 5
@@ -35,35 +39,56 @@ MAX_AT_A_TIME: Final = 20
 MAX_REQUESTS: Final = 10_000
 """All that go on or wait for their turn; more are a mistake, and some kilobytes each."""
 
-MAX_IDLE: Final = 8
+MAX_IDLE: Final = MAX_AT_A_TIME
 IDLE_SECONDS: Final = 30
-"""Connections to one server that are kept for the next request, and how long. Servers close idle
-ones after 60 seconds or so; whoever closes first is spared a request that is lost."""
+"""Connections to one server that are kept for the next request, and how long: as many as a
+download uses, which may do something else for a moment. Servers close idle ones after 60 seconds or
+so; whoever closes first is spared a request that is lost."""
+
+MAX_LED_TO: Final = 16
+"""Servers that redirects led to lately."""
 
 
 class Outbound(Service):
     """Asks other servers over HTTP.
 
-    Connections are kept for a while, and used again. Those that a redirect led to are not: only
-    the servers that somebody here named have any.
+    Connections are kept for a while, and used again; one that a redirect led to only where the
+    last few redirects led there before, as those to a network of caches do: there is no end of
+    servers that a redirect may lead to.
 
     Args:
         reactor: Has sockets, a resolver and threads.
         settings: Whom it may ask, and how long an answer may take.
         trust: As in `Endpoints`.
+        proxy: "http://[USER:PASSWORD@]HOST[:PORT]" of a proxy that all requests go through; empty
+            for none. The proxy must be one of whom it may ask. Of its targets only those that are
+            IP addresses are looked at: what a name means is the proxy's to say.
+
+    Raises:
+        OutboundError: The proxy's address is malformed.
     """
 
-    def __init__(self, reactor: Any, settings: OutboundSettings, trust: Any = None) -> None:
+    def __init__(
+        self, reactor: Any, settings: OutboundSettings, trust: Any = None, *, proxy: str = ""
+    ) -> None:
         self._reactor = reactor
         self._timeout_seconds = settings.timeout
         gate = Gate(reactor, Policy(settings.allow))
-        self._endpoints = endpoints = Endpoints(gate, settings.timeout, trust)
-        self._pool = pool = HTTPConnectionPool(reactor)
+        by = parse_proxy(proxy) if proxy else None
+        self._endpoints = endpoints = Endpoints(gate, settings.timeout, trust, by)
+        self._pool = pool = StrictPool(reactor)
         pool.maxPersistentPerHost = MAX_IDLE
         pool.cachedConnectionTimeout = IDLE_SECONDS
-        unkept = HTTPConnectionPool(reactor, persistent=False)
-        self._named = Agent.usingEndpointFactory(reactor, endpoints, pool)
-        self._redirected = Agent.usingEndpointFactory(reactor, endpoints, unkept)
+        unkept = StrictPool(reactor, persistent=False)
+        self._kept: IAgent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+        self._unkept: IAgent = Agent.usingEndpointFactory(reactor, endpoints, unkept)
+        self._led_to: OrderedDict[str, None] = OrderedDict()
+        self._proxied: IAgent | None = None
+        self._way = ""
+        if by is not None:
+            endpoint = endpoints.endpoint_of_proxy(by)
+            self._proxied = ProxiedAgent(reactor, endpoint, pool, by, gate.check_host)
+            self._way = f" through the proxy {by.origin}"
         self._turns: dict[str, DeferredSemaphore] = {}
         self._requests: set[PendingRequest] = set()
         self._closed = False
@@ -112,7 +137,7 @@ class Outbound(Service):
             return fail(OutboundError(f"{origin_of(url)}: {why}"))
         request = PendingRequest(
             self._reactor,
-            origin_of(url),
+            f"{origin_of(url)}{self._way}",
             self._timeout_seconds if timeout_seconds is None else timeout_seconds,
             math.inf if idle_seconds is None else idle_seconds,
             self._requests.discard,
@@ -158,8 +183,8 @@ class Outbound(Service):
     async def _follow(self, target: Target, question: Question) -> Answer:
         first = target
         for _redirect in range(MAX_REDIRECTS + 1):
-            agent = self._named if target.origin == first.origin else self._redirected
-            answer = await exchange(agent, target, question, target.origin)
+            agent = self._agent(target, first)
+            answer = await exchange(agent, target, question, f"{target.origin}{self._way}")
             if answer.status not in REDIRECTS:
                 return answer
             following = _redirected(target, answer.headers.get("location", ""))
@@ -171,6 +196,19 @@ class Outbound(Service):
         raise OutboundError(
             f"{first.origin}: more than {MAX_REDIRECTS} redirects", is_permanent=True
         )
+
+    def _agent(self, target: Target, first: Target) -> IAgent:
+        """Return what asks a server, which differ in whether its connections are kept."""
+        if self._proxied is not None and target.scheme == "http":
+            return self._proxied
+        if target.origin == first.origin:
+            return self._kept
+        was_led_to = target.origin in self._led_to
+        self._led_to[target.origin] = None
+        self._led_to.move_to_end(target.origin)
+        if len(self._led_to) > MAX_LED_TO:
+            self._led_to.popitem(last=False)
+        return self._kept if was_led_to else self._unkept
 
 
 def _redirected(target: Target, location: str) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.cookiejar import CookieJar
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -17,6 +18,10 @@ from ntvmedia.outbound.reasons import NETWORK_ERRORS, is_permanent, reason_of
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """The answers that send us on (RFC 9110 15.4); of GET, all in the same way."""
+
+MAX_PASSED_OVER_BYTES: Final = 16 << 10
+"""The body of a redirect, a line for who reads it, is passed over up to this length, so that its
+connection can be used again; what is longer, or has no length, ends with its connection."""
 
 
 class Answer(NamedTuple):
@@ -70,7 +75,7 @@ async def exchange(agent: IAgent, target: Target, question: Question, who: str) 
         who: Names the server in errors.
 
     Returns:
-        The answer. A redirect comes without its body, which is not read.
+        The answer. A redirect comes without its body.
 
     Raises:
         OutboundError: There is none, or none that is taken.
@@ -99,7 +104,7 @@ async def exchange(agent: IAgent, target: Target, question: Question, who: str) 
 async def _taken(response: Any, target: Target, question: Question) -> Answer:
     answer = Answer(response.code, answer_fields(response.headers), b"", target.url)
     if answer.status in REDIRECTS:
-        response.deliverBody(Unread())
+        await _pass_over(response, question)
         return answer
     if is_compressed(response.headers):
         response.deliverBody(Unread())
@@ -114,3 +119,14 @@ async def _taken(response: Any, target: Target, question: Question) -> Answer:
     body = Body(response, question.limit_bytes, receiver, question.touched)
     response.deliverBody(body)
     return answer._replace(body=await body.done)
+
+
+async def _pass_over(response: Any, question: Question) -> None:
+    if not isinstance(response.length, int) or response.length > MAX_PASSED_OVER_BYTES:
+        response.deliverBody(Unread())
+        return
+    body = Body(response, MAX_PASSED_OVER_BYTES, None, question.touched)
+    response.deliverBody(body)
+    # Where it led is known all the same.
+    with suppress(*NETWORK_ERRORS):
+        await body.done

@@ -12,7 +12,7 @@ from twisted.logger import globalLogPublisher
 from ntvmedia import __version__
 from ntvmedia.outbound import client
 from ntvmedia.outbound.client import MAX_AT_A_TIME, MAX_IDLE
-from ntvmedia.outbound.connections import MAX_HEAD_BYTES
+from ntvmedia.outbound.limits import MAX_HEAD_BYTES
 from tests.outbound.rig import OutboundCase, Peer, ok
 
 
