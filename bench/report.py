@@ -27,6 +27,8 @@ COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "parts_percent": ("parts that all waited for %", 0),
     "mux_percent": ("muxing core %", 2),
     "alone_percent": ("publisher alone core %", 2),
+    "wall_seconds": ("seconds", 2),
+    "mb_per_second": ("MB/s", 2),
     "cpu_percent": ("server core %", 0),
     "waited_percent": ("server kept waiting %", 1),
     "bytes_min": ("bytes min %", 2),

@@ -15,12 +15,14 @@ from bench.measure import (
     measure_publishers,
     nginx_file_like,
 )
+from bench.measure_download import measure_download
 from bench.measure_hls import HLSLoad, Polling, capture_hls, measure_hls, measure_polling
 from bench.measure_ll import measure_blocked
 from bench.measure_mux import measure_muxer_alone, measure_muxing, measure_watched
 from bench.players import FLV, RTMP, WEBSOCKET
 from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
+from bench.slowserver import FAR, NEAR, Line
 from bench.source import TWO_MEGABITS, Source, load_source
 
 OURS: Final = "ours"
@@ -336,6 +338,25 @@ class Bench:
             cells.append(self._muxer_alone(f"the muxer alone, 2 Mb/s, {title}", form))
         return Scenario(tuple(cells), _muxing(1.0, *(cell.label for cell in cells)))
 
+    def hls_download(self) -> Scenario:
+        """`ntvmedia hls-download` from far away, with one job and with eight, and from near."""
+        # A window of a few seconds only shows that it works.
+        laps = _FAR_LAPS if self._seconds >= _FULL_SECONDS else 1
+        one, eight = "1 job, 20 ms and 5 Mb/s each", "8 jobs, 20 ms and 5 Mb/s each"
+        near = "8 jobs, no limits"
+        cells = (
+            self._download(one, laps, 1, FAR),
+            self._download(eight, laps, 8, FAR),
+            self._download(near, _NEAR_LAPS * laps, 8, NEAR),
+        )
+        figures = (
+            # Starting and merging are in it, which have nothing to do with jobs.
+            Figure("8 jobs by 1 job", "mb_per_second", eight, one, 6, 7, at_least=True),
+            # What a line of a gigabit gives.
+            Figure("MB/s without limits", "mb_per_second", near, None, 60, 120, at_least=True),
+        )
+        return Scenario(cells, figures)
+
     def _hls(self, ours: str, nginx: str, load: HLSLoad) -> tuple[Cell, Cell]:
         def run() -> Metrics:
             return measure_hls(self._server(OURS), self._source, load)
@@ -364,6 +385,13 @@ class Bench:
 
     def _ours(self) -> Ours:
         return Ours(self._options.server_core, self._options.settings)
+
+    def _download(self, label: str, laps: int, jobs: int, line: Line) -> Cell:
+        def run() -> Metrics:
+            load_source()  # makes the file
+            return measure_download(self._options.server_core, laps, jobs, line)
+
+        return Cell(label, OURS, run)
 
     def _watched(self, label: str, form: str) -> Cell:
         def run() -> Metrics:
@@ -410,6 +438,10 @@ _PLAYLISTS_PER_SECOND: Final = 8000.0
 # Players ask for the playlist once in a target duration.
 _REFRESH_SECONDS: Final = 2.0
 
+# About a minute's load for a single connection; and 250 MB, a second or some more of work.
+_FAR_LAPS: Final = 12
+_NEAR_LAPS: Final = 7
+
 SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "fanout": Bench.fanout,
     "flv": Bench.flv,
@@ -427,6 +459,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "ll-blocked": Bench.ll_blocked,
     "ts-mux": Bench.ts_mux,
     "fmp4-mux": Bench.fmp4_mux,
+    "hls-download": Bench.hls_download,
 }
 
 
