@@ -87,15 +87,16 @@ def fail(
 def error_of(program: Program) -> str:
     """Return the one line that a run ended with.
 
+    What it told before, of what it tried again, are lines of their own.
+
     Raises:
-        Failed: There is none, or there are several, or something else follows.
+        Failed: There is none, or something else than lines of the command.
     """
     assert_plain(program)
     lines = program.errors.strip().splitlines()
-    found = [line for line in lines if line.startswith("ntvmedia: ")]
-    if len(found) != 1 or lines[-1] != found[0]:
+    if not lines or not all(line.startswith("ntvmedia: ") for line in lines):
         raise Failed(f"not one line at the end{program.tail()}")
-    return found[0].removeprefix("ntvmedia: ")
+    return lines[-1].removeprefix("ntvmedia: ")
 
 
 def assert_plain(program: Program) -> None:
