@@ -22,6 +22,7 @@ from twisted.web.iweb import IAgent
 from ntvmedia.config import OutboundSettings
 from ntvmedia.outbound.addresses import Target, origin_of, parse_target
 from ntvmedia.outbound.connections import Endpoints, Gate
+from ntvmedia.outbound.cookies import BrowserPolicy
 from ntvmedia.outbound.exchange import REDIRECTS, Answer, Question, Receiver, exchange
 from ntvmedia.outbound.failures import OutboundError
 from ntvmedia.outbound.fields import check_fields
@@ -113,8 +114,9 @@ class Outbound(Service):
             shared_headers: Further fields that go wherever a redirect leads, such as a User-Agent
                 in place of ours; `headers` has the last word where both have a field.
             cookies: Where cookies are taken from and kept, those of redirects too; each goes only
-                where its domain, path and other attributes let it. A field Cookie in `headers`
-                takes their place. None for no cookies.
+                where its domain, path and other attributes let it, by the rules of browsers, which
+                become those of the jar. A field Cookie in `headers` takes their place. None for no
+                cookies.
             limit_bytes: The longest body that is taken.
             timeout_seconds: How long all of it may take, with redirects, and the wait for a turn
                 where many ask the same server; None for the setting, infinity for no limit.
@@ -143,6 +145,8 @@ class Outbound(Service):
             self._requests.discard,
         )
         self._requests.add(request)
+        if cookies is not None:
+            cookies.set_policy(BrowserPolicy())
         question = Question(
             limit_bytes, headers or {}, shared_headers or {}, cookies, receiver, request.touched
         )

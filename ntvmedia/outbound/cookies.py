@@ -1,4 +1,4 @@
-"""Cookies, by the rules of `http.cookiejar`: which server is sent what another answer has set.
+"""Cookies: which server is sent what an answer has set (RFC 6265), by `http.cookiejar`.
 
 Twisted's `CookieAgent` does nearly this; it fails on a cookie that is not ASCII, which browsers
 take and give back as it is (RFC 6265 5.2 is about octets).
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from email.message import Message
-from http.cookiejar import CookieJar
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.request import Request
 
 from twisted.web.http_headers import Headers
 
-from ntvmedia.outbound.addresses import Target
+from ntvmedia.outbound.addresses import Target, parse_target
 from ntvmedia.outbound.failures import OutboundError
 
 MAX_COOKIES: Final = 3000
@@ -24,6 +25,31 @@ attributes. More than that are not kept."""
 
 # As in `fields`: what a jar was filled with from a file may have anything in it.
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class BrowserPolicy(DefaultCookiePolicy):
+    """The rules of browsers, where those of `http.cookiejar` are older.
+
+    A cookie without a domain goes to the host that set it, not to those below it (RFC 6265 5.3,
+    step 6). Nobody sets one for all of co.uk, as far as such names are known; nor one for the end
+    of an IP address (RFC 6265 5.1.3).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(strict_domain=True, strict_ns_domain=self.DomainStrictNonDomain)
+
+    def set_ok_domain(self, cookie: Cookie, request: Request) -> bool:
+        """Say whether a host may set a cookie for its domain."""
+        if cookie.domain_specified:
+            host = parse_target(request.get_full_url()).host
+            try:
+                ip_address(host)
+            except ValueError:
+                pass
+            else:
+                return cookie.domain.strip(".[]") == host
+        is_ok: bool = super().set_ok_domain(cookie, request)
+        return is_ok
 
 
 def cookie_field(jar: CookieJar, target: Target) -> bytes:
