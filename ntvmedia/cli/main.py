@@ -15,6 +15,7 @@ from twisted.scripts.twistd import run
 from ntvmedia import __version__
 from ntvmedia.cli import applications, signing
 from ntvmedia.cli.failures import Failed
+from ntvmedia.cli.hls_download.options import add_commands as add_hls_download
 from ntvmedia.errors import NtvMediaError
 
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         commands.add_parser(name, help=summary, add_help=False, prefix_chars="\0")
     applications.add_commands(commands)
     signing.add_commands(commands)
+    add_hls_download(commands)
     commands.add_parser("version", help="print the version")
     known, rest = parser.parse_known_args(arguments)
     if known.command not in ("serve", "check"):

@@ -1,4 +1,4 @@
-"""Applications as people read them in a terminal, and as programs do."""
+"""Tables, and applications as people read them in a terminal, and as programs do."""
 
 from __future__ import annotations
 
@@ -49,6 +49,11 @@ def as_table(applications: Sequence[Mapping[str, Any]]) -> str:
                 str(application.get("viewers", "-")),
             )
         )
+    return as_columns(rows)
+
+
+def as_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return a line for each row, its cells below those of the row before."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     return "".join(
         "  ".join(

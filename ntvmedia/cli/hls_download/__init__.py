@@ -1,0 +1,1 @@
+"""`ntvmedia hls-download`: HTTP Live Streaming into one MP4 file."""

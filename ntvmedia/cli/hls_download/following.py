@@ -1,0 +1,298 @@
+"""What playlists have, given to be loaded: of those that have ended at once, of others in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from ntvmedia.cli.failures import Failed
+from ntvmedia.cli.hls_download.downloads import Downloads, Task
+from ntvmedia.cli.hls_download.folder import Entry, WorkFolder
+from ntvmedia.cli.hls_download.progress import Progress, clock
+from ntvmedia.clients.hls.loader import Loader, LoadError
+from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
+from ntvmedia.media.packets import MediaKind
+from ntvmedia.wire.hls.follower import Follower, Identity, Start
+from ntvmedia.wire.hls.resources import MediaSegment
+
+# A list that says nothing new for so long, in seconds or target durations, is over.
+_DEAD_SECONDS: Final = 60.0
+_DEAD_TARGETS: Final = 10
+
+# What is said of a list that is no more.
+_GONE: Final = (404, 410)
+
+
+class Source(NamedTuple):
+    """A media playlist that is made part of the file.
+
+    Attributes:
+        number: 0 for the variant, then the renditions.
+        url: As it is asked for.
+        playlist: As it was loaded first.
+        base: Where that came from.
+        variables: Of the multivariant playlist that named it.
+        language: BCP 47, or empty.
+        only: What of it is wanted; None for all.
+    """
+
+    number: int
+    url: str
+    playlist: MediaPlaylist
+    base: str
+    variables: Mapping[str, str] = {}
+    language: str = ""
+    only: MediaKind | None = None
+
+
+class Window(NamedTuple):
+    """What part of a stream is wanted, in seconds; None where nothing was said.
+
+    Attributes:
+        begin: From the start of the list.
+        end: Likewise.
+        duration: From `begin`, or of a list that grows from now on.
+    """
+
+    begin: float | None
+    end: float | None
+    duration: float | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is wanted."""
+        return self == (None, None, None)
+
+
+class Made(NamedTuple):
+    """What of a source is wanted, and its length.
+
+    Attributes:
+        first: Index of the first segment.
+        last: Index of the last one.
+        seconds: As the playlist has it, of the segments that are there.
+    """
+
+    first: int
+    last: int
+    seconds: float
+
+
+async def load_media_playlist(
+    loader: Loader, url: str, variables: Mapping[str, str]
+) -> tuple[MediaPlaylist, str]:
+    """Load a playlist that must list segments.
+
+    Args:
+        loader: Loads it.
+        url: Of it.
+        variables: Of the multivariant playlist that named it.
+
+    Raises:
+        Failed: It lists playlists again.
+        NtvMediaError: It cannot be had.
+    """
+    playlist, base = await loader.playlist(url, variables)
+    if isinstance(playlist, MultivariantPlaylist):
+        raise Failed(f"{urlsplit(url).path}: a variant leads to another multivariant playlist")
+    return playlist, base
+
+
+def plan(source: Source, window: Window, downloads: Downloads) -> range:
+    """Have what is wanted of a list that has ended loaded.
+
+    Returns:
+        The places of its segments in the list.
+
+    Raises:
+        Failed: Nothing of it is wanted.
+        PeerError: It leads to what cannot be loaded.
+    """
+    segments = Follower(Start.FIRST).playlist_received(source.playlist, source.base)
+    begin = window.begin or 0.0
+    end = float("inf") if window.end is None else window.end
+    if window.duration is not None:
+        end = min(end, begin + window.duration)
+    time = 0.0
+    places = []
+    for index, segment in enumerate(segments):
+        start, time = time, time + segment.duration
+        if time > begin and start < end:
+            downloads.add(Task(start, source.number, index, segment, is_live=False))
+            places.append(index)
+    if not places:
+        text = f"it has {clock(time)}, and nothing of that is wanted"
+        raise Failed(f"the playlist has no {'such time: ' + text if segments else 'segments'}")
+    return range(places[0], places[-1] + 1)
+
+
+class Following:
+    """Has what a list that grows gets loaded, until there is enough or no more.
+
+    Args:
+        reactor: Its time.
+        loader: Loads the list.
+        downloads: Loads its segments.
+        folder: What is there from another time.
+        progress: Is told.
+        source: The list.
+        seconds: How much is wanted; None for all that comes.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        loader: Loader,
+        downloads: Downloads,
+        folder: WorkFolder,
+        progress: Progress,
+        source: Source,
+        seconds: float | None,
+    ) -> None:
+        self._reactor = reactor
+        self._loader = loader
+        self._downloads = downloads
+        self._progress = progress
+        self._source = source
+        self._wanted = float("inf") if seconds is None else seconds
+        there = [entry for (number, _), entry in folder.entries.items() if number == source.number]
+        self._there = sorted(there, key=lambda entry: entry.place)
+        self._follower = Follower()
+        self._index = 0
+        self._seconds = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is enough."""
+        return self._seconds >= self._wanted
+
+    def begin(self, beside: MediaSegment | None) -> MediaSegment | None:
+        """Begin with the list as it was loaded first.
+
+        Args:
+            beside: Where another list of the same stream was begun, to begin there too; None to
+                begin where players do.
+
+        Returns:
+            Where it began; None where it goes on from another time, or has nothing yet.
+        """
+        playlist, base = self._source.playlist, self._source.base
+        there = self._there
+        if there:
+            self._resume(playlist, base)
+            return None
+        if beside is not None:
+            self._follower = Follower(Start.FIRST)
+        found = self._follower.playlist_received(playlist, base)
+        if beside is not None:
+            found = _from(beside, found, playlist)
+        self._add(found)
+        return found[0] if found else None
+
+    def _resume(self, playlist: MediaPlaylist, base: str) -> None:
+        """Go on behind what is there."""
+        there = self._there
+        # Of those that were loaded at the same time, an earlier one may be missing.
+        count = next((i for i, entry in enumerate(there) if entry.place != i), len(there))
+        if count:
+            self._follower = Follower(after=_identity(there[count - 1]))
+            found = self._follower.playlist_received(playlist, base)
+            if count == len(there) or (found and found[0].number == there[count - 1].number + 1):
+                self._count(there[:count])
+                self._add(found)
+                return
+        self._follower = Follower(after=_identity(there[-1]))
+        found = self._follower.playlist_received(playlist, base)
+        self._count(there)
+        self._add(found)
+
+    def _count(self, entries: list[Entry]) -> None:
+        self._index = entries[-1].place + 1
+        self._seconds = sum(entry.duration for entry in entries)
+        if self._source.number == 0:
+            self._progress.done += self._seconds
+
+    def _add(self, segments: list[MediaSegment]) -> None:
+        for segment in segments:
+            if self.is_done:
+                break
+            task = Task(self._seconds, self._source.number, self._index, segment, is_live=True)
+            self._downloads.add(task)
+            self._index += 1
+            self._seconds += segment.duration
+
+    async def run(self) -> None:
+        """Follow the list.
+
+        Raises:
+            Failed: It is another kind of playlist now.
+            NtvMediaError: It cannot be had any more, or leads to what cannot be loaded.
+        """
+        follower = self._follower
+        asked = heard = self._reactor.seconds()
+        while not (follower.ended or self.is_done):
+            now = self._reactor.seconds()
+            await self._loader.sleep(max(asked + follower.reload_seconds - now, 0.0))
+            asked = self._reactor.seconds()
+            try:
+                playlist, base = await load_media_playlist(
+                    self._loader, self._source.url, self._source.variables
+                )
+            except LoadError as error:
+                if error.status not in _GONE:
+                    raise
+                self._progress.say(f"{error}; the stream is over")
+                return
+            missed = follower.missed
+            found = follower.playlist_received(playlist, base)
+            if follower.missed > missed:
+                self._progress.say(
+                    f"{follower.missed - missed} segments were gone before they were seen"
+                )
+            self._add(found)
+            now = self._reactor.seconds()
+            if found:
+                heard = now
+            elif now - heard > max(_DEAD_SECONDS, _DEAD_TARGETS * follower.target_duration):
+                self._progress.say(f"nothing new for {now - heard:.0f} s; the stream is over")
+                return
+
+
+def _from(
+    beside: MediaSegment, segments: list[MediaSegment], playlist: MediaPlaylist
+) -> list[MediaSegment]:
+    """Leave out what comes before a segment of another list of the same stream."""
+    if beside.wall_seconds is not None and any(x.wall_seconds is not None for x in segments):
+        wall = beside.wall_seconds
+        for index, segment in enumerate(segments):
+            end = (segment.wall_seconds or 0.0) + segment.duration
+            if segment.wall_seconds is not None and end > wall:
+                return segments[index:]
+    numbers = [segment.number for segment in segments]
+    if beside.number in numbers:
+        return segments[numbers.index(beside.number) :]
+    return Follower(Start.EDGE).playlist_received(playlist, "http://unused.invalid/")
+
+
+def _identity(entry: Entry) -> Identity:
+    byte_range = None if entry.byte_range is None else ByteRange(*entry.byte_range)
+    return Identity(entry.number, entry.name, byte_range)
+
+
+def made(folder: WorkFolder, source: int, places: range | None) -> Made:
+    """Return what there is of a source.
+
+    Args:
+        folder: With all that was loaded.
+        source: Number of it.
+        places: What of it is wanted; None for all.
+    """
+    entries = [
+        entry
+        for (number, index), entry in folder.entries.items()
+        if number == source and (places is None or index in places)
+    ]
+    indexes = [entry.place for entry in entries] or [0]
+    seconds = sum(entry.duration for entry in entries if entry.size >= 0)
+    return Made(min(indexes), max(indexes), seconds)

@@ -1,0 +1,124 @@
+"""The segments put together, in a process of their own: what servers send is read there."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from ntvmedia.cli.failures import Failed
+
+# A process that has said nothing for so long, in seconds, hangs: it tells each second of work.
+_SILENT_SECONDS: Final = 120.0
+
+# Of what it writes to its error output, the last bytes are told.
+_MAX_ERROR_BYTES: Final = 2000
+
+
+def merge(
+    reactor: Any, job: Mapping[str, Any], progressed: Callable[[float], None]
+) -> Deferred[dict[str, Any]]:
+    """Put segments together.
+
+    Args:
+        reactor: Starts the process.
+        job: As `merge_process.Job` has it.
+        progressed: Called with the seconds of media that are done.
+
+    Returns:
+        Fires with what the process says at the end, as `merge_process` tells. Fails with
+        `Failed`. When cancelled, the process is killed.
+    """
+    protocol = _MergeProtocol(reactor, json.dumps(job).encode("ascii"), progressed)
+    # Without `-P`, a file `json.py` in the folder that somebody works in would be imported.
+    arguments = [sys.executable, "-P", "-m", "ntvmedia.cli.hls_download.merge_process"]
+    reactor.spawnProcess(protocol, sys.executable, arguments, env=None)
+    return protocol.done
+
+
+class _MergeProtocol(ProcessProtocol):
+    """Talks to the process: JSON in, lines of JSON out."""
+
+    def __init__(self, reactor: Any, job: bytes, progressed: Callable[[float], None]) -> None:
+        self.done: Deferred[dict[str, Any]] = Deferred(lambda _done: self._kill())
+        self._reactor = reactor
+        self._job = job
+        self._progressed = progressed
+        self._line = b""
+        self._errors = b""
+        self._result: dict[str, Any] = {}
+        self._hangs = False
+        self._watchdog: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self._watchdog = self._reactor.callLater(_SILENT_SECONDS, self._hung)
+        transport: Any = self.transport
+        transport.write(self._job)
+        transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        assert self._watchdog is not None
+        self._watchdog.reset(_SILENT_SECONDS)
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "done" in message:
+                self._progressed(message["done"])
+            else:
+                self._result = message
+
+    def errReceived(self, data: bytes) -> None:
+        self._errors = (self._errors + data)[-_MAX_ERROR_BYTES:]
+
+    def processEnded(self, reason: Failure) -> None:
+        if self._watchdog is not None and self._watchdog.active():
+            self._watchdog.cancel()
+        if self.done.called:
+            return
+        if reason.check(ProcessDone) and self._result:
+            if "error" in self._result:
+                self.done.errback(Failed(self._result["error"]))
+            else:
+                self.done.callback(self._result)
+            return
+        self.done.errback(Failed(f"the process that merges {self._end_of(reason)}"))
+
+    def _end_of(self, reason: Failure) -> str:
+        if self._hangs:
+            return f"did nothing for {_SILENT_SECONDS:g} seconds, and was ended"
+        error = reason.value
+        if isinstance(error, ProcessTerminated) and error.signal is not None:
+            return f"was killed by signal {signal.Signals(error.signal).name}"
+        last = self._errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        return f"failed: {last or 'it says nothing'}"
+
+    def _hung(self) -> None:
+        self._hangs = True
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.transport is not None and getattr(self.transport, "pid", None):
+            self.transport.signalProcess("KILL")
+
+
+def job_of(
+    folder: Path, sources: list[dict[str, Any]], out: Path, *, trims: bool
+) -> dict[str, Any]:
+    """Describe what is to be done.
+
+    Args:
+        folder: With journal and segments.
+        sources: As in `merge_process.Job`.
+        out: The file to make; what is there is replaced.
+        trims: Sound that comes before the first picture, or after the last, is left out.
+    """
+    return {"folder": str(folder), "sources": sources, "out": str(out), "trims": trims}

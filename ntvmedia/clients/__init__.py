@@ -1,0 +1,1 @@
+"""Clients of other servers, by the scheme of an address."""

@@ -1,0 +1,1 @@
+"""Loads HTTP Live Streaming from other servers, over the one HTTP client."""

@@ -1,0 +1,200 @@
+"""Which segments of a media playlist to load next, while it grows (RFC 8216bis section 6.3).
+
+draft-pantos-hls-rfc8216bis, cited by section. Parts of low latency are passed over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, Segment
+from ntvmedia.wire.hls.resources import MediaSegment, media_segment
+
+EDGE_TARGETS: Final = 3
+"""Target durations that a player stays behind the end of a list that grows (section 6.3.3)."""
+
+STALE_LISTS: Final = 3
+"""Lists in a row that end before one that was there: caches behind one name do not all have the
+same. What is still older after them is a server that has begun anew."""
+
+# Segments that are known again: more than lists with a window have.
+_REMEMBERED: Final = 400
+
+# Nobody is asked more often than this, in seconds, whatever the list says.
+_SHORTEST_RELOAD: Final = 0.5
+
+
+class Start(Enum):
+    """Where to begin in a list that has not ended; one that has begins with its first segment."""
+
+    FIRST = "with its first segment"
+    EDGE = "some seconds before its end, as players do; those that keep all begin with the first"
+
+
+class Identity(NamedTuple):
+    """What a segment is known by, wherever its list came from and whatever token is in its address.
+
+    Attributes:
+        number: Media sequence number.
+        name: What stands last in the path of its address.
+        byte_range: Which part of that.
+    """
+
+    number: int
+    name: str
+    byte_range: ByteRange | None
+
+
+class Follower:
+    """Follows one media playlist.
+
+    Give it each playlist that was loaded; load the segments that it returns, in order; wait for
+    `reload_seconds`, and load the playlist again, until it has ended.
+
+    Args:
+        start: Where to begin.
+        after: The last segment that was loaded before, if what is known of it is to be used: where
+            the list has it, all after it follows; else a new beginning is made.
+
+    Attributes:
+        ended: The list has said that there is nothing more.
+        missed: Segments that left the list before they were seen.
+        restarts: How often the list has begun anew.
+        target_duration: Seconds, of the list as last read.
+    """
+
+    def __init__(self, start: Start = Start.EDGE, after: Identity | None = None) -> None:
+        self.ended = False
+        self.missed = 0
+        self.restarts = 0
+        self.target_duration = 0.0
+        self._start = start
+        self._seen: deque[Identity] = deque(() if after is None else (after,), _REMEMBERED)
+        self._known = set(self._seen)
+        # Number of the first segment of the list before; -1 where there was none.
+        self._first_number = -1
+        # Discontinuities before the last segment that was given, as its list counts them.
+        self._discontinuities = 0
+        self._stale = 0
+        self._changed = True
+
+    @property
+    def reload_seconds(self) -> float:
+        """How long to wait from the last request of the list to the next one (section 6.3.4)."""
+        wait = self.target_duration if self._changed else self.target_duration / 2
+        return max(wait, _SHORTEST_RELOAD)
+
+    def playlist_received(self, playlist: MediaPlaylist, url: str) -> list[MediaSegment]:
+        """Take a playlist.
+
+        Args:
+            playlist: As read.
+            url: Where it came from, after redirects.
+
+        Returns:
+            The segments that are new, in order.
+
+        Raises:
+            PeerError: One of them leads to what is not asked for, or is encrypted in a way that
+                is not known. The follower is not to be used any more.
+        """
+        number = playlist.media_sequence
+        first, is_new = self._place(playlist)
+        count = playlist.discontinuity_sequence
+        found: list[MediaSegment] = []
+        for index, segment in enumerate(playlist.segments):
+            count += segment.discontinuity
+            if index < first:
+                continue
+            discontinuity = segment.discontinuity
+            if not found and self._seen:
+                missed = 0 if is_new else self._missed(number + index)
+                self.missed += missed
+                # Those that are missing may have begun something new.
+                discontinuity |= is_new or (missed > 0 and count != self._discontinuities)
+            found.append(media_segment(segment, number + index, url, discontinuity=discontinuity))
+        if found:
+            if is_new:
+                self._seen.clear()
+            self._seen += [
+                identity(x, number + first + i) for i, x in enumerate(playlist.segments[first:])
+            ]
+            self._known = set(self._seen)
+            self._discontinuities = count
+        self._changed = bool(found)
+        self._first_number = number
+        self.target_duration = playlist.target_duration
+        self.ended = playlist.ended and not self._stale
+        return found
+
+    def _place(self, playlist: MediaPlaylist) -> tuple[int, bool]:
+        """Find the first segment that is new.
+
+        Returns:
+            Its index, which may be that after the last one; and whether the list has nothing to
+            do with the one before.
+        """
+        number, segments = playlist.media_sequence, playlist.segments
+        if not self._seen:
+            return self._beginning(playlist), False
+        if not segments:
+            return 0, False
+        listed = [identity(segment, number + i) for i, segment in enumerate(segments)]
+        last = self._seen[-1]
+        # Where the numbers say that it goes on.
+        following = last.number + 1 - number
+        is_older = following > len(segments)
+        if not is_older and not self._known.isdisjoint(listed):
+            self._stale = 0
+            return following, False
+        if following <= 0:
+            # All that was known has left the list.
+            self._stale = 0
+            return (0, False) if self._first_number >= 0 else (self._beginning(playlist), True)
+        names = [found[1:] for found in listed]
+        if last[1:] in names and len(set(names)) == len(names):
+            # The same segment with another number: this server does not count as it should.
+            self._stale = 0
+            return names.index(last[1:]) + 1, False
+        if is_older and self._stale < STALE_LISTS:
+            self._stale += 1
+            return len(segments), False
+        if not is_older and 0 <= self._first_number <= number:
+            # Nothing of it is known, and yet the numbers go on: each list has other addresses.
+            return following, False
+        self._stale = 0
+        self.restarts += 1
+        return (0 if self._first_number >= 0 else self._beginning(playlist)), True
+
+    def _beginning(self, playlist: MediaPlaylist) -> int:
+        """Return the index of the segment to begin with (sections 6.3.3, 4.4.2.2)."""
+        segments = playlist.segments
+        if self._start is Start.FIRST or playlist.ended or playlist.kind:
+            return 0
+        behind = EDGE_TARGETS * playlist.target_duration
+        index = len(segments)
+        while index and behind > 0:
+            index -= 1
+            behind -= segments[index].duration
+        return index
+
+    def _missed(self, number: int) -> int:
+        """Return how many segments came and went since the last one that was given."""
+        return max(number - self._seen[-1].number - 1, 0)
+
+
+def identity(segment: Segment, number: int) -> Identity:
+    """Return what a segment of a list is known by.
+
+    Args:
+        segment: As read.
+        number: Its media sequence number.
+    """
+    try:
+        path = urlsplit(segment.uri).path
+    except ValueError:
+        path = segment.uri
+    return Identity(number, path.rpartition("/")[2], segment.byte_range)
