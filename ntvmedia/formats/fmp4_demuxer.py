@@ -34,7 +34,7 @@ _MOOV: Final = "14496-12 8.2.1"
 _MOOF: Final = "14496-12 8.8.4"
 
 # What a file or a segment may begin with: any four letters would be a box, and any text MP4.
-_FIRST: Final = frozenset(
+FIRST_BOXES: Final = frozenset(
     (
         *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"),
         *(b"sidx", b"ssix", b"emsg", b"prft", b"meta", b"pdin"),
@@ -151,6 +151,27 @@ class Demuxer:
             self._ended = True
             raise self._error
 
+    def end_segment(self) -> Iterator[Event]:
+        """Yield what is left where a segment of HLS ends, or its initialization section.
+
+        Nothing of it goes on in the next one: a box that is cut off ends where the bytes do, and
+        one without size ends too. The tracks go on, with their times.
+
+        Raises:
+            PeerError: As `events`.
+            LimitExceeded: As `events`.
+            UsageError: As `events`.
+        """
+        yield from self.events()
+        position = self._consumed + len(self._buffer)
+        cut_off = position < self._skip_to < _NEVER or position < self._data_end < _NEVER
+        self.damaged += bool(self._pending or self._buffer or cut_off)
+        self._pending.clear()
+        self._held = 0
+        self._buffer.clear()
+        self._consumed = position
+        self._skip_to = self._data_end = 0
+
     def flush(self) -> Iterator[Event]:
         """Yield what is left at the end of the input; a file that is cut off ends where it does.
 
@@ -252,7 +273,7 @@ class Demuxer:
             return False
         kind = header.kind
         printable = all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in kind)
-        if not printable or (not start and kind not in _FIRST):
+        if not printable or (not start and kind not in FIRST_BOXES):
             raise PeerError("no box of MP4", reference=_FILE, offset=start)
         end = start + header.size if header.size else _NEVER
         if kind in self._limits:

@@ -162,6 +162,27 @@ class Demuxer:
         for elementary in list(self._streams.values()):
             yield from self._end(elementary)
 
+    def end_segment(self) -> Iterator[Event]:
+        """Yield what is left where a segment of HLS ends; the stream goes on with the next one.
+
+        Frames that go on there are put together. Counters may begin anew, as many segmenters have
+        them, and nothing is lost; a packet that is cut off is left out.
+
+        Raises:
+            PeerError: As `events`.
+            UsageError: As `events`.
+        """
+        # Final: of less than three packets too.
+        yield from self._events(final=True)
+        self.damaged += self._place < len(self._data)
+        self._consumed = self._good = self._consumed + len(self._data)
+        self._place = 0
+        self._data = b""
+        self._size = 0
+        self._counters.clear()
+        for stream in self._streams.values():
+            stream.counter = -1
+
     def _events(self, *, final: bool) -> Iterator[Event]:
         if self._failed:
             raise UsageError("the demuxer failed or was flushed before; make a new one")
