@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; `None` for those of the process.
 
     Returns:
-        The exit status: 0, or 1 for a command that could not do what it was asked. `serve` and
-        `check` end the process themselves.
+        The exit status: 0; 1 for a command that could not do what it was asked; 130 for one that
+        was interrupted. `serve` and `check` end the process themselves.
 
     Raises:
         SystemExit: The arguments are wrong (status 2), or the command is done.
@@ -69,7 +69,7 @@ def _run(command: Callable[[argparse.Namespace], None], options: argparse.Namesp
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        return 1
+        return 130
     return 0
 
 

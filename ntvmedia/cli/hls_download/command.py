@@ -36,6 +36,7 @@ from ntvmedia.clients.hls.loader import Loader
 from ntvmedia.formats.m3u8 import MediaPlaylist
 from ntvmedia.media.packets import MediaKind
 from ntvmedia.outbound import parse_target
+from ntvmedia.outbound.client import Outbound
 from ntvmedia.wire.hls.resources import resolve
 
 _TICK_SECONDS: Final = 0.25
@@ -70,9 +71,11 @@ def download(options: argparse.Namespace) -> None:
     # Only now: whoever imports this module may want another reactor, or none.
     from twisted.internet import reactor
 
+    # Names are looked up before it runs: what waits for a name server ends by Ctrl-C.
+    outbound = new_outbound(reactor, options)
     progress = new_progress(sys.stderr)
     try:
-        _run(reactor, _Command(reactor, options, out, progress).run)
+        _run(reactor, _Command(reactor, options, out, outbound, progress).run)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failed(f"{where}{error.strerror or error}") from None
@@ -91,56 +94,56 @@ def _run(reactor: Any, work: Any) -> None:
         Interrupted: A signal came.
         Exception: What the work failed with.
     """
-    failures: list[Failure] = []
+    outcomes: list[Failure | None] = []
     signals: list[int] = []
 
-    def failed(failure: Failure) -> None:
-        failures.append(failure)
+    def interrupted(number: int, _frame: object) -> None:
+        # The second time, it ends at once.
+        signal.signal(number, signal.SIG_DFL)
+        signals.append(number)
+        reactor.callFromThread(working[0].cancel)
+
+    def done(outcome: Failure | None) -> None:
+        outcomes.append(outcome)
+        reactor.stop()
+
+    working: list[Deferred[None]] = []
 
     def begin() -> None:
-        working = Deferred.fromCoroutine(work())
-
-        def interrupt(number: int) -> None:
-            if not signals:
-                signals.append(number)
-                working.cancel()
-
+        # In place of the reactor's own, which would stop it with the work half done.
         for number in _SIGNALS:
-            # The second time, it ends at once.
-            signal.signal(
-                number,
-                lambda number, _frame: (
-                    signal.signal(number, signal.SIG_DFL),
-                    reactor.callFromThread(interrupt, number),
-                ),
-            )
-        working.addErrback(failed).addBoth(lambda _done: reactor.stop())
+            signal.signal(number, interrupted)
+        working.append(Deferred.fromCoroutine(work()))
+        working[0].addBoth(done)
 
     reactor.callWhenRunning(begin)
     reactor.run()
-    if signals:
-        raise Interrupted(signals[0])
-    if failures:
-        failures[0].raiseException()
+    if signals or not outcomes:
+        raise Interrupted(signals[0] if signals else signal.SIGINT)
+    if outcomes[0] is not None:
+        outcomes[0].raiseException()
 
 
 class _Command:
     """One run of the command."""
 
     def __init__(
-        self, reactor: Any, options: argparse.Namespace, out: Path | None, progress: Progress
+        self,
+        reactor: Any,
+        options: argparse.Namespace,
+        out: Path | None,
+        outbound: Outbound,
+        progress: Progress,
     ) -> None:
         self._reactor = reactor
         self._options = options
         self._out = out
+        self._outbound = outbound
         self._progress = progress
-        self._loader: Any = None
+        self._loader = Loader(reactor, outbound, manner(options), progress.say)
 
     async def run(self) -> None:
         """Do it."""
-        options = self._options
-        outbound = new_outbound(self._reactor, options)
-        self._loader = Loader(self._reactor, outbound, manner(options), self._progress.say)
         ticks = LoopingCall(self._progress.tick)
         ticks.clock = self._reactor
         try:
@@ -151,7 +154,7 @@ class _Command:
                 await self._download(self._out)
         finally:
             ticks.stop()
-            await outbound.close()
+            await self._outbound.close()
 
     async def _list(self) -> None:
         playlist, _base = await self._loader.playlist(self._options.url)

@@ -14,7 +14,7 @@ from ntvmedia.cli.hls_download.options import read_key
 from ntvmedia.clients.hls.loader import Manner
 from ntvmedia.clients.hls.retries import Retries
 from ntvmedia.config import Network, OutboundSettings
-from ntvmedia.outbound import OutboundError, parse_target
+from ntvmedia.outbound import OutboundError, Target, parse_target
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.policy import Policy
 
@@ -32,9 +32,11 @@ def new_outbound(reactor: Any, options: argparse.Namespace) -> Outbound:
     Raises:
         Failed: An address is none, or its host is not known.
     """
-    allow: set[Network] = set(options.allow)
-    for url in filter(None, (options.url, options.proxy)):
-        allow |= _private_networks(url)
+    # Behind a proxy it is the proxy that looks names up.
+    typed = options.proxy or options.url
+    allow = set(options.allow) | _private_networks(typed)
+    if _literal(options.url):
+        allow |= _private_networks(options.url)
     settings = OutboundSettings(allow=tuple(sorted(allow, key=str)), timeout=options.timeout)
     try:
         return Outbound(reactor, settings, proxy=options.proxy or "")
@@ -62,7 +64,7 @@ def manner(options: argparse.Namespace) -> Manner:
         jar = _cookie_file(Path(options.cookies))
     return Manner(
         fields,
-        {parse_target(options.url).origin: private},
+        {_target(options.url).origin: private},
         jar,
         options.timeout,
         Retries(options.retries),
@@ -70,12 +72,25 @@ def manner(options: argparse.Namespace) -> Manner:
     )
 
 
-def _private_networks(url: str) -> set[Network]:
-    """Return the addresses of a typed host that are not public, as networks of one."""
+def _literal(url: str) -> bool:
+    """Whether an address has an IP address for its host."""
     try:
-        target = parse_target(url)
+        ip_address(_target(url).host)
+    except ValueError:
+        return False
+    return True
+
+
+def _target(url: str) -> Target:
+    try:
+        return parse_target(url)
     except OutboundError as error:
         raise Failed(str(error)) from None
+
+
+def _private_networks(url: str) -> set[Network]:
+    """Return the addresses of a typed host that are not public, as networks of one."""
+    target = _target(url)
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

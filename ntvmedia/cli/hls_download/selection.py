@@ -10,7 +10,7 @@ from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.tables import as_columns
 from ntvmedia.formats.m3u8 import MultivariantPlaylist, Rendition, Variant
 
-_HEIGHT: Final = re.compile(r"(\d{2,5})p")
+_SIZE: Final = re.compile(r"(?:(\d{2,5})x)?(\d{2,5})p?")
 
 # RFC 6381 names of what is heard, as codecs begin.
 _SOUNDS: Final = ("mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "mp3", "dts", "alac", "samr")
@@ -59,13 +59,14 @@ def _variant(variants: Sequence[Variant], which: str) -> Variant:
     if which.lower() == "worst":
         # The sound alone is no bad picture.
         return next((x for x in ordered if not _is_audio_only(x)), ordered[0])
-    match = _HEIGHT.fullmatch(which.lower())
+    if which.isascii() and which.isdigit() and 1 <= int(which[:6]) <= len(variants):
+        return variants[int(which[:6]) - 1]
+    match = _SIZE.fullmatch(which.lower())
     if match is not None:
-        found = [x for x in ordered if x.height == int(match[1])]
+        width, height = int(match[1] or 0), int(match[2])
+        found = [x for x in ordered if x.height == height and (x.width == width or not width)]
         if found:
             return found[-1]
-    elif which.isascii() and which.isdigit() and 1 <= int(which[:6]) <= len(variants):
-        return variants[int(which[:6]) - 1]
     known = ", ".join(f"{number} ({_brief(x)})" for number, x in enumerate(variants[:20], 1))
     raise Failed(f"--variant {which}: there is no such variant, but best, worst, {known}")
 
