@@ -1,0 +1,1 @@
+"""RTP and RTCP, and how RTP carries each codec, without input and output."""
