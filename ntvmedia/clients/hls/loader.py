@@ -115,7 +115,10 @@ class Loader:
         """
         sink = Gathered()
         answer = await self._ask("the playlist", url, sink, limit_bytes=MAX_PLAYLIST_BYTES)
-        return parse_playlist(sink.value(), answer.url, variables=variables), answer.url
+        try:
+            return parse_playlist(sink.value(), answer.url, variables=variables), answer.url
+        except PeerError as error:
+            raise LoadError(f"the playlist, {_shown(url)}: {error.args[0]}") from None
 
     async def key(self, key: Key) -> bytes:
         """Return a key's 16 bytes; each is loaded once."""
@@ -223,8 +226,9 @@ class Loader:
                 wait = retry_after(answer.headers)
                 is_final = status not in wanted
             except OutboundError as error:
-                # The message names the origin already.
-                status, reason, is_final = 0, str(error), error.is_permanent
+                # The address is told below.
+                reason = str(error).removeprefix(f"{origin_of(url)}: ")
+                status, is_final = 0, error.is_permanent
             except WrongLength as error:
                 status, reason, is_final = 0, str(error), False
             except PeerError as error:
