@@ -81,6 +81,8 @@ class Demuxer:
         max_moov_size: In bytes.
         max_moof_size: In bytes; also of several ones, of samples that have not come.
         max_sample_size: In bytes.
+        of_segments: The bytes are not those of one file, but its parts, or of several ones: what
+            fragments tell of places in a file does not count.
 
     Attributes:
         damaged: Samples that are left out since their data are broken; 1 for all of those that
@@ -94,8 +96,10 @@ class Demuxer:
         max_moov_size: int = MAX_MOOV_SIZE,
         max_moof_size: int = MAX_MOOF_SIZE,
         max_sample_size: int = MAX_SAMPLE_SIZE,
+        of_segments: bool = False,
     ) -> None:
         self.damaged = 0
+        self._of_segments = of_segments
         self.movie: Movie | None = None
         self._limits = {b"moov": max_moov_size, b"moof": max_moof_size}
         self._max_sample_size = max_sample_size
@@ -340,7 +344,9 @@ class Demuxer:
         if self.movie is None:
             raise PeerError("a fragment before the moov box", reference=_MOOF, offset=start)
         moof = whole_box(box, b"moof", start)
-        runs = parse_fragment(moof, start, self._tracks, self.movie.defaults)
+        runs = parse_fragment(
+            moof, start, self._tracks, self.movie.defaults, is_moved=self._of_segments
+        )
         for run in runs:
             self._expect(run.track, run.samples)
         if runs:

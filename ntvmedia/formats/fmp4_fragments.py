@@ -35,6 +35,9 @@ _MOOF: Final = "14496-12 8.8.4"
 _TFHD: Final = "14496-12 8.8.7"
 _TRUN: Final = "14496-12 8.8.8"
 
+# Bytes of an mdat box before its data.
+_DATA_HEADER_SIZE: Final = 8
+
 # Of tfhd.
 _HAS_BASE: Final = 0x01
 _HAS_DESCRIPTION: Final = 0x02
@@ -103,7 +106,12 @@ class _Header(NamedTuple):
 
 
 def parse_fragment(
-    moof: Box, start: int, tracks: dict[int, FragmentedTrack], defaults: dict[int, Defaults]
+    moof: Box,
+    start: int,
+    tracks: dict[int, FragmentedTrack],
+    defaults: dict[int, Defaults],
+    *,
+    is_moved: bool = False,
 ) -> list[Run]:
     """Read a moof box.
 
@@ -111,6 +119,8 @@ def parse_fragment(
         start: Of the moof box with its header, in bytes from the start of the file.
         tracks: By track_ID, those that are read; their times go on.
         defaults: By track_ID, of all tracks: what is passed over must be known.
+        is_moved: It may have stood in another place, as a segment of HLS that is a part of a file:
+            where its data are told from the start of the file, they are taken for those behind it.
 
     Raises:
         PeerError: A box in it is broken, or refers to nothing.
@@ -121,11 +131,16 @@ def parse_fragment(
     # other's from the end of those of the track before it (14496-12 8.8.7.1).
     end = start
     left = MAX_RUNS
+    moved: int | None = None
     for traf in children(moof):
         if traf.kind != b"traf":
             continue
         left -= 1
         header = _parse_header(required(traf, b"tfhd"), start, defaults)
+        if is_moved and header.base is not None and header.base != start:
+            if moved is None:
+                moved = _begin_of_data(traf, moof, start) - header.base
+            header = header._replace(base=header.base + moved)
         track = tracks.get(header.track_id)
         tfdt = child(traf, b"tfdt")
         if tfdt is not None and track is not None:
@@ -144,6 +159,15 @@ def parse_fragment(
                 "too many runs of samples", reference=_MOOF, limit=MAX_RUNS, offset=traf.offset
             )
     return runs
+
+
+def _begin_of_data(traf: Box, moof: Box, start: int) -> int:
+    """Return what the first offset of data in a moved fragment is counted from."""
+    trun = child(traf, b"trun")
+    if trun is not None and version_and_flags(trun)[1] & _HAS_OFFSET:
+        return start
+    # Without one it is that of the data themselves, which are in the box behind.
+    return moof.offset + len(moof.body) + _DATA_HEADER_SIZE
 
 
 def _parse_header(tfhd: Box, start: int, defaults: dict[int, Defaults]) -> _Header:

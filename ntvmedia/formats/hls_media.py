@@ -54,6 +54,24 @@ _SPACE: Final = b"\xef\xbb\xbf \t\r\n"
 _Demuxer: TypeAlias = mpegts_demuxer.Demuxer | fmp4_demuxer.Demuxer | packed_audio.Demuxer
 
 
+def is_media(head: bytes, is_all: bool) -> bool:
+    """Whether the first bytes of a segment tell that it is one that can be read.
+
+    Args:
+        head: From its beginning.
+        is_all: There are no more.
+
+    Returns:
+        False where more bytes are needed to tell; at most `MAX_DISGUISE`.
+
+    Raises:
+        PeerError: It is no media, as far as they tell; or empty.
+    """
+    if is_all and not head:
+        raise PeerError("the segment is empty", reference=_FORMATS, offset=0)
+    return bool(_recognised(head, 0, final=is_all)[0])
+
+
 class SegmentDemuxer:
     """Turn the segments of one media playlist into `Track` and `Packet` events.
 
@@ -188,21 +206,8 @@ class SegmentDemuxer:
     def _recognise(self, *, final: bool) -> Iterator[Event]:
         """Find out what the segment is, and make what reads it."""
         head = self._head
-        kind: Kind = ""
-        for size in _STEPS[self._step :]:
-            whole = final and len(head) <= size
-            if kind or not (whole or len(head) >= size):
-                break
-            self._step += 1
-            kind = _kind_of(bytes(head[:size]), final=whole)
+        kind, self._step = _recognised(head, self._step, final=final)
         if not kind:
-            if final or self._step == len(_STEPS):
-                raise PeerError(
-                    "the segment is neither MPEG-TS, MP4 nor packed audio"
-                    + (_looks_like(head) or " (a wrong key?)"),
-                    reference=_FORMATS,
-                    offset=0,
-                )
             return
         if kind != self.kind or self._demuxer is None:
             yield from self._flush()
@@ -227,9 +232,13 @@ def _new_mpegts() -> mpegts_demuxer.Demuxer:
     return mpegts_demuxer.Demuxer(recovery_points=True)
 
 
+def _new_mp4() -> fmp4_demuxer.Demuxer:
+    return fmp4_demuxer.Demuxer(of_segments=True)
+
+
 _DEMUXERS: Final[dict[Kind, Callable[[], _Demuxer]]] = {
     "mpegts": _new_mpegts,
-    "mp4": fmp4_demuxer.Demuxer,
+    "mp4": _new_mp4,
     "packed_audio": packed_audio.Demuxer,
 }
 
@@ -259,6 +268,37 @@ def is_media(head: bytes, final: bool) -> bool:
             return False
         if _kind_of(head[:size], final=whole):
             return True
+    raise PeerError(
+        "the segment is neither MPEG-TS, MP4 nor packed audio"
+        + (_looks_like(head) or " (a wrong key?)"),
+        reference=_FORMATS,
+        offset=0,
+    )
+
+
+def _recognised(head: bytes | bytearray, step: int, *, final: bool) -> tuple[Kind, int]:
+    """Tell what a segment is.
+
+    Args:
+        step: How many of `_STEPS` were looked at before, and did not tell.
+        final: It is all of the segment.
+
+    Returns:
+        That, or "" where more bytes are needed; and how many of `_STEPS` were looked at.
+
+    Raises:
+        PeerError: It is no media.
+    """
+    for size in _STEPS[step:]:
+        whole = final and len(head) <= size
+        if not whole and len(head) < size:
+            return "", step
+        step += 1
+        kind = _kind_of(bytes(head[:size]), final=whole)
+        if kind:
+            return kind, step
+        if whole:
+            break
     raise PeerError(
         "the segment is neither MPEG-TS, MP4 nor packed audio"
         + (_looks_like(head) or " (a wrong key?)"),

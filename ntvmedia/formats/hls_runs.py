@@ -25,6 +25,9 @@ begins, and for those of other tracks. Twelve seconds at 20 Mb/s."""
 _JUMP_SECONDS: Final = 10.0
 _JUMP_SEGMENTS: Final = 3
 
+# A picture that is shown so much later, or earlier, than it is decoded is a mistake.
+_MAX_SHIFT_SECONDS: Final = 10
+
 # A picture that stands alone, and the longest that is taken for usual at the end of a run.
 _USUAL_FRAME_RATE: Final = 25
 _LONGEST_FRAME_SECONDS: Final = 1
@@ -38,7 +41,7 @@ class Piece(NamedTuple):
     Attributes:
         data: Its bytes, decrypted; read when it is its turn, and once.
         init: The Media Initialization Section that applies to it, or what returns that; b"" for
-            none. What is equal to that of the segment before is not asked for again.
+            none.
         duration: As the playlist has it, in seconds.
         discontinuity: The playlist has one before it.
         missing: It is not there: a gap, or not loaded. `data` is not read.
@@ -83,7 +86,7 @@ class Lane:
     """
 
     __slots__ = (
-        "_last_dts", "_last_packet", "_max_pts", "_steps", "delta", "held", "is_video", "output",
+        "_last_dts", "_last_packet", "_max_pts", "_max_shift", "_steps", "delta", "held", "is_video", "output",
         "rate", "shift", "time", "track",
     )  # fmt: skip
 
@@ -96,6 +99,7 @@ class Lane:
         self.track: Track | None = None
         self.output = track
         self.shift = 0
+        self._max_shift = _MAX_SHIFT_SECONDS * track.clock_rate
         self._last_dts = self._max_pts = 0
         self._steps = (0, 0)
         self._last_packet: Packet | None = None
@@ -107,6 +111,8 @@ class Lane:
             time: Its decode time in seconds.
         """
         _track, dts, pts, _is_keyframe, _payload = packet
+        if not -self._max_shift <= pts - dts <= self._max_shift:
+            pts = dts
         if self._last_packet is None:
             self._max_pts = pts
         else:
@@ -140,7 +146,11 @@ class Lane:
 
     def start(self) -> Fraction:
         """Return when what waits is first presented, in seconds."""
-        return Fraction(min(packet.pts for _time, packet in self.held), self.rate) + self.delta
+        times = (
+            packet.pts if abs(packet.pts - packet.dts) <= self._max_shift else packet.dts
+            for _time, packet in self.held
+        )
+        return Fraction(min(times), self.rate) + self.delta
 
     def first_dts(self) -> Fraction:
         """Return when what waits is first decoded, in seconds."""
@@ -200,6 +210,13 @@ class Run:
     def start(self) -> Fraction:
         """Return when it is first presented, in seconds of its own times."""
         return min(lane.start() for lane in self.lanes.values() if lane.held)
+
+    def wants_keyframe(self) -> bool:
+        """Whether there are pictures, and no keyframe among them yet."""
+        return self.held_bytes <= MAX_HELD_BYTES and any(
+            lane.is_video and not any(packet.is_keyframe for _time, packet in lane.held)
+            for lane in self.lanes.values()
+        )
 
     def align(self, far: float) -> None:
         """Let tracks begin with the pictures whose clocks have nothing to do with theirs.
@@ -267,7 +284,7 @@ class Feed:
         self._demuxer = SegmentDemuxer()
         self._pieces: Iterator[Piece] = iter(source.pieces)
         self._chunks: Iterator[bytes] | None = None
-        self._init: bytes | Callable[[], bytes] = b""
+        self._init = b""
         self._name = ""
         self._begins_run = True
         self._limit = _JUMP_SECONDS
@@ -320,9 +337,10 @@ class Feed:
                 # Who counts knows nothing of a hole.
                 self._flush()
             return
-        if piece.init != self._init:
-            self._init = piece.init
-            self._demuxer.init_section(piece.init() if callable(piece.init) else piece.init)
+        init = piece.init() if callable(piece.init) else piece.init
+        if init != self._init:
+            self._init = init
+            self._demuxer.init_section(init)
         self._demuxer.begin(discontinuity=piece.discontinuity)
         self._chunks = iter(piece.data)
 
@@ -332,15 +350,17 @@ class Feed:
         self._take(self._demuxer.flush())
         if self.runs:
             self.runs[-1].has_times = has_times
+            self.runs[-1].is_settled = True
         self._settle()
         self._begins_run = True
 
     def _settle(self) -> None:
         """Let the runs that have begun be placed, and given out: a segment is over."""
         for run in self.runs:
-            run.is_settled = True
             if run.offset is not None:
                 run.release(everything=True)
+            elif not run.wants_keyframe():
+                run.is_settled = True
 
     def _take(self, events: Iterator[Event]) -> None:
         """Put packets into lanes."""
