@@ -29,7 +29,8 @@ class Answer(NamedTuple):
 
     Attributes:
         status: Of three digits.
-        headers: By lower-case name; several of one name are joined with commas.
+        headers: By lower-case name; several of one name are joined with commas. Those of the
+            connection are left out; Content-Length is there where it counts.
         body: All of it; nothing where it was given to a receiver.
         url: Who answered, after all redirects, without user and password. What the body names
             relatively is relative to this.
@@ -102,7 +103,8 @@ async def exchange(agent: IAgent, target: Target, question: Question, who: str) 
 
 
 async def _taken(response: Any, target: Target, question: Question) -> Answer:
-    answer = Answer(response.code, answer_fields(response.headers), b"", target.url)
+    fields = answer_fields(response.headers, response.length)
+    answer = Answer(response.code, fields, b"", target.url)
     if answer.status in REDIRECTS:
         await _pass_over(response, question)
         return answer

@@ -48,12 +48,20 @@ def request_fields(*groups: Mapping[str, str]) -> Headers:
     return fields
 
 
-def answer_fields(headers: Headers) -> dict[str, str]:
-    """Return the fields of an answer, as in `Answer`."""
-    return {
+def answer_fields(headers: Headers, length: object = None) -> dict[str, str]:
+    """Return the fields of an answer, as in `Answer`.
+
+    Args:
+        headers: Twisted keeps those of the connection apart, and Content-Length with them.
+        length: Of the body, where it is known.
+    """
+    fields = {
         name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
         for name, values in headers.getAllRawHeaders()
     }
+    if isinstance(length, int):
+        fields["content-length"] = str(length)
+    return fields
 
 
 def is_compressed(headers: Headers) -> bool:

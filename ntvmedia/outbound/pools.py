@@ -27,11 +27,13 @@ class StrictClient(HTTP11ClientProtocol):
 
     def _finishResponse(self, rest: bytes) -> None:
         parser: Any = self._parser
-        if rest and parser is not None:
-            why = "the answer goes on after its end"
-            parser.response.flaw = Failure(Unacceptable(why))
-            # Whatever comes next on this connection is no answer to what is asked next.
-            parser.request.persistent = False
+        if parser is not None:
+            if rest:
+                why = "the answer goes on after its end"
+                parser.response.flaw = Failure(Unacceptable(why))
+            # Whatever comes next on such a connection is no answer to what is asked next.
+            if rest or _ends(parser):
+                parser.request.persistent = False
         super()._finishResponse(rest)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
@@ -39,6 +41,17 @@ class StrictClient(HTTP11ClientProtocol):
         if response is not None and not reason.check(ConnectionDone):
             response.flaw = Failure(ResponseFailed([reason], response))
         super().connectionLost(reason)
+
+
+def _ends(parser: Any) -> bool:
+    """Say whether the server closes the connection (RFC 9112 9.3).
+
+    Twisted knows one spelling of it, and asks an HTTP/1.0 server again on what it has just closed.
+    """
+    values = parser.connHeaders.getRawHeaders(b"connection", ())
+    options = {option.strip().lower() for value in values for option in value.split(b",")}
+    is_old = parser.response.version[1:] < (1, 1)
+    return b"close" in options or (is_old and b"keep-alive" not in options)
 
 
 class _Factory(Factory):

@@ -184,7 +184,7 @@ class _Tunnel(Protocol):
         self._request = request
         self._build = build
         self._open = connections
-        self._got = b""
+        self._got = bytearray()
         self._inside: Any = None
 
     def loseConnection(self) -> None:
@@ -201,8 +201,9 @@ class _Tunnel(Protocol):
         if self._inside is not None:
             self._inside.dataReceived(data)
         elif not self.ready.called:
+            before = len(self._got)
             self._got += data
-            self._look()
+            self._look(before)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._open.connections.discard(self)
@@ -212,12 +213,17 @@ class _Tunnel(Protocol):
             self.ready.errback(Unacceptable("the proxy closed the connection"))
         self._open.tell()
 
-    def _look(self) -> None:
-        """See what the proxy says, once its head is complete."""
+    def _look(self, before: int) -> None:
+        """See what the proxy says, once its head is complete.
+
+        Args:
+            before: How much of it was looked at already.
+        """
         if not self._got.startswith(_START[: len(self._got)]):
             self._fail("the proxy's answer is no HTTP")
             return
-        end = _END.search(self._got)
+        # An end that began before is three bytes long.
+        end = _END.search(self._got, max(0, before - 2))
         if end is None:
             if len(self._got) > MAX_HEAD_BYTES:
                 self._fail("the proxy's answer is too long")
@@ -228,7 +234,7 @@ class _Tunnel(Protocol):
             return
         code = int(status[1])
         if code in _SUCCESS:
-            self._begin(self._got[end.end() :])
+            self._begin(bytes(self._got[end.end() :]))
         elif code == _PASSWORD_WANTED:
             self._fail(_WRONG_PASSWORD, is_permanent=True)
         else:
@@ -237,7 +243,7 @@ class _Tunnel(Protocol):
             self._fail(f"the proxy refused, with status {code}", is_permanent=is_final)
 
     def _begin(self, rest: bytes) -> None:
-        self._got = b""
+        self._got.clear()
         self._inside = self._build()
         self._inside.makeConnection(self.transport)
         self.ready.callback(self._inside)

@@ -78,3 +78,9 @@ def test_compressed(values: list[bytes], expected: bool) -> None:
     """Only the identity is not."""
     headers = Headers({b"Content-Encoding": values} if values else {})
     assert is_compressed(headers) is expected
+
+
+def test_length() -> None:
+    """A length is a field where it is known."""
+    assert answer_fields(Headers({}), 5) == {"content-length": "5"}
+    assert answer_fields(Headers({}), "unknown") == {}

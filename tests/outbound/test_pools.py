@@ -93,3 +93,24 @@ class LengthTests(OutboundCase):
             server = self.serve(end, ok(b"1"))
             answer: Answer = self.wait(self.get(server.url))
             self.assertEqual((answer.body, answer.url), (b"1", f"{server.url}/b"))
+
+
+class KeptTests(OutboundCase):
+    """Which connections are used again (RFC 9112 9.3)."""
+
+    def test_closed(self) -> None:
+        """One that the server says it closes is not, however it says it."""
+        length = b"Content-Length: 1\r\n"
+        for head, connections in (
+            (HEAD + length, 1),
+            (HEAD + length + b"Connection: Keep-Alive, X\r\n", 1),
+            (b"HTTP/1.0 200 OK\r\n" + length + b"Connection: Keep-Alive\r\n", 1),
+            (b"HTTP/1.0 200 OK\r\n" + length, 3),
+            (HEAD + length + b"Connection: close\r\n", 3),
+            (HEAD + length + b"Connection: X, Close\r\n", 3),
+            (HEAD + length + b"Connection: X\r\nConnection: CLOSE\r\n", 3),
+        ):
+            server = self.serve(head + b"\r\n1")
+            for _time in range(3):
+                self.assertEqual(self.body(server.url), b"1")
+            self.assertEqual((len(server.requests), server.connections), (3, connections))

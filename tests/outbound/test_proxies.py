@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import base64
 from http.cookiejar import CookieJar
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import given, strategies as st
 from twisted.internet import ssl
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, succeed
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
 
 from ntvmedia.config import OutboundSettings, TLSSettings
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.reading import parse_section
 from ntvmedia.outbound import OutboundError, client
 from ntvmedia.outbound.client import Outbound
-from ntvmedia.outbound.proxies import MAX_HEAD_BYTES, parse_proxy
+from ntvmedia.outbound.failures import Unacceptable
+from ntvmedia.outbound.limits import OpenConnections
+from ntvmedia.outbound.proxies import MAX_HEAD_BYTES, TunnelEndpoint, parse_proxy
 from tests.config.pem import make_pair
 from tests.outbound.proxy import Proxy, tunnel
 from tests.outbound.rig import OutboundCase, Peer, Server, ok, redirect
@@ -66,6 +72,71 @@ def test_bad(url: str, problem: str) -> None:
     assert caught.value.is_permanent
     assert str(caught.value).startswith("the proxy: the ")
     assert "secret" not in str(caught.value)
+
+
+class Raw:
+    """An endpoint whose connection is a string.
+
+    Attributes:
+        protocol: What was made for it.
+        transport: The string.
+    """
+
+    def __init__(self) -> None:
+        self.transport = StringTransport()
+
+    def connect(self, factory: Any) -> Any:
+        """Connect at once."""
+        self.protocol = factory.buildProtocol(None)
+        self.protocol.makeConnection(self.transport)
+        return succeed(self.protocol)
+
+
+def tunnelled(pieces: list[bytes]) -> tuple[str, bytes]:
+    """Give a proxy's answer to a tunnel: why it failed, if it did, and what came out of it."""
+    raw: Any = Raw()
+    came: list[bytes] = []
+    inside = Protocol()
+    inside.dataReceived = came.append  # type: ignore[assignment, method-assign]
+    ends: list[Any] = []
+    endpoint = TunnelEndpoint(
+        raw, parse_proxy("http://me:pw@p.example"), "::1", 443, OpenConnections()
+    )
+    factory = Factory.forProtocol(lambda: inside)
+    endpoint.connect(factory).addBoth(ends.append)
+    assert raw.transport.value().startswith(b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n")
+    for piece in pieces:
+        raw.protocol.dataReceived(piece)
+    if not ends:
+        return "it waits", b""
+    if ends[0] is inside:
+        return "", b"".join(came)
+    ends[0].trap(Unacceptable)
+    assert raw.transport.disconnected
+    return str(ends[0].value), b""
+
+
+heads = st.sampled_from(
+    [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200\n", b"HTTP/1.1 403 No\r\n", b"HTTP/1", b"", b"SSH-"]
+)
+ends = st.sampled_from([b"\r\n", b"\n", b"\r", b"X: y\r\n\r\n", b"\r\n\r\nmore"])
+
+
+@given(heads, st.binary(max_size=8), ends, st.binary(max_size=8), st.data())
+def test_cuts_do_not_matter(
+    head: bytes, junk: bytes, end: bytes, rest: bytes, data: st.DataObject
+) -> None:
+    """However a proxy's answer is cut, it means the same, and any bytes mean something."""
+    answer = head + junk + end + rest
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(answer)), max_size=6)))
+    places = [0, *cuts, len(answer)]
+    assert tunnelled([answer[a:b] for a, b in pairwise(places) if a < b]) == tunnelled([answer])
+
+
+def test_every_cut() -> None:
+    """A byte at a time, what follows the head goes to the target's side, whole."""
+    answer = b"HTTP/1.1 200 OK\r\nVia: x\r\n\r\nmore"
+    assert tunnelled([bytes([byte]) for byte in answer]) == ("", b"more")
 
 
 class ProxyCase(OutboundCase):

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 
 from ntvmedia.outbound.failures import Forbidden, Unacceptable
-from ntvmedia.outbound.reasons import NETWORK_ERRORS, reason_of
+from ntvmedia.outbound.reasons import NETWORK_ERRORS, is_permanent, reason_of
 
 TLSError = ssl.SSL.Error  # type: ignore[attr-defined]
 CLOSED = "the connection was closed before the answer was complete"
@@ -57,3 +57,27 @@ def test_said(problem: Exception, said: str) -> None:
 def test_bugs(bug: type[Exception]) -> None:
     """A bug of ours is no failure of the network."""
     assert not isinstance(bug(), NETWORK_ERRORS)
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (UnicodeError(), True),
+        (Forbidden("10.0.0.1 is it"), True),
+        (failed(error.ConnectionDone(), Forbidden("it is")), True),
+        (Unacceptable("too much", is_permanent=True), True),
+        (Unacceptable("cut"), False),
+        (VerificationError([]), True),
+        (failed(TLSError([("SSL routines", "", "certificate verify failed")])), True),
+        (failed(TLSError([("SSL routines", "", "bad record mac")])), False),
+        (failed(TLSError([])), False),
+        (error.ConnectionRefusedError(), False),
+        (error.DNSLookupError("a"), False),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), False),
+        (failed(error.ConnectionLost()), False),
+        (failed(ValueError()), False),
+    ],
+)
+def test_permanent(problem: Exception, expected: bool) -> None:
+    """Another try makes sense where the network was at fault, or a server for the moment."""
+    assert is_permanent(problem) is expected

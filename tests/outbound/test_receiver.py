@@ -60,6 +60,15 @@ class ReceiverTests(OutboundCase):
             self.assertEqual((done.status, done.headers["x-a"], done.body), (200, "1", b""))
             self.assertEqual(done.url, f"{server.url}/a?b")
 
+    def test_length(self) -> None:
+        """A receiver knows how long the body will be, where the server says it."""
+        receiver = Receiver()
+        self.wait(self.get(self.serve(ok(b"0123")).url, receiver=receiver))
+        chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        self.wait(self.get(self.serve(chunks).url, receiver=receiver))
+        lengths = [head.headers.get("content-length") for head in receiver.heads]
+        self.assertEqual(lengths, ["4", None])
+
     def test_kept(self) -> None:
         """The connection of a body that was received is used again."""
         server = self.serve(ok(BODY))
