@@ -249,33 +249,6 @@ def _media(events: Iterator[mpegts_demuxer.Event]) -> Iterator[Event]:
             yield event
 
 
-def is_media(head: bytes, final: bool) -> bool:
-    """Tell whether a segment begins as media does.
-
-    Args:
-        head: All that has come of it.
-        final: There is no more.
-
-    Returns:
-        False where more is needed to tell.
-
-    Raises:
-        PeerError: It does not.
-    """
-    for size in _STEPS:
-        whole = final and len(head) <= size
-        if not (whole or len(head) >= size):
-            return False
-        if _kind_of(head[:size], final=whole):
-            return True
-    raise PeerError(
-        "the segment is neither MPEG-TS, MP4 nor packed audio"
-        + (_looks_like(head) or " (a wrong key?)"),
-        reference=_FORMATS,
-        offset=0,
-    )
-
-
 def _recognised(head: bytes | bytearray, step: int, *, final: bool) -> tuple[Kind, int]:
     """Tell what a segment is.
 

@@ -86,8 +86,8 @@ class Lane:
     """
 
     __slots__ = (
-        "_last_dts", "_last_packet", "_max_pts", "_max_shift", "_steps", "delta", "held", "is_video", "output",
-        "rate", "shift", "time", "track",
+        "_last_dts", "_last_packet", "_max_pts", "_max_shift", "_steps", "delta", "held",
+        "is_video", "output", "rate", "shift", "time", "track",
     )  # fmt: skip
 
     def __init__(self, track: Track) -> None:
