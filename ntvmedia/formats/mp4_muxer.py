@@ -208,7 +208,8 @@ class _Movie:
 
     def size(self, *, is_wide: bool) -> int:
         """Return its size in bytes, which does not depend on the places in it."""
-        return len(self.written(0, is_wide=is_wide))
+        places = sum(table.chunk_offsets_size(is_wide=is_wide) for table in self._tables)
+        return len(ordinary_movie(self._headers, self._timescale, self._duration)) + places
 
     def written(self, first_byte: int, *, is_wide: bool) -> bytes:
         """Write it.

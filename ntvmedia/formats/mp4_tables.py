@@ -136,7 +136,7 @@ class SampleTable:
         return b"".join(boxes)
 
     def chunk_offsets(self, first_byte: int, *, is_wide: bool) -> bytes:
-        """Write `stco` or `co64` (ISOBMFF 8.7.5), whose size does not depend on the numbers.
+        """Write `stco` or `co64` (ISOBMFF 8.7.5).
 
         Args:
             first_byte: The place in the file of the first byte of its data.
@@ -144,6 +144,10 @@ class SampleTable:
         """
         places = array("Q" if is_wide else "I", (first_byte + place for place in self._chunks))
         return _table(b"co64" if is_wide else b"stco", places, 1)
+
+    def chunk_offsets_size(self, *, is_wide: bool) -> int:
+        """Return the size of that box in bytes, which does not depend on the places."""
+        return 16 + (8 if is_wide else 4) * len(self._chunks)
 
     def _checked_offsets(self) -> array[int]:
         """Return the composition offsets with their signs; empty if all are 0."""

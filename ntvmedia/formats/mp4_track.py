@@ -24,6 +24,9 @@ CHUNK_SECONDS: Final = 0.5
 # and they are longer in all only in a slide show.
 _LONGEST_OFFSET: Final = 60
 
+# Delay and duration together have 64 bits and a sign: nobody's do, but they may be told so.
+_LONGEST: Final = 1 << 62
+
 
 class FileTrack(Timeline):
     """A track of the file, whose first packet is 0 on its timeline.
@@ -170,9 +173,9 @@ class FileTrack(Timeline):
             alternate_group: Likewise.
         """
         times = self.times
-        delay = round((self.begins - start) * timescale)
+        delay = min(round((self.begins - start) * timescale), _LONGEST)
         # Up to the next tick: less would cut off the last sample.
-        duration = ceil((self.ends - self.begins) * timescale)
+        duration = min(ceil((self.ends - self.begins) * timescale), _LONGEST)
         code, tag = language(self._tracks[0].language)
         return TrackHeader(
             self.track_id,
