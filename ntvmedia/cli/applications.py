@@ -148,15 +148,13 @@ class _Intermixed(argparse.ArgumentParser):
             self._is_inside = False
 
 
-def add_commands(commands: Any) -> None:
-    """Add `app` to the commands of `ntvmedia`."""
-    app = commands.add_parser(
-        "app",
-        help="list and change applications: list, show, add, set, delete",
-        description="List and change applications. A running server does it at once; otherwise "
-        "its database is changed.",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give `ntvmedia app` its options."""
+    parser.description = (
+        "List and change applications. A running server does it at once; otherwise its database "
+        "is changed."
     )
-    actions = app.add_subparsers(
+    actions = parser.add_subparsers(
         dest="action", required=True, metavar="ACTION", parser_class=_Intermixed
     )
     hint = (

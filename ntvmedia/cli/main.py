@@ -8,15 +8,29 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
-
-from twisted.scripts.twistd import run
+from importlib import import_module
+from typing import Final, NoReturn
 
 from ntvmedia import __version__
-from ntvmedia.cli import applications, signing
 from ntvmedia.cli.failures import Failed
-from ntvmedia.cli.hls_download.options import add_commands as add_hls_download
 from ntvmedia.errors import NtvMediaError
+
+# The commands, by the module whose `configure` gives a parser its options. A module is imported
+# when its command is asked for: all of them take seconds.
+_COMMANDS: Final = {
+    "app": (
+        "ntvmedia.cli.applications",
+        "list and change applications: list, show, add, set, delete",
+    ),
+    "sign": (
+        "ntvmedia.cli.signing",
+        "print what makes the address of a stream play in a signed application",
+    ),
+    "hls-download": (
+        "ntvmedia.cli.hls_download.command",
+        "load an HLS stream, and make one MP4 file of it",
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: The arguments are wrong (status 2), or the command is done.
     """
+    if arguments is None:
+        arguments = sys.argv[1:]
     parser = argparse.ArgumentParser(
         prog="ntvmedia", description="A self-hosted streaming media server."
     )
@@ -42,18 +58,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         # What follows is for twistd, `--help` too.
         commands.add_parser(name, help=summary, add_help=False, prefix_chars="\0")
-    applications.add_commands(commands)
-    signing.add_commands(commands)
-    add_hls_download(commands)
+    parsers = {name: commands.add_parser(name, help=x) for name, (_, x) in _COMMANDS.items()}
     commands.add_parser("version", help="print the version")
-    known, rest = parser.parse_known_args(arguments)
-    if known.command not in ("serve", "check"):
-        if rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        if known.command == "version":
-            sys.stdout.write(f"NTV Media Server {__version__}\n")
-            return 0
-        return _run(known.run, known)
+    try:
+        if arguments and arguments[0] in _COMMANDS:
+            module, _summary = _COMMANDS[arguments[0]]
+            import_module(module).configure(parsers[arguments[0]])
+        known, rest = parser.parse_known_args(arguments)
+        if known.command not in ("serve", "check"):
+            if rest:
+                parser.error(f"unrecognized arguments: {' '.join(rest)}")
+            if known.command == "version":
+                sys.stdout.write(f"NTV Media Server {__version__}\n")
+                return 0
+            return _run(known.run, known)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return 130
     _twistd([*(["--check"] if known.command == "check" else []), *rest])
 
 
@@ -67,13 +88,12 @@ def _run(command: Callable[[argparse.Namespace], None], options: argparse.Namesp
         shown = "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
         sys.stderr.write(f"ntvmedia: {shown}\n")
         return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        return 130
     return 0
 
 
 def _twistd(options: Sequence[str]) -> NoReturn:
+    from twisted.scripts.twistd import run
+
     sys.argv = ["twistd", "--nodaemon", "--pidfile=", "ntvmedia", *options]
     run()
     raise SystemExit(0)

@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 import time
-from typing import Any, Final
+from typing import Final
 
 from ntvmedia.access.keys import read_signing_key
 from ntvmedia.access.signing import signed_query
@@ -17,13 +17,11 @@ from ntvmedia.media.names import parse_path
 _MAX_HOURS: Final = 87_660.0
 
 
-def add_commands(commands: Any) -> None:
-    """Add `sign` to the commands of `ntvmedia`."""
-    parser = commands.add_parser(
-        "sign",
-        help="print what makes the address of a stream play in a signed application",
-        description="Print what follows the question mark in the address of a stream whose "
-        "application wants signed addresses. The server need not run.",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give `ntvmedia sign` its options."""
+    parser.description = (
+        "Print what follows the question mark in the address of a stream whose application wants "
+        "signed addresses. The server need not run."
     )
     parser.add_argument("stream", metavar="APP/STREAM")
     parser.add_argument(

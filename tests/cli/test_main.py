@@ -17,7 +17,7 @@ def twistd(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Have `main` run nothing, and keep the command lines that it would have run."""
     ran: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["ntvmedia"])
-    monkeypatch.setattr("ntvmedia.cli.main.run", lambda: ran.append(sys.argv))
+    monkeypatch.setattr("twisted.scripts.twistd.run", lambda: ran.append(sys.argv))
     return ran
 
 

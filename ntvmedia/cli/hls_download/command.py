@@ -30,6 +30,7 @@ from ntvmedia.cli.hls_download.following import (
 )
 from ntvmedia.cli.hls_download.merging import job_of, merge
 from ntvmedia.cli.hls_download.network import manner, new_outbound
+from ntvmedia.cli.hls_download.options import add_options
 from ntvmedia.cli.hls_download.progress import Progress, clock, new_progress, size
 from ntvmedia.cli.hls_download.selection import as_list, choose
 from ntvmedia.clients.hls.loader import Loader
@@ -57,6 +58,12 @@ class Interrupted(Exception):
         self.number = number
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give `ntvmedia hls-download` its options."""
+    add_options(parser)
+    parser.set_defaults(run=download)
+
+
 def download(options: argparse.Namespace) -> None:
     """Do what the options say.
 
@@ -77,8 +84,7 @@ def download(options: argparse.Namespace) -> None:
     try:
         _run(reactor, _Command(reactor, options, out, outbound, progress).run)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise Failed(f"{where}{error.strerror or error}") from None
+        raise Failed(f"{error.filename or out}: {error.strerror or error}") from None
     except Interrupted as interrupted:
         progress.end()
         sys.stderr.write("ntvmedia: interrupted; the same command goes on\n")

@@ -19,16 +19,13 @@ _HEX_KEY: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{32})")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def add_commands(commands: Any) -> None:
-    """Add `hls-download` to the commands of `ntvmedia`."""
-    parser = commands.add_parser(
-        "hls-download",
-        help="load an HLS stream, and make one MP4 file of it",
-        description="Load a stream of HTTP Live Streaming, decrypt it, and put it together as one "
-        "MP4 file, without encoding it again. What is there stays beside the file when the command "
-        "is interrupted or fails: the same command goes on.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.description = (
+        "Load a stream of HTTP Live Streaming, decrypt it, and put it together as one MP4 file, "
+        "without encoding it again. What is there stays beside the file when the command is "
+        "interrupted or fails: the same command goes on."
     )
-    parser.set_defaults(run=_run)
     parser.add_argument("url", metavar="URL", help="of a media or multivariant playlist")
     parser.add_argument(
         *("-o", "--output"),
@@ -53,13 +50,6 @@ def add_commands(commands: Any) -> None:
     )
     _add_choice(parser.add_argument_group("what to load"))
     _add_network(parser.add_argument_group("how to ask"))
-
-
-def _run(options: argparse.Namespace) -> None:
-    # All that it needs takes half a second, which other commands are spared.
-    from ntvmedia.cli.hls_download.command import download
-
-    download(options)
 
 
 def _add_choice(group: Any) -> None:
