@@ -148,7 +148,13 @@ class Outbound(Service):
         if cookies is not None:
             cookies.set_policy(BrowserPolicy())
         question = Question(
-            limit_bytes, headers or {}, shared_headers or {}, cookies, receiver, request.touched
+            limit_bytes,
+            headers or {},
+            shared_headers or {},
+            cookies,
+            receiver,
+            request.touched,
+            self._reactor,
         )
         request.begin(Deferred.fromCoroutine(self._get(url, question, request)))
         return request.answer

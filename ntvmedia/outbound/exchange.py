@@ -7,6 +7,8 @@ from contextlib import suppress
 from http.cookiejar import CookieJar
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from twisted.internet.defer import TimeoutError as TookTooLong
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IAgent
 
 from ntvmedia.outbound.addresses import Target
@@ -20,8 +22,10 @@ REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """The answers that send us on (RFC 9110 15.4); of GET, all in the same way."""
 
 MAX_PASSED_OVER_BYTES: Final = 16 << 10
-"""The body of a redirect, a line for who reads it, is passed over up to this length, so that its
-connection can be used again; what is longer, or has no length, ends with its connection."""
+PASS_OVER_SECONDS: Final = 1.0
+"""The body of a redirect, a line for who reads it, is passed over up to this length and for so
+long, so that its connection can be used again. What is longer, has no length or does not come ends
+with its connection: servers have announced such bodies and never sent them."""
 
 
 class Answer(NamedTuple):
@@ -56,6 +60,7 @@ class Question(NamedTuple):
         cookies: As in `Outbound.get`.
         receiver: As in `Outbound.get`.
         touched: Called when something comes.
+        clock: The reactor's time.
     """
 
     limit_bytes: int
@@ -64,6 +69,7 @@ class Question(NamedTuple):
     cookies: CookieJar | None
     receiver: Receiver | None
     touched: Callable[[], None]
+    clock: IReactorTime
 
 
 async def exchange(agent: IAgent, target: Target, question: Question, who: str) -> Answer:
@@ -130,5 +136,5 @@ async def _pass_over(response: Any, question: Question) -> None:
     body = Body(response, MAX_PASSED_OVER_BYTES, None, question.touched)
     response.deliverBody(body)
     # Where it led is known all the same.
-    with suppress(*NETWORK_ERRORS):
-        await body.done
+    with suppress(TookTooLong, *NETWORK_ERRORS):
+        await body.done.addTimeout(PASS_OVER_SECONDS, question.clock)

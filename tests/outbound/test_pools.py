@@ -7,7 +7,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from ntvmedia.outbound import OutboundError
+from twisted.internet.defer import CancelledError
+
+from ntvmedia.outbound import OutboundError, exchange
 from ntvmedia.outbound.exchange import Answer
 from tests.outbound.rig import OutboundCase, Peer, ok
 
@@ -93,6 +95,20 @@ class LengthTests(OutboundCase):
             server = self.serve(end, ok(b"1"))
             answer: Answer = self.wait(self.get(server.url))
             self.assertEqual((answer.body, answer.url), (b"1", f"{server.url}/b"))
+        self.assertEqual(server.connections, 1)
+
+    def test_redirect_waits(self) -> None:
+        """A redirect whose body never comes is followed all the same, and soon."""
+        self.patch(exchange, "PASS_OVER_SECONDS", 0.05)
+        moved = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 5\r\n\r\n"
+        server = self.serve(moved, ok(b"1"))
+        self.assertEqual(self.body(server.url), b"1")
+        self.until(lambda: len(server.peers) == 1)
+        self.assertEqual(server.connections, 2)
+        waiting = self.get(self.serve(moved).url)
+        self.until(lambda: self._servers[-1].requests)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
 
 
 class KeptTests(OutboundCase):

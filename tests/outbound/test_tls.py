@@ -12,6 +12,7 @@ from twisted.internet import ssl
 
 from ntvmedia.config import TLSSettings
 from ntvmedia.config.certificates import Certificates
+from ntvmedia.outbound import OutboundError
 from tests.config.pem import make_pair
 from tests.outbound.rig import OutboundCase, Server, ok, redirect
 
@@ -31,7 +32,7 @@ class TLSTests(OutboundCase):
         super().setUp()
         self.names.known = {HOST: [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
 
-    def secure(self, *answers: bytes, pair: tuple[str, str] | None = None) -> Server:
+    def secure(self, *answers: Any, pair: tuple[str, str] | None = None) -> Server:
         """Have a server listen with a certificate."""
         certificate, key = pair or self.pair
         tls = Certificates(TLSSettings(certificate=(certificate,), key=(key,)))
@@ -87,6 +88,30 @@ class TLSTests(OutboundCase):
         problem = self.problem(url, timeout_seconds=0.2)
         self.assertEqual(problem, f"{url}: no answer within 0.2 seconds")
         self.until(lambda: not server.peers)
+
+    def test_cut(self) -> None:
+        """A body without a length is whole where TLS is ended, not where the connection is.
+
+        Whoever is in between can end the connection, and not TLS (RFC 9112 9.8).
+        """
+
+        def cut(peer: Any) -> None:
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\nabcd")
+            self.reactor.callLater(0.05, peer.transport.transport.loseConnection)
+
+        whole = self.secure(lambda peer: peer.send(b"HTTP/1.1 200 OK\r\n\r\nabcd", close=True))
+        self.assertEqual(self.body(whole.url), b"abcd")
+        server = self.secure(cut)
+        problem = self.problem(server.url)
+        why = "the connection was closed before the answer was complete"
+        self.assertEqual(problem, f"{server.url}: {why}")
+
+    def test_permanent(self) -> None:
+        """A certificate that is wrong will be so again."""
+        server = self.secure(ok(b"1"))
+        waiting = self.get(f"https://other.example:{server.port}/")
+        self._finish(waiting)
+        self.assertTrue(self.failureResultOf(waiting, OutboundError).value.is_permanent)
 
     def test_closed(self) -> None:
         """Connections end when they are told to, without the consent of the peer."""
