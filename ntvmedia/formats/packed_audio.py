@@ -187,6 +187,8 @@ class Demuxer:
                 continue
             frame = self._frame(data, place)
             if frame is None:
+                if final and self._in_step and self._may_begin(data, place):
+                    break
                 place = self._resynchronise(data, place, final=final)
                 continue
             verdict = self._judge(data, place, frame, final=final)
@@ -242,10 +244,15 @@ class Demuxer:
             raise PeerError("no packed audio", reference=_PACKED, offset=self._good)
         return place
 
+    @staticmethod
+    def _may_begin(data: bytes, place: int) -> bool:
+        """Whether all that is left may be the beginning of a frame's header."""
+        return len(data) - place < _HEADER_SIZE and data[place] in (0x0B, 0xFF)
+
     def _frame(self, data: bytes, place: int) -> _Frame | None:
         """Read the header at a place; None where there is none of the codec."""
         try:
-            if data[place] == 0x0B:
+            if data[place : place + 1] == b"\x0b":
                 header = ac3.parse_syncframe(data, place)
                 dependent = header.codec is not Codec.AC3 and (
                     header.stream_type == ac3.DEPENDENT or header.substream != 0
