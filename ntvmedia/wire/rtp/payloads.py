@@ -42,12 +42,11 @@ class Depacketiser(Protocol):
     """Reads the payloads of one track.
 
     Nothing in a payload makes it raise: what is damaged is left out and counted.
-
-    Attributes:
-        damaged: Access units that were left out, as far as is known.
     """
 
-    damaged: int
+    @property
+    def damaged(self) -> int:
+        """Access units that were left out, as far as is known."""
 
     def receive(self, packet: RTPPacket, ticks: int, lost: bool) -> list[Event]:
         """Take the next packet in order, and return what is complete with it.
