@@ -118,12 +118,15 @@ def plan(source: Source, window: Window, downloads: Downloads) -> range:
     places = []
     for index, segment in enumerate(segments):
         start, time = time, time + segment.duration
-        if time > begin and start < end:
+        if begin < end and time > begin and start < end:
             downloads.add(Task(start, source.number, index, segment, is_live=False))
             places.append(index)
     if not places:
-        text = f"it has {clock(time)}, and nothing of that is wanted"
-        raise Failed(f"the playlist has no {'such time: ' + text if segments else 'segments'}")
+        raise Failed(
+            f"nothing of the playlist's {clock(time)} is wanted"
+            if segments
+            else "the playlist has no segments"
+        )
     return range(places[0], places[-1] + 1)
 
 
