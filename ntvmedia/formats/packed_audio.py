@@ -277,14 +277,16 @@ class Demuxer:
         stop, end = frame.stop, len(data)
         if end - stop < _HEADER_SIZE and not final:
             return None
+        # The first of all needs another behind it.
+        is_trusted = self._in_step and self._kind is not None
         if stop > end:
-            return None if self._in_step else place + 1
+            return None if is_trusted else place + 1
         if stop == end or parse_tag_size(data, stop):
             return place
         following = self._frame(data, stop)
         if following is not None and following.kind is frame.kind:
             return place
-        if not self._in_step:
+        if not is_trusted:
             return place + 1
         # Cut off by a new segment? Else what follows is none, but this one is where it should be.
         tag = data.find(b"ID3", place + 1, stop)
