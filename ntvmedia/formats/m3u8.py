@@ -123,7 +123,8 @@ class MediaPlaylist:
 
     Attributes:
         segments: In order.
-        target_duration: Seconds; never below a rounded duration.
+        target_duration: Seconds; as the segments have it where the list says nothing, or 0, or less
+            than a rounded duration. Never 0.
         media_sequence: Number of the first segment.
         discontinuity_sequence: How many discontinuities came before it; one that the first segment
             has itself is not counted.

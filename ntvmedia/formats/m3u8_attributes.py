@@ -20,7 +20,7 @@ often would fill any memory; the longest honest value is a token, and is named b
 
 # Decimal integers are below 2^64 (section 4.2); what has more digits is no number of anything.
 _INTEGER: Final = re.compile(r"\s*\+?([0-9]{1,20})(?![0-9])")
-_DECIMAL: Final = re.compile(r"\s*([+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?)")
+_DECIMAL: Final = re.compile(r"\s*([+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20}))")
 _BYTE_RANGE: Final = re.compile(r"\s*([0-9]{1,18})\s*(?:@\s*([0-9]{0,18})\s*)?")
 # One attribute as it should be, which is three times as fast as forgiving what may be wrong.
 _ATTRIBUTE: Final = re.compile(r'([A-Z0-9-]+)=(?:"([^"]*)"|([^",\s]+))(?:,|$)')

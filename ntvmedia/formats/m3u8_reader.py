@@ -32,6 +32,7 @@ from ntvmedia.formats.m3u8_attributes import (
     vector,
     wall_seconds,
 )
+from ntvmedia.formats.m3u8_text import playlist_lines
 
 MAX_SEGMENTS: Final = 200_000
 """Of one playlist: nine days of four seconds each, in about 60 MB."""
@@ -44,21 +45,6 @@ MAX_SEGMENT_SECONDS: Final = 1e6
 
 # More decimals than a float has of a duration.
 _MAX_DECIMALS: Final = 9
-
-# What is sent for a playlist by mistake, by its beginning in lower case without white space.
-_OTHERS: Final = (
-    (b"<!doctype html", "a web page"),
-    (b"<html", "a web page"),
-    (b"<mpd", "an MPEG-DASH manifest"),
-    (b"<smoothstreaming", "a Smooth Streaming manifest"),
-    (b"<", "XML"),
-    (b"{", "JSON"),
-    (b"[", "JSON"),
-    (b"webvtt", "WebVTT"),
-    (b"\x1f\x8b", "compressed with gzip"),
-    (b"id3", "sound with an ID3 tag"),
-    (b"g", "an MPEG transport stream"),
-)
 
 _RENDITION_KINDS: Final = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
 
@@ -83,43 +69,9 @@ def parse_playlist(
         LimitExceeded: It has more than `MAX_SEGMENTS` or `MAX_ALTERNATIVES`, or its variables more
             than `MAX_EXPANDED` characters.
     """
-    lines = _text(data).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    _check_beginning(lines, data)
     reader = _Reader(url, variables or {})
-    reader.read(lines)
+    reader.read(playlist_lines(data))
     return reader.playlist()
-
-
-def _text(data: bytes) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:  # names in the code page of whoever made it
-        return data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
-
-
-def _check_beginning(lines: Iterable[str], data: bytes) -> None:
-    """Check that a tag comes before everything but comments; that it is EXTM3U is not needed."""
-    for line in lines:
-        line = line.strip()
-        if line[:4].upper() == "#EXT":
-            return
-        if line and line[0] != "#":
-            break
-    raise PeerError(f"it is no playlist: {_describe(data)}", reference="RFC 8216bis 4.4.1.1")
-
-
-def _describe(data: bytes) -> str:
-    beginning = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not beginning:
-        return "it is empty" if not data.strip() else "it begins with white space only"
-    if data[4:8] in (b"ftyp", b"styp", b"moov", b"moof", b"sidx"):
-        return "it is MP4"
-    for start, name in _OTHERS:
-        if beginning.lower().startswith(start) and (start != b"g" or data[188:189] in (b"G", b"")):
-            return f"it is {name}"
-    return f"it begins with {beginning[:32]!r}"
 
 
 class _Reader:
@@ -190,7 +142,7 @@ class _Reader:
                     continue
                 if line[0] != "#":
                     self._address(line)
-                elif line.startswith("#EXT"):
+                elif line.startswith("#EXT") or line[:4].upper() == "#EXT":
                     name, _colon, value = line.partition(":")
                     read = tags.get(name) or tags.get(name.rstrip().upper())
                     if read is not None:
@@ -214,10 +166,13 @@ class _Reader:
             )
         if not self._segments and not self._is_media:
             raise PeerError("it lists neither segments nor variants", reference="RFC 8216bis 4.1")
+        target = float(int(self._longest + 0.5))
+        if not self._target:  # FFmpeg says 0 of what is shorter than half a second
+            target = max(1.0, target)
         step = 1.0 if self._decimals > _MAX_DECIMALS else float(f"1e-{self._decimals}")
         return MediaPlaylist(
             tuple(self._segments),
-            max(self._target, float(int(self._longest + 0.5))),
+            max(self._target, target),
             self._media_sequence,
             self._discontinuity_sequence,
             self._ended,
@@ -268,6 +223,8 @@ class _Reader:
         self._segments.append(
             Segment(uri, duration, wall, self._discontinuity, gap, self._map, self._key, (), extent)
         )
+        if duration > self._longest:
+            self._longest = duration
         self._duration = None
         self._discontinuity = self._gap = False
 
@@ -302,13 +259,11 @@ class _Reader:
             duration = decimal(text) or 0.0
         else:
             if point >= 0:
-                decimals = len(text) - point - 1
+                decimals = min(len(text) - point - 1, _MAX_DECIMALS)
                 if decimals < self._decimals:
                     self._decimals = decimals
         # What is negative, infinite or no number is not known; a comparison with NaN is false.
         self._duration = duration if 0.0 < duration <= MAX_SEGMENT_SECONDS else 0.0
-        if self._duration > self._longest:
-            self._longest = self._duration
         self._variant = None
 
     def _read_range(self, value: str) -> None:

@@ -114,12 +114,12 @@ def _append_segment(lines: list[str], segment: Segment, before: Segment | None) 
         lines.append("#EXT-X-DISCONTINUITY")
     if init is not None and (before is None or before.map != init):
         if init.key != said:
+            _append_key(lines, init.key, said)
             said = init.key
-            lines.append(_key(said))
         extent = "" if init.byte_range is None else f',BYTERANGE="{_extent(init.byte_range)}"'
         lines.append(f'#EXT-X-MAP:URI="{init.uri}"{extent}')
     if key != said:
-        lines.append(_key(key))
+        _append_key(lines, key, said)
     if gap:
         lines.append("#EXT-X-GAP")
     if wall_seconds is not None:
@@ -133,13 +133,15 @@ def _append_segment(lines: list[str], segment: Segment, before: Segment | None) 
         lines += (f"#EXTINF:{duration:.6f},", uri)
 
 
-def _key(key: Key | None) -> str:
-    if key is None:
-        return "#EXT-X-KEY:METHOD=NONE"
-    uri, iv, method, key_format = key
-    vector = f",IV=0x{iv.hex()}" if iv else ""
-    form = "" if key_format == IDENTITY else f',KEYFORMAT="{key_format}"'
-    return f'#EXT-X-KEY:METHOD={method},URI="{uri}"{vector}{form}'
+def _append_key(lines: list[str], key: Key | None, before: Key | None) -> None:
+    """Append a key's tag, and what ends the one before where that would hold on beside it."""
+    if key is None or (before is not None and before.key_format != key.key_format):
+        lines.append("#EXT-X-KEY:METHOD=NONE")
+    if key is not None:
+        uri, iv, method, key_format = key
+        vector = f",IV=0x{iv.hex()}" if iv else ""
+        form = "" if key_format == IDENTITY else f',KEYFORMAT="{key_format}"'
+        lines.append(f'#EXT-X-KEY:METHOD={method},URI="{uri}"{vector}{form}')
 
 
 def _extent(byte_range: ByteRange) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ntvmedia.formats.m3u8 import (
+    ByteRange,
     Key,
     LowLatency,
     Map,
@@ -89,6 +90,81 @@ def test_keys_and_maps() -> None:
         '#EXT-X-MAP:URI="init1.mp4"',
         '#EXT-X-KEY:METHOD=AES-128,URI="1.key",IV=0x00000000000000000000000000000002',
         "10.m4s",
+    ]
+
+
+def test_encrypted_init_segments() -> None:
+    """RFC 8216bis 4.4.4.5: a key before the tag applies to the init segment, so it stands there."""
+    key = Key("1.key", bytes(15) + b"\x01")
+    hidden, clear = Map("hidden.mp4", key=key), Map("clear.mp4")
+    tag = '#EXT-X-KEY:METHOD=AES-128,URI="1.key",IV=0x00000000000000000000000000000001'
+    assert _tags(
+        [
+            Segment("1.m4s", 2.0, map=hidden, key=key),
+            Segment("2.m4s", 2.0, map=clear, key=key),
+            Segment("3.m4s", 2.0, map=hidden),
+            Segment("4.m4s", 2.0, map=hidden),
+        ]
+    ) == [
+        tag,
+        '#EXT-X-MAP:URI="hidden.mp4"',
+        "1.m4s",
+        "#EXT-X-KEY:METHOD=NONE",
+        '#EXT-X-MAP:URI="clear.mp4"',
+        tag,
+        "2.m4s",
+        '#EXT-X-MAP:URI="hidden.mp4"',
+        "#EXT-X-KEY:METHOD=NONE",
+        "3.m4s",
+        "4.m4s",
+    ]
+
+
+def test_key_formats() -> None:
+    """RFC 8216bis 4.4.4.4: keys of different formats hold side by side, unless one is ended."""
+    other = Key("skd://x", b"", "SAMPLE-AES", "com.apple.streamingkeydelivery")
+    segments = [
+        Segment("1.ts", 2.0, key=Key("1.key", b"")),
+        Segment("2.ts", 2.0, key=other),
+        Segment("3.ts", 2.0, key=other),
+    ]
+    assert _tags(segments) == [
+        '#EXT-X-KEY:METHOD=AES-128,URI="1.key"',
+        "1.ts",
+        "#EXT-X-KEY:METHOD=NONE",
+        '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"',
+        "2.ts",
+        "3.ts",
+    ]
+
+
+def test_byte_ranges_and_kind() -> None:
+    """RFC 8216bis 4.4.4.2, 4.4.3.5: always with an offset; a list that says it will not change."""
+    text = media_playlist(
+        [
+            Segment(
+                "a.mp4", 2.0, map=Map("a.mp4", ByteRange(700, 0)), byte_range=ByteRange(9, 700)
+            ),
+            Segment(
+                "a.mp4", 2.0, map=Map("a.mp4", ByteRange(700, 0)), byte_range=ByteRange(8, 709)
+            ),
+        ],
+        target_duration=2,
+        media_sequence=0,
+        discontinuity_sequence=0,
+        ended=True,
+        kind="VOD",
+    )
+    assert text.decode("ascii").splitlines()[5:] == [
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        '#EXT-X-MAP:URI="a.mp4",BYTERANGE="700@0"',
+        "#EXT-X-BYTERANGE:9@700",
+        "#EXTINF:2.000000,",
+        "a.mp4",
+        "#EXT-X-BYTERANGE:8@709",
+        "#EXTINF:2.000000,",
+        "a.mp4",
+        "#EXT-X-ENDLIST",
     ]
 
 
@@ -188,6 +264,20 @@ def test_multivariant_playlist() -> None:
         "a/index.m3u8",
         "#EXT-X-STREAM-INF:BANDWIDTH=1",
         "b/index.m3u8",
+    ]
+
+
+def test_other_media() -> None:
+    """RFC 8216bis 4.4.6.1: subtitles, and what variants say of them."""
+    text = multivariant_playlist(
+        [Variant("a.m3u8", 1, video="v", subtitles="s", name="720p", video_range="PQ")],
+        [Rendition("s", "fr", uri="fr.m3u8", kind="SUBTITLES", autoselect=False, forced=True)],
+    )
+    assert text.decode("ascii").splitlines()[2:] == [
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="fr",DEFAULT=NO,AUTOSELECT=NO,FORCED=YES,'
+        'URI="fr.m3u8"',
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,VIDEO-RANGE=PQ,VIDEO="v",SUBTITLES="s",NAME="720p"',
+        "a.m3u8",
     ]
 
 

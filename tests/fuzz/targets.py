@@ -24,6 +24,8 @@ from ntvmedia.formats.flv_reader import TagReader
 from ntvmedia.formats.flv_serialiser import FLVSerialiser
 from ntvmedia.formats.fmp4_demuxer import Demuxer as FMP4Demuxer
 from ntvmedia.formats.fmp4_movie import parse_movie
+from ntvmedia.formats.m3u8 import MediaPlaylist
+from ntvmedia.formats.m3u8_reader import parse_playlist
 from ntvmedia.formats.mpegts_demuxer import Demuxer as MPEGTSDemuxer
 from ntvmedia.formats.mpegts_serialiser import MPEGTSSerialiser
 from ntvmedia.media import Packet, StreamKey, Track
@@ -284,6 +286,19 @@ def _directives(data: bytes) -> None:
         assert wish.part is None or wish.msn is not None
 
 
+def _playlist(data: bytes) -> None:
+    """Read a playlist, which came from an address that has what it may refer to."""
+    with suppress(PeerError):
+        playlist = parse_playlist(data, "http://host/a.m3u8?token=1", variables={"host": "cdn"})
+        if isinstance(playlist, MediaPlaylist):
+            assert playlist.target_duration > 0
+            assert all(0 <= x.duration < 1e7 and x.uri for x in playlist.segments)
+            ranges = [x.byte_range for x in playlist.segments if x.byte_range and not x.gap]
+            assert all(x.length > 0 <= x.offset for x in ranges)
+        else:
+            assert all(x.uri and x.bandwidth >= 0 for x in playlist.variants)
+
+
 def bodies(*parts: tuple[int, bytes]) -> bytes:
     """Write kinds and bodies of messages as `_media` reads them."""
     return b"".join(bytes([kind]) + len(body).to_bytes(2, "big") + body for kind, body in parts)
@@ -426,6 +441,7 @@ TARGETS: dict[str, Target] = {
     "mpegts": Target(_mpegts, seeds.MPEGTS),
     "fmp4": Target(_fmp4, seeds.FMP4),
     "mp4-movie": Target(_only_peer_errors(parse_movie), seeds.MOVIES),
+    "m3u8": Target(_playlist, seeds.PLAYLISTS),
     "hls-directives": Target(_directives, seeds.DIRECTIVES),
     "media": Target(_media, (bodies(*seeds.MEDIA), bodies(*seeds.ENHANCED), bodies(*seeds.DATA))),
     "names": Target(_names, seeds.NAMES),
