@@ -149,7 +149,8 @@ def test_what_is_written_is_read(
             assert abs(one.pts * 15 - (packet.pts * 15 - start)) <= 15
     check_layout(data)
     ends = [track.duration / track.track.clock_rate for track in find_moov(data).tracks]
-    assert muxer.duration_seconds >= max(ends) - 1 / 90000
+    # Delays and ends are rounded to ticks, of the movie and of the track.
+    assert muxer.duration_seconds >= max(ends) - 2 / 48000
 
 
 @given(PICTURES, SOUNDS, st.integers(-500000, 500000), st.data())
