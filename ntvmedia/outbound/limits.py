@@ -12,8 +12,8 @@ from twisted.python.failure import Failure
 from ntvmedia.outbound.failures import Unacceptable
 
 MAX_HEAD_BYTES: Final = 128 << 10
-"""Of an answer, with all that comes before it and one read of its body. Twisted limits each line
-to 16 kB, and has no limit of their number; other servers stop at 8 to 64 kB."""
+"""Of an answer, with all that comes before it. Twisted limits each line to 16 kB, and has no limit
+of their number; other servers stop at 8 to 64 kB."""
 
 
 class OpenConnections:
@@ -77,12 +77,13 @@ class LimitedConnection(ProtocolWrapper):
     def dataReceived(self, data: bytes) -> None:
         if not self._in_body:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                message = f"the head of the answer is larger than {MAX_HEAD_BYTES:,} bytes"
-                self._problem = Failure(Unacceptable(message))
-                self.loseConnection()
-                return
-        super().dataReceived(data)
+        # Directly, here and for each piece of a body: a call less is a percent of a download. When
+        # this ends an answer, the next request may have been sent before it returns.
+        self.wrappedProtocol.dataReceived(data)
+        if not self._in_body and self._head_bytes > MAX_HEAD_BYTES:
+            message = f"the head of the answer is larger than {MAX_HEAD_BYTES:,} bytes"
+            self._problem = Failure(Unacceptable(message))
+            self.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         super().connectionLost(self._problem or reason)
