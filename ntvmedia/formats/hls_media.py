@@ -218,8 +218,8 @@ class SegmentDemuxer:
         demuxer = self._demuxer
         if self._wants_init:
             self._wants_init = False
-            # Packed audio has none, and a run may change to it from MP4.
-            if self._init and not isinstance(demuxer, packed_audio.Demuxer):
+            # A run may change to a kind that it is not for.
+            if _kind_of(self._init, final=True) == kind:
                 demuxer.receive_data(self._init)
                 yield from _media(demuxer.events())
                 yield from _media(demuxer.end_segment())
