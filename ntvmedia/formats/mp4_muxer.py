@@ -85,6 +85,8 @@ class Muxer:
         trim = stream.trim
         if trim is not None:
             payload = trim(payload)
+        if stream.sets and is_keyframe:
+            payload = stream.with_sets(payload)
         if stream.wants_frame and is_keyframe:
             stream.describe(payload)
         measure = stream.measure

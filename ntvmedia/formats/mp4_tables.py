@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate, groupby
 from operator import add
@@ -104,6 +105,13 @@ class SampleTable:
         self._chunks.append(place)
         self._chunk_lengths.append(len(run.sizes))
         self._descriptions.append(description)
+
+    def most_used(self) -> int:
+        """Return the number of the sample entry that most samples have."""
+        used: Counter[int] = Counter()
+        for length, description in zip(self._chunk_lengths, self._descriptions, strict=True):
+            used[description] += length
+        return used.most_common(1)[0][0]
 
     def times(self) -> Times:
         """Sum up the times of all samples."""

@@ -9,13 +9,15 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
+from ntvmedia.codecs import h264, hevc
+from ntvmedia.codecs.nal import join_length_prefixed
 from ntvmedia.formats.fmp4_boxes import SampleEntry, TrackHeader
 from ntvmedia.formats.fmp4_descriptions import MAX_ENTRIES
 from ntvmedia.formats.fmp4_frames import measurer
 from ntvmedia.formats.fmp4_language import language
 from ntvmedia.formats.mp4_tables import SampleTable, Times, edit_list
 from ntvmedia.formats.mp4_timeline import LONGEST_STEP, Timeline
-from ntvmedia.media.packets import Track
+from ntvmedia.media.packets import Codec, Track
 
 CHUNK_SECONDS: Final = 0.5
 """Of one track that stand together: players read sound and pictures by turns."""
@@ -23,6 +25,10 @@ CHUNK_SECONDS: Final = 0.5
 # From decoding to presentation, in seconds, either way: a decoder holds back 16 pictures at most,
 # and they are longer in all only in a slide show.
 _LONGEST_OFFSET: Final = 60
+
+# Types of the NAL unit that is the first of its picture (ISO/IEC 14496-10 table 7-1, ISO/IEC
+# 23008-2 table 7-1).
+_DELIMITERS: Final = {Codec.H264: 9, Codec.HEVC: 35}
 
 # Delay and duration together have 64 bits and a sign: nobody's do, but they may be told so.
 _LONGEST: Final = 1 << 62
@@ -42,6 +48,7 @@ class FileTrack(Timeline):
         origin: What is 0 on the timeline, in ticks of `clock_rate`.
         is_doubtful: The last packet moved the origin.
         other_rate: Of the packets' clock, if it is not `clock_rate`; else 0.
+        sets: Parameter sets that keyframes must have, each after its length; mostly none.
         due: When the next chunk begins.
         gathered: Bytes of the samples that no chunk has yet.
         times: Of the table, after `close`.
@@ -64,6 +71,7 @@ class FileTrack(Timeline):
         "is_doubtful",
         "origin",
         "other_rate",
+        "sets",
         "table",
         "times",
     )
@@ -75,6 +83,7 @@ class FileTrack(Timeline):
         self.origin = self._first_dts = self._origin_before = origin
         self.is_doubtful = False
         self.other_rate = 0
+        self.sets = b""
         self._chunk_ticks = self.due = ceil(CHUNK_SECONDS * rate)
         self.gathered = 0
         # All configurations; the numbers, from 1, of the present one and of what is gathered.
@@ -91,7 +100,8 @@ class FileTrack(Timeline):
     @property
     def is_full(self) -> bool:
         """Whether it has as many configurations as readers take, ours among them."""
-        return len(self._entries) >= MAX_ENTRIES
+        # `header` may add one.
+        return len(self._entries) >= MAX_ENTRIES - 1
 
     def recall(self, track: Track) -> bool:
         """Go on with a configuration that was there before; False if there was none like it."""
@@ -112,14 +122,26 @@ class FileTrack(Timeline):
         self._number = number
         self.entry = self._entries[number - 1]
         self.wants_frame = not self.entry.is_complete
-        # Samples keep parameter sets: browsers look at the first sample entry and no other.
+        # Keyframes have parameter sets from now on, although ISO/IEC 14496-15 5.3.1 wants them in
+        # the sample entry alone: Chromium looks at the first entry and at no other, and stops.
         self.trim = None
+        self.sets = _parameter_sets(track)
         is_same_clock = track.clock_rate == self.clock_rate
         self.other_rate = 0 if is_same_clock else track.clock_rate
         # Frames of another clock are no whole number of ticks, so counting them would drift.
         self.measure = measurer(track) if is_same_clock else None
         # A chunk has one description (ISOBMFF 8.7.4).
         self.due = 0
+
+    def with_sets(self, payload: bytes) -> bytes:
+        """Put the parameter sets into a keyframe: behind its delimiter, if it has one."""
+        if len(payload) < 5 or self.sets in payload:
+            return payload
+        place = 0
+        kind = payload[4] & 0x1F if self.track.codec is Codec.H264 else payload[4] >> 1 & 0x3F
+        if kind == _DELIMITERS[self.track.codec]:
+            place = 4 + int.from_bytes(payload[:4], "big")
+        return payload[:place] + self.sets + payload[place:]
 
     def resume(self, dts: int) -> int:
         """Return where a packet begins that cannot be where it says, and move the origin so.
@@ -177,18 +199,39 @@ class FileTrack(Timeline):
         # Up to the next tick: less would cut off the last sample.
         duration = min(ceil((self.ends - self.begins) * timescale), _LONGEST)
         code, tag = language(self._tracks[0].language)
+        first, *others = self._entries
+        more_entries = [entry.box for entry in others]
+        if len({(entry.width, entry.height) for entry in self._entries}) > 1:
+            # FFmpeg, and Chromium with it, takes the shape of pixels from the size of the track
+            # and that of the last sample entry, for all of them. So what most pictures have is
+            # both, if need be once more, where no sample refers to it.
+            main = self._entries[self.table.most_used() - 1]
+            first = first._replace(width=main.width, height=main.height)
+            if main is not self._entries[-1]:
+                more_entries.append(main.box)
         return TrackHeader(
             self.track_id,
             self.track.kind,
             self.clock_rate,
-            self._entries[0],
+            first,
             code,
             tag,
             is_enabled=is_enabled,
             alternate_group=alternate_group,
-            more_entries=[entry.box for entry in self._entries[1:]],
+            more_entries=more_entries,
             tables=self.table.boxes(times.shift),
             media_duration=times.duration,
             edits=edit_list(delay, duration, times.start + times.shift),
             duration=delay + duration,
         )
+
+
+def _parameter_sets(track: Track) -> bytes:
+    """Return those of a configuration, each after its length; none for codecs without."""
+    if track.codec is Codec.H264:
+        avc = h264.parse_configuration(track.config)
+        return join_length_prefixed([*avc.sps, *avc.pps])
+    if track.codec is Codec.HEVC:
+        record = hevc.parse_configuration(track.config)
+        return join_length_prefixed([*record.vps, *record.sps, *record.pps])
+    return b""

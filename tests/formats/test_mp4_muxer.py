@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from ntvmedia.codecs import h264
+from ntvmedia.codecs import h264, hevc
 from ntvmedia.errors import UsageError
 from ntvmedia.formats.fmp4_descriptions import MAX_ENTRIES
 from ntvmedia.formats.fmp4_movie import MAX_TRACKS, MovieTrack
@@ -286,29 +286,70 @@ def test_longer_than_32_bits() -> None:
     ) + long.to_bytes(8, "big")
 
 
+def all_sets(track: Track) -> list[bytes]:
+    """Return the parameter sets of a configuration of H.264."""
+    record = h264.parse_configuration(track.config)
+    return [*record.sps, *record.pps]
+
+
 def test_another_configuration() -> None:
-    """A-MD-04: 8.5.2, 8.7.4: another sample entry, and chunks that refer to it; and back again."""
-    sets = nal_units(*h264.parse_configuration(OTHER_H264.config).sps)
+    """A-MD-04: 8.5.2, 8.7.4: another sample entry, and chunks that refer to it; and back again.
+
+    Chromium looks at the first entry only, so keyframes have their sets too, after a change.
+    """
+    delimiter = b"\x09\xf0"
+    unit = IDR[4:]
+    other = OTHER_H264
     packets = [
         picture(0, key=True),
         picture(3600),
-        picture(7200, key=True, track=OTHER_H264)._replace(payload=sets + IDR),
-        picture(10800, track=OTHER_H264),
+        picture(7200, key=True, track=other)._replace(payload=nal_units(delimiter, unit)),
+        picture(10800, track=other),
         picture(14400, key=True),
         picture(18000),
+        picture(21600, key=True)._replace(payload=nal_units(*all_sets(H264), unit)),
+        picture(25200),
     ]
     data, _muxer = mux(packets)
     (track,) = read_tracks(data)
-    assert [one.track for one in track.descriptions] == [H264, OTHER_H264]
-    assert [packet[:4] for packet in by_random_access(data)[H264.id]] == [x[:4] for x in packets]
-    # Its sets are in the entry; browsers that look at the first one find them in the samples too.
-    assert by_random_access(data)[H264.id] == packets
+    # Most pictures are of the first one, whose size is that of the track; so it comes last too.
+    assert [one.track for one in track.descriptions] == [H264, other, H264]
+    found = by_random_access(data)[H264.id]
+    assert [packet[:4] for packet in found] == [packet[:4] for packet in packets]
+    expected = [packet.payload for packet in packets]
+    expected[2] = nal_units(delimiter, *all_sets(other), unit)
+    expected[4] = nal_units(*all_sets(H264), unit)
+    assert [packet.payload for packet in found] == expected
     (trak,) = trak_boxes(data)
     assert stbl(trak, b"stsc") == H(
         "00000000 00000003 00000001 00000002 00000001 00000002 00000002 00000002"
-        "00000003 00000002 00000001"
+        "00000003 00000004 00000001"
     )
-    assert word(stbl(trak, b"stsd"), 4) == 2
+    assert word(stbl(trak, b"stsd"), 4) == 3
+    # 16.16.
+    assert mp4_runs.inside(trak, b"tkhd")[-8:] == H("07800000 04380000")
+
+
+def test_another_configuration_of_hevc() -> None:
+    """The same of HEVC, where most pictures have the last entry: nothing is told twice."""
+    other = replace(HEVC, config=vectors.HVCC_1078)
+    record = hevc.parse_configuration(other.config)
+    sets = [*record.vps, *record.sps, *record.pps]
+    delimiter, unit = b"\x46\x01\x50", HEVC_IDR[4:]
+    data, _muxer = mux(
+        [
+            Packet(HEVC, 0, 0, True, HEVC_IDR),
+            Packet(other, 3600, 3600, True, nal_units(delimiter, unit)),
+            Packet(other, 7200, 7200, False, nal_units(delimiter, unit)),
+        ]
+    )
+    (track,) = read_tracks(data)
+    assert len(track.descriptions) == 2
+    assert [packet.payload for packet in by_random_access(data)[HEVC.id]] == [
+        HEVC_IDR,
+        nal_units(delimiter, *sets, unit),
+        nal_units(delimiter, unit),
+    ]
 
 
 def test_sets_are_in_the_sample_entry() -> None:
@@ -354,14 +395,15 @@ def test_another_codec() -> None:
 def test_many_configurations() -> None:
     """8.5.2: a track has as many sample entries as readers take; then another track goes on."""
     packets = []
-    for n in range(MAX_ENTRIES + 2):
+    room = MAX_ENTRIES - 1
+    for n in range(room + 2):
         sps = [H("6742c00ad90f8a") + bytes((n + 1,))]
         config = h264.build_configuration(sps, h264.parse_configuration(H264.config).pps)
         packets.append(picture(n * 3600, key=True, track=replace(H264, config=config)))
     data, muxer = mux(packets)
     first, second = read_tracks(data)
-    assert (len(first.samples), len(second.samples)) == (MAX_ENTRIES, 2)
-    assert len(first.descriptions) == MAX_ENTRIES
+    assert (len(first.samples), len(second.samples)) == (room, 2)
+    assert len(first.descriptions) in (room, MAX_ENTRIES)
     assert muxer.left_out == 0
 
 
