@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from math import floor
 from typing import Final
 
 from ntvmedia.errors import PeerError
@@ -179,7 +180,8 @@ class Joiner:
             output = known
         follower.outputs[track.id] = output
         lane.track, lane.output = track, output
-        lane.shift = round(lane.delta * output.clock_rate)
+        # Not `round`, which goes to even numbers: what is a tick apart has to stay so.
+        lane.shift = floor(lane.delta * output.clock_rate + Fraction(1, 2))
 
     def _place(self, group: list[_Follower]) -> None:
         """Put runs of one or more sources, which begin together, on the timeline."""

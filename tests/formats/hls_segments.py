@@ -30,9 +30,9 @@ SECOND = 90000
 PICTURE, FRAME = 3600, 1920
 
 
-def picture(number: int, *, is_key: bool = True) -> bytes:
-    """Write a picture as a byte stream; its number is in it."""
-    sets = b"\0\0\0\1" + SPS + b"\0\0\0\1" + PPS if is_key else b""
+def picture(number: int, *, is_key: bool = True, has_sets: bool = False) -> bytes:
+    """Write a picture as a byte stream; its number is in it. A keyframe has parameter sets."""
+    sets = b"\0\0\0\1" + SPS + b"\0\0\0\1" + PPS if is_key or has_sets else b""
     return sets + b"\0\0\0\1" + (b"\x65\x88" if is_key else b"\x41\x9a") + b"%08d" % number
 
 
@@ -59,7 +59,9 @@ def ts(
     delay: int = 0,
     wire: Wire | None = None,
 ) -> bytes:
-    """Write a segment: pictures, and two frames of sound beside each (without gap: 24 fit 25).
+    """Write a segment: pictures, and the frames of sound that begin beside them.
+
+    The first picture has parameter sets, also where it is no keyframe.
 
     Args:
         first: The number of the first picture, which is at `start` + that many pictures.
@@ -72,7 +74,7 @@ def ts(
     keys = [first] if keys is None else keys
     for n in range(first, first + count):
         if video:
-            data = picture(n, is_key=n in keys)
+            data = picture(n, is_key=n in keys, has_sets=n == first)
             wire.pes(VIDEO_PID, data, start + n * PICTURE, stream_id=0xE0, length=0)
         if sound:
             for m in range(-(-n * PICTURE // FRAME), -(-(n + 1) * PICTURE // FRAME)):
