@@ -115,8 +115,8 @@ class Outbound(Service):
                 in place of ours; `headers` has the last word where both have a field.
             cookies: Where cookies are taken from and kept, those of redirects too; each goes only
                 where its domain, path and other attributes let it, by the rules of browsers, which
-                become those of the jar. A field Cookie in `headers` takes their place. None for no
-                cookies.
+                become those of the jar. They are added to a field Cookie in `headers`, and replace
+                what has the same name there. None for no cookies.
             limit_bytes: The longest body that is taken.
             timeout_seconds: How long all of it may take, with redirects, and the wait for a turn
                 where many ask the same server; None for the setting, infinity for no limit.

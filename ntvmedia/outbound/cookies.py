@@ -52,8 +52,14 @@ class BrowserPolicy(DefaultCookiePolicy):
         return is_ok
 
 
-def cookie_field(jar: CookieJar, target: Target) -> bytes:
-    """Return the value of the field Cookie for a request; empty where the jar has none for it.
+def cookie_field(jar: CookieJar, target: Target, own: bytes = b"") -> bytes:
+    """Return the value of the field Cookie for a request; empty where there are none for it.
+
+    Args:
+        jar: What its servers have set.
+        target: Who is asked.
+        own: The value that the caller of the request has written. A cookie of the jar replaces
+            one of the same name in it: the server has set it anew.
 
     Raises:
         OutboundError: One of them cannot be sent. The message does not show it.
@@ -70,7 +76,11 @@ def cookie_field(jar: CookieJar, target: Target) -> bytes:
         raise OutboundError(
             f"{target.origin}: a cookie has a character that is not allowed", is_permanent=True
         )
-    return value
+    if not own or not value:
+        return own or value
+    names = {_name(pair) for pair in value.split(b";")}
+    kept = [pair.strip() for pair in own.split(b";") if _name(pair) not in names]
+    return b"; ".join([*filter(None, kept), value])
 
 
 def keep_cookies(jar: CookieJar, target: Target, headers: Headers) -> None:
@@ -88,6 +98,10 @@ def keep_cookies(jar: CookieJar, target: Target, headers: Headers) -> None:
     if message and len(jar) < MAX_COOKIES:
         answered: Any = _Answered(message)
         jar.extract_cookies(answered, _request(target))
+
+
+def _name(pair: bytes) -> bytes:
+    return pair.partition(b"=")[0].strip()
 
 
 class _Answered:

@@ -91,8 +91,9 @@ async def exchange(agent: IAgent, target: Target, question: Question, who: str) 
     fields = request_fields(question.shared_headers, question.headers)
     if target.authorization:
         fields.setRawHeaders("Authorization", [target.authorization])
-    if question.cookies is not None and not fields.hasHeader("Cookie"):
-        cookie = cookie_field(question.cookies, target)
+    if question.cookies is not None:
+        own = fields.getRawHeaders(b"Cookie", [b""])[0]
+        cookie = cookie_field(question.cookies, target, own)
         if cookie:
             fields.setRawHeaders(b"Cookie", [cookie])
     try:

@@ -11,9 +11,9 @@ from twisted.logger import globalLogPublisher
 
 from ntvmedia import __version__
 from ntvmedia.outbound import client
-from ntvmedia.outbound.client import MAX_AT_A_TIME, MAX_IDLE
+from ntvmedia.outbound.client import MAX_AT_A_TIME
 from ntvmedia.outbound.limits import MAX_HEAD_BYTES
-from tests.outbound.rig import OutboundCase, Peer, ok
+from tests.outbound.rig import OutboundCase, Peer, Server, ok
 
 
 def fields_of(head: str) -> dict[str, str]:
@@ -298,8 +298,8 @@ class ManyTests(OutboundCase):
         for request in waiting:
             self.assertIn("no answer within 0.3 seconds", self.wait_for_error(request))
 
-    def test_few_are_kept(self) -> None:
-        """Of the connections of a rush only some are kept."""
+    def rush(self) -> Server:
+        """Have a server asked as often as it may be at a time, and answer."""
         held: list[Peer] = []
         server = self.serve(held.append)
         waiting = [self.get(server.url) for _number in range(MAX_AT_A_TIME)]
@@ -308,7 +308,23 @@ class ManyTests(OutboundCase):
             peer.send(ok(b"1"))
         for request in waiting:
             self.wait(request)
-        self.until(lambda: len(server.peers) == MAX_IDLE)
+        return server
+
+    def test_all_are_kept(self) -> None:
+        """The connections of a rush are there for the next, but not for long."""
+        self.patch(client, "IDLE_SECONDS", 0.3)
+        self.outbound = self.make_client()
+        server = self.rush()
+        self.spin(0.1)
+        self.assertEqual(len(server.peers), MAX_AT_A_TIME)
+        self.until(lambda: not server.peers)
+
+    def test_few_are_kept(self) -> None:
+        """There is an end to those that are kept."""
+        self.patch(client, "MAX_IDLE", 8)
+        self.outbound = self.make_client()
+        server = self.rush()
+        self.until(lambda: len(server.peers) == 8)
 
     def test_most(self) -> None:
         """There is an end to those that wait."""

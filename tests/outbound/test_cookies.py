@@ -108,6 +108,23 @@ def test_several() -> None:
     assert sorted(sent(jar, "http://a.example/").split(b"; ")) == [b"a=3", b"b=2"]
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (b"", b"k=v"),
+        (b"a=1", b"a=1; k=v"),
+        (b"k=old", b"k=v"),
+        (b" a=1;k = old;; b ; ", b"a=1; b; k=v"),
+        (b"K=1; kk=2", b"K=1; kk=2; k=v"),
+    ],
+)
+def test_own(own: bytes, expected: bytes) -> None:
+    """Cookies that the caller wrote stay, but for those that the server has set since."""
+    target = parse_target("http://a.example/")
+    assert cookie_field(kept(target.url, b"k=v"), target, own) == expected
+    assert cookie_field(CookieJar(), target, own) == own
+
+
 def test_octets() -> None:
     """A cookie goes back as the bytes that it was, which need not be ASCII."""
     value = "n=\u4e2d".encode()
@@ -187,12 +204,13 @@ class RequestTests(OutboundCase):
         self.assertEqual(cookies[2:], ["", "who=b"])
 
     def test_own_field(self) -> None:
-        """A field that the caller wrote takes the place of the jar's, for its server only."""
-        jar = CookieJar()
-        jar.set_cookie(cookie("a", "jar", "127.0.0.1"))
+        """A field that the caller wrote is for its server; what that sets is sent with it."""
         other = self.serve(ok(b"1"))
-        server = self.serve(redirect(other.url))
-        self.body(server.url, cookies=jar, headers={"cookie": "a=mine"})
-        self.assertEqual(fields_of(server.requests[0])["cookie"], "a=mine")
+        server = self.serve(ok(b"1", b"Set-Cookie: session=2"), redirect(other.url))
+        jar = CookieJar()
+        for _time in range(2):
+            self.body(server.url, cookies=jar, headers={"cookie": "a=mine; session=1"})
+        cookies = [fields_of(head)["cookie"] for head in server.requests + other.requests]
         # The other server has another port, which a cookie does not look at.
-        self.assertEqual(fields_of(other.requests[0])["cookie"], "a=jar")
+        expected = ["a=mine; session=1", "a=mine; session=2", "session=2"]
+        self.assertEqual(cookies, expected)
