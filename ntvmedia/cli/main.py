@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 from ntvmedia import __version__
 from ntvmedia.cli.failures import Failed
+from ntvmedia.cli.tables import printable
 from ntvmedia.errors import NtvMediaError
 
 # The commands, by the module whose `configure` gives a parser its options. A module is imported
@@ -85,8 +86,7 @@ def _run(command: Callable[[argparse.Namespace], None], options: argparse.Namesp
     except (Failed, NtvMediaError) as error:
         # What was typed may be quoted in it.
         text = " ".join(str(error).split())
-        shown = "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
-        sys.stderr.write(f"ntvmedia: {shown}\n")
+        sys.stderr.write(f"ntvmedia: {printable(text)}\n")
         return 1
     return 0
 

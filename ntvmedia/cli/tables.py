@@ -9,6 +9,11 @@ from typing import Any
 from unicodedata import combining, east_asian_width
 
 
+def printable(text: str) -> str:
+    """Return text that a terminal only shows, whoever wrote it."""
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
+
+
 def as_json(value: object) -> str:
     """Return JSON in ASCII, indented."""
     return json.dumps(value, indent=2) + "\n"

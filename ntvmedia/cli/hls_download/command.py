@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
-from twisted.python.failure import Failure
 
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.hls_download.downloads import Downloads, gather
-from ntvmedia.cli.hls_download.folder import WorkFolder
+from ntvmedia.cli.hls_download.folder import WorkFolder, header_of
 from ntvmedia.cli.hls_download.following import (
     Following,
     Made,
+    Part,
     Source,
     Window,
     load_media_playlist,
@@ -32,8 +31,9 @@ from ntvmedia.cli.hls_download.merging import job_of, merge
 from ntvmedia.cli.hls_download.network import manner, new_outbound
 from ntvmedia.cli.hls_download.options import add_options
 from ntvmedia.cli.hls_download.progress import Progress, clock, new_progress, size
+from ntvmedia.cli.hls_download.running import Interrupted, run
 from ntvmedia.cli.hls_download.selection import as_list, choose
-from ntvmedia.clients.hls.loader import Loader
+from ntvmedia.clients.hls.loader import Loader, LoadError
 from ntvmedia.formats.m3u8 import MediaPlaylist
 from ntvmedia.media.packets import MediaKind
 from ntvmedia.outbound import parse_target
@@ -42,20 +42,7 @@ from ntvmedia.wire.hls.resources import resolve
 
 _TICK_SECONDS: Final = 0.25
 
-# Signals that end it, and what a shell makes of them as a status.
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(Exception):
-    """Somebody ended the command.
-
-    Attributes:
-        number: Of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+_MAX_NAME_BYTES: Final = 200
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +69,7 @@ def download(options: argparse.Namespace) -> None:
     outbound = new_outbound(reactor, options)
     progress = new_progress(sys.stderr)
     try:
-        _run(reactor, _Command(reactor, options, out, outbound, progress).run)
+        run(reactor, _Command(reactor, options, out, outbound, progress).run)
     except OSError as error:
         raise Failed(f"{error.filename or out}: {error.strerror or error}") from None
     except Interrupted as interrupted:
@@ -91,43 +78,6 @@ def download(options: argparse.Namespace) -> None:
         raise SystemExit(128 + interrupted.number) from None
     finally:
         progress.end()
-
-
-def _run(reactor: Any, work: Any) -> None:
-    """Run the reactor until some work is done.
-
-    Raises:
-        Interrupted: A signal came.
-        Exception: What the work failed with.
-    """
-    outcomes: list[Failure | None] = []
-    signals: list[int] = []
-
-    def interrupted(number: int, _frame: object) -> None:
-        # The second time, it ends at once.
-        signal.signal(number, signal.SIG_DFL)
-        signals.append(number)
-        reactor.callFromThread(working[0].cancel)
-
-    def done(outcome: Failure | None) -> None:
-        outcomes.append(outcome)
-        reactor.stop()
-
-    working: list[Deferred[None]] = []
-
-    def begin() -> None:
-        # In place of the reactor's own, which would stop it with the work half done.
-        for number in _SIGNALS:
-            signal.signal(number, interrupted)
-        working.append(Deferred.fromCoroutine(work()))
-        working[0].addBoth(done)
-
-    reactor.callWhenRunning(begin)
-    reactor.run()
-    if signals or not outcomes:
-        raise Interrupted(signals[0] if signals else signal.SIGINT)
-    if outcomes[0] is not None:
-        outcomes[0].raiseException()
 
 
 class _Command:
@@ -177,30 +127,21 @@ class _Command:
 
     async def _download(self, out: Path) -> None:
         options = self._options
-        window = Window(options.begin, options.end, options.duration)
-        sources = await self._sources()
+        path = out.with_name(f"{out.name}.download")
+        sources, parts = await self._sources_and_parts(path)
         folder = WorkFolder(
-            out.with_name(f"{out.name}.download"),
-            _wanted(options),
-            force=options.force,
-            resume=options.resume,
+            path, _wanted(options, parts), force=options.force, resume=options.resume
         )
         try:
-            downloads = Downloads(
-                self._loader,
-                folder,
-                self._progress,
-                jobs=options.jobs,
-                partial=options.partial,
-            )
-            if all(source.playlist.ended for source in sources):
-                parts = await self._load_all(sources, window, downloads)
-            else:
-                parts = await self._load_live(sources, window, downloads, folder)
-            have = [made(folder, *part) for part in enumerate(parts)]
-            if not any(part.seconds for part in have):
+            places: Sequence[range | None] = [None] * len(parts)
+            problem = ""
+            if sources:
+                places, problem = await self._load(sources, folder)
+            have = [made(folder, *place) for place in enumerate(places)]
+            if not any(part.loaded for part in have):
                 raise Failed("there are no segments")
-            merged = await self._merge(folder, sources, have, trims=not window.is_whole)
+            step = sources[0].playlist.duration_step if sources else 0.0
+            merged = await self._merge(folder, parts, have, step)
             _publish(merged, out, force=options.force)
             folder.remove()
         except BaseException:
@@ -209,29 +150,70 @@ class _Command:
             raise
         finally:
             folder.close()
+        if problem:
+            raise Failed(f"{out}: it ends where this happened: {problem}")
+
+    async def _sources_and_parts(self, path: Path) -> tuple[Sequence[Source], Sequence[Part]]:
+        """Load the playlists of what is wanted.
+
+        Args:
+            path: Of the folder that has the rest of an earlier try, perhaps.
+
+        Returns:
+            The playlists, and what they are to the file. There are none where they cannot be had
+            any more, and the file is to be made of what is there.
+        """
+        try:
+            sources = await self._sources()
+        except LoadError as error:
+            left = header_of(path).get("sources") if self._options.partial else None
+            if not left:
+                raise
+            self._progress.say(f"{error}; the file is made of what was loaded before")
+            return (), [
+                Part(name, language, None if only is None else MediaKind(only))
+                for name, language, only in left
+            ]
+        return sources, [source.part for source in sources]
 
     async def _sources(self) -> list[Source]:
-        """Load the playlists of what is wanted."""
         options, load = self._options, self._loader
-        url = options.url
-        playlist, base = await load.playlist(url)
+        playlist, base = await load.playlist(options.url)
         if isinstance(playlist, MediaPlaylist):
-            return [Source(0, url, playlist, base)]
+            return [Source(0, Part(), options.url, playlist, base)]
         choice = choose(playlist, options.variant, options.audio)
-        names: list[tuple[str, str, MediaKind | None]] = [
-            (rendition.uri, rendition.language, None) for rendition in choice.audio
-        ]
-        if choice.has_muxed_audio or not (choice.is_audio_only and names):
+        wanted = [(Part(f"{x.name} {x.language}", x.language), x.uri) for x in choice.audio]
+        if choice.has_muxed_audio or not (choice.is_audio_only and wanted):
+            variant = choice.variant
             only = None if choice.has_muxed_audio else MediaKind.VIDEO
-            names.insert(0, (choice.variant.uri, "", only))
+            size = f"{variant.width}x{variant.height}"
+            wanted.insert(0, (Part(size, "", only), variant.uri))
         sources = []
-        for number, (uri, language, only) in enumerate(names):
+        for number, (part, uri) in enumerate(wanted):
             url = resolve(base, uri)
-            found, found_base = await load_media_playlist(load, url, playlist.variables)
-            sources.append(
-                Source(number, url, found, found_base, playlist.variables, language, only)
-            )
+            found, its_base = await load_media_playlist(load, url, playlist.variables)
+            sources.append(Source(number, part, url, found, its_base, playlist.variables))
         return sources
+
+    async def _load(
+        self, sources: Sequence[Source], folder: WorkFolder
+    ) -> tuple[Sequence[range | None], str]:
+        """Load the segments.
+
+        Returns:
+            What of each source is wanted, None for all that was loaded; and why it is less than
+            was wanted, or nothing.
+        """
+        options = self._options
+        window = Window(options.begin, options.end, options.duration)
+        downloads = Downloads(
+            self._loader, folder, self._progress, jobs=options.jobs, partial=options.partial
+        )
+        if all(source.playlist.ended for source in sources):
+            return await self._load_all(sources, window, downloads), ""
+        if window.begin is not None or window.end is not None:
+            raise Failed("the stream is live: --from and --to mean nothing; --duration does")
+        return [None] * len(sources), await self._load_live(sources, window, downloads, folder)
 
     async def _load_all(
         self, sources: Sequence[Source], window: Window, downloads: Downloads
@@ -251,9 +233,7 @@ class _Command:
         window: Window,
         downloads: Downloads,
         folder: WorkFolder,
-    ) -> list[range | None]:
-        if window.begin is not None or window.end is not None:
-            raise Failed("the stream is live: --from and --to mean nothing; --duration does")
+    ) -> str:
         self._progress.begin("loading", window.duration)
         followings = [
             Following(
@@ -276,12 +256,16 @@ class _Command:
             downloads.close()
 
         await gather([Deferred.fromCoroutine(x) for x in (downloads.run(), follow())])
-        return [None] * len(sources)
+        return next((x.problem for x in followings if x.problem), "")
 
     async def _merge(
-        self, folder: WorkFolder, sources: Sequence[Source], have: Sequence[Made], *, trims: bool
+        self, folder: WorkFolder, parts: Sequence[Part], have: Sequence[Made], step: float
     ) -> Path:
-        """Put together what was loaded; return where it is."""
+        """Put together what was loaded; return where it is.
+
+        Args:
+            step: To how many seconds the playlist's durations were rounded.
+        """
         wanted = have[0].seconds
         progress = self._progress
         progress.begin("merging", wanted)
@@ -289,23 +273,24 @@ class _Command:
         def progressed(seconds: float) -> None:
             progress.done = seconds
 
-        merged = folder.path / "merged"
-        parts = [
+        merged = folder.merged_path
+        sources = [
             {
-                "first": part.first,
-                "last": part.last,
-                "language": source.language,
-                "only": source.only,
+                "first": there.first,
+                "last": there.last,
+                "language": part.language,
+                "only": part.only,
             }
-            for source, part in zip(sources, have, strict=True)
+            for part, there in zip(parts, have, strict=True)
         ]
-        result = await merge(
-            self._reactor, job_of(folder.path, parts, merged, trims=trims), progressed
-        )
+        options = self._options
+        # Segments of several playlists are of other lengths: parts of them do not fit.
+        trims = len(parts) > 1 and not Window(options.begin, options.end, options.duration).is_whole
+        job = job_of(folder.path, sources, merged, trims=trims)
+        result = await merge(self._reactor, job, progressed)
         progress.done = wanted
         seconds = result["seconds"]
         # The playlist's own numbers are rounded.
-        step = sources[0].playlist.duration_step
         allowed = result["frame_seconds"] * (result["discontinuities"] + 1)
         allowed += step / 2 * (have[0].last - have[0].first + 1)
         if abs(seconds - wanted) > allowed:
@@ -318,7 +303,7 @@ class _Command:
         return merged
 
 
-def _wanted(options: argparse.Namespace) -> dict[str, Any]:
+def _wanted(options: argparse.Namespace, parts: Sequence[Part]) -> dict[str, Any]:
     """Return what tells this download from others."""
     target = parse_target(options.url)
     path, _mark, query = target.url.partition("?")
@@ -329,6 +314,7 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
         "query": digest,
         "variant": options.variant,
         "audio": options.audio,
+        "sources": [list(part) for part in parts],
     }
 
 
@@ -352,7 +338,9 @@ def _default_output(url: str) -> Path:
     name = unquote(urlsplit(url).path.rpartition("/")[2])
     name = name.removesuffix(".m3u8").removesuffix(".m3u")
     name = "".join(x if x.isprintable() and x not in '/\\:*?"<>|' else "_" for x in name)
-    return Path(f"{name.lstrip('.-')[:100] or 'download'}.mp4")
+    # File systems have 255 bytes for a name, and that of the folder is longer.
+    name = name.lstrip(".-").encode("utf-8", "replace")[:_MAX_NAME_BYTES].decode("utf-8", "ignore")
+    return Path(f"{name or 'download'}.mp4")
 
 
 def _publish(merged: Path, out: Path, *, force: bool) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -22,6 +22,10 @@ from ntvmedia.cli.failures import Failed
 VERSION: Final = 1
 
 _JOURNAL: Final = "journal"
+_MERGED: Final = "merged"
+
+# What is in such a folder: nothing else is ever deleted.
+_OURS: Final = re.compile(rf"\d+-\d{{6,}}\.(?:segment|init|part)|{_JOURNAL}|{_MERGED}")
 
 
 class Entry(NamedTuple):
@@ -100,9 +104,9 @@ class WorkFolder:
                     f"--force begins anew, --resume goes on where only the query is another one"
                 )
         if not is_same:
-            for leftover in self.path.iterdir():
-                if leftover.is_file() or leftover.is_symlink():
-                    leftover.unlink()
+            if not lines and any(not _is_ours(x) for x in self.path.iterdir()):
+                raise Failed(f"{self.path}: it is in the way, with files of somebody else")
+            self._empty()
             lines, good = [], 0
         self._journal = journal.open("ab")
         self._journal.truncate(good)
@@ -122,6 +126,11 @@ class WorkFolder:
                 not entry.init or (self.path / entry.init).stat().st_size > 0
             )
         return False
+
+    @property
+    def merged_path(self) -> Path:
+        """Where the file is, or will be, before it has its own name."""
+        return self.path / _MERGED
 
     def segment_path(self, source: int, index: int) -> Path:
         """Return where a segment is, or will be."""
@@ -167,9 +176,21 @@ class WorkFolder:
             self._folder = -1
 
     def remove(self) -> None:
-        """Delete it with all that is in it."""
-        shutil.rmtree(self.path)
+        """Delete it with all that is ours in it."""
+        self._empty()
+        # What somebody else has put into it stays.
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
         self.close()
+
+    def _empty(self) -> None:
+        for path in self.path.iterdir():
+            if _is_ours(path):
+                path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    return _OURS.fullmatch(path.name) is not None and (path.is_file() or path.is_symlink())
 
 
 class SegmentFile:
@@ -215,6 +236,13 @@ class SegmentFile:
 def segment_path(folder: Path, source: int, index: int) -> Path:
     """Return where a segment is in a folder."""
     return folder / f"{source}-{index:06d}.segment"
+
+
+def header_of(path: Path) -> dict[str, Any]:
+    """Return what was to be made in a folder, as it was given; empty where nobody can tell."""
+    lines, _good = _read_lines(path / _JOURNAL)
+    header = lines[0] if lines else {}
+    return header if header.get("version") == VERSION else {}
 
 
 def entries_of(path: Path) -> list[Entry]:

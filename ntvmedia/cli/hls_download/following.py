@@ -13,7 +13,7 @@ from ntvmedia.cli.hls_download.progress import Progress, clock
 from ntvmedia.clients.hls.loader import Loader, LoadError
 from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
 from ntvmedia.media.packets import MediaKind
-from ntvmedia.wire.hls.follower import Follower, Identity, Start
+from ntvmedia.wire.hls.follower import EDGE_TARGETS, Follower, Identity, Start, edge
 from ntvmedia.wire.hls.resources import MediaSegment
 
 # A list that says nothing new for so long, in seconds or target durations, is over.
@@ -24,26 +24,38 @@ _DEAD_TARGETS: Final = 10
 _GONE: Final = (404, 410)
 
 
+class Part(NamedTuple):
+    """What a media playlist is to the file.
+
+    Attributes:
+        name: What tells it from other playlists of the same stream.
+        language: BCP 47, or empty.
+        only: What of it is wanted; None for all.
+    """
+
+    name: str = ""
+    language: str = ""
+    only: MediaKind | None = None
+
+
 class Source(NamedTuple):
     """A media playlist that is made part of the file.
 
     Attributes:
         number: 0 for the variant, then the renditions.
+        part: What it is to the file.
         url: As it is asked for.
         playlist: As it was loaded first.
         base: Where that came from.
         variables: Of the multivariant playlist that named it.
-        language: BCP 47, or empty.
-        only: What of it is wanted; None for all.
     """
 
     number: int
+    part: Part
     url: str
     playlist: MediaPlaylist
     base: str
     variables: Mapping[str, str] = {}
-    language: str = ""
-    only: MediaKind | None = None
 
 
 class Window(NamedTuple):
@@ -71,11 +83,13 @@ class Made(NamedTuple):
     Attributes:
         first: Index of the first segment.
         last: Index of the last one.
-        seconds: As the playlist has it, of the segments that are there.
+        loaded: How many of them are there.
+        seconds: As the playlist has it, of those.
     """
 
     first: int
     last: int
+    loaded: int
     seconds: float
 
 
@@ -118,7 +132,7 @@ def plan(source: Source, window: Window, downloads: Downloads) -> range:
     places = []
     for index, segment in enumerate(segments):
         start, time = time, time + segment.duration
-        if begin < end and time > begin and start < end:
+        if window.is_whole or (begin < end and time > begin and start < end):
             downloads.add(Task(start, source.number, index, segment, is_live=False))
             places.append(index)
     if not places:
@@ -141,6 +155,9 @@ class Following:
         progress: Is told.
         source: The list.
         seconds: How much is wanted; None for all that comes.
+
+    Attributes:
+        problem: Why it came to an end before there was enough, and before the stream did.
     """
 
     def __init__(
@@ -164,6 +181,7 @@ class Following:
         self._follower = Follower()
         self._index = 0
         self._seconds = 0.0
+        self.problem = ""
 
     @property
     def is_done(self) -> bool:
@@ -230,7 +248,7 @@ class Following:
 
         Raises:
             Failed: It is another kind of playlist now.
-            NtvMediaError: It cannot be had any more, or leads to what cannot be loaded.
+            PeerError: It leads to what cannot be loaded.
         """
         follower = self._follower
         asked = heard = self._reactor.seconds()
@@ -243,9 +261,11 @@ class Following:
                     self._loader, self._source.url, self._source.variables
                 )
             except LoadError as error:
-                if error.status not in _GONE:
-                    raise
-                self._progress.say(f"{error}; the stream is over")
+                if error.status in _GONE:
+                    self._progress.say(f"{error}; the stream is over")
+                else:
+                    self.problem = str(error)
+                # What there is becomes a file: nobody could go on without the list.
                 return
             missed = follower.missed
             found = follower.playlist_received(playlist, base)
@@ -275,7 +295,8 @@ def _from(
     numbers = [segment.number for segment in segments]
     if beside.number in numbers:
         return segments[numbers.index(beside.number) :]
-    return Follower(Start.EDGE).playlist_received(playlist, "http://unused.invalid/")
+    behind = EDGE_TARGETS * playlist.target_duration
+    return segments[edge([segment.duration for segment in segments], behind) :]
 
 
 def _identity(entry: Entry) -> Identity:
@@ -297,5 +318,5 @@ def made(folder: WorkFolder, source: int, places: range | None) -> Made:
         if number == source and (places is None or index in places)
     ]
     indexes = [entry.place for entry in entries] or [0]
-    seconds = sum(entry.duration for entry in entries if entry.size >= 0)
-    return Made(min(indexes), max(indexes), seconds)
+    there = [entry.duration for entry in entries if entry.size >= 0]
+    return Made(min(indexes), max(indexes), len(there), sum(there))

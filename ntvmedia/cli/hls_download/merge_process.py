@@ -7,6 +7,7 @@ and then; at last `{"error": TEXT}`, or a `Result`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -32,6 +33,9 @@ _BLOCK: Final = 1 << 20
 _MOVED: Final = 16 << 20
 
 _TOLD_SECONDS: Final = 0.5
+
+# Frames of sound that wait for the first picture: half an hour.
+_MAX_HELD: Final = 100_000
 
 
 class Job(NamedTuple):
@@ -126,7 +130,7 @@ def merge(job: Job) -> Result:
         file.flush()
         if not file.tell():
             raise NothingThere("there is nothing in the segments that can be put into MP4")
-        _prepend(file, muxer.header())
+        _prepend(file, muxer.header(), muxer.duration_seconds)
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
     seconds = muxer.duration_seconds
@@ -195,23 +199,32 @@ class _Trimmed:
                 begin = packet.pts / rate if begin is None else begin
                 end = max(end, packet.pts / rate)
                 yield packet
+            if begin is None and len(held) > _MAX_HELD:
+                # There are no pictures at all.
+                begin, end = -math.inf, math.inf
             while held and begin is not None and held[0][0] <= end:
                 start, sound = held.popleft()
                 if start >= begin:
                     yield sound
         if begin is None:
-            # There are no pictures at all.
             yield from (sound for _start, sound in held)
 
 
-def _prepend(file: BinaryIO, header: bytes) -> None:
-    """Put a header before all that is in a file, without another file."""
+def _prepend(file: BinaryIO, header: bytes, seconds: float) -> None:
+    """Put a header before all that is in a file, without another file.
+
+    Args:
+        file: With the media.
+        header: Of any length.
+        seconds: What is told meanwhile: the whole is done, but for this.
+    """
     descriptor = file.fileno()
     place = os.fstat(descriptor).st_size
     while place:
         count = min(_MOVED, place)
         place -= count
         _write_at(descriptor, os.pread(descriptor, count, place), place + len(header))
+        _tell(done=seconds)
     _write_at(descriptor, header, 0)
 
 

@@ -56,7 +56,7 @@ class _MergeProtocol(ProcessProtocol):
         self._line = b""
         self._errors = b""
         self._result: dict[str, Any] = {}
-        self._hangs = False
+        self._reason = ""
         self._watchdog: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -70,7 +70,13 @@ class _MergeProtocol(ProcessProtocol):
         self._watchdog.reset(_SILENT_SECONDS)
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
-            message = json.loads(line)
+            try:
+                message = json.loads(line)
+            except ValueError:
+                message = None
+            if not isinstance(message, dict):
+                self._end("says what is not understood")
+                return
             if "done" in message:
                 self._progressed(message["done"])
             else:
@@ -93,8 +99,8 @@ class _MergeProtocol(ProcessProtocol):
         self.done.errback(Failed(f"the process that merges {self._end_of(reason)}"))
 
     def _end_of(self, reason: Failure) -> str:
-        if self._hangs:
-            return f"did nothing for {_SILENT_SECONDS:g} seconds, and was ended"
+        if self._reason:
+            return f"{self._reason}, and was ended"
         error = reason.value
         if isinstance(error, ProcessTerminated) and error.signal is not None:
             return f"was killed by signal {signal.Signals(error.signal).name}"
@@ -102,7 +108,11 @@ class _MergeProtocol(ProcessProtocol):
         return f"failed: {last or 'it says nothing'}"
 
     def _hung(self) -> None:
-        self._hangs = True
+        self._end(f"did nothing for {_SILENT_SECONDS:g} seconds")
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        self._result = {}
         self._kill()
 
     def _kill(self) -> None:

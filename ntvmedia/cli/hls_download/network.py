@@ -104,9 +104,14 @@ def _private_networks(url: str) -> set[Network]:
 def _cookie_file(path: Path) -> CookieJar:
     jar = MozillaCookieJar(path)
     try:
-        jar.load(ignore_discard=True)
+        jar.load(ignore_discard=True, ignore_expires=True)
     except CookieError as error:
         raise Failed(f"--cookies {path}: {error}") from None
     except OSError as error:
         raise Failed(f"--cookies {path}: {error.strerror}") from None
+    for cookie in jar:
+        if cookie.expires == 0:
+            # As curl and browsers' extensions write what lasts as long as a session.
+            cookie.expires, cookie.discard = None, True
+    jar.clear_expired_cookies()
     return jar

@@ -8,6 +8,9 @@ from typing import Final, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress as Bars, TextColumn
+from rich.text import Text
+
+from ntvmedia.cli.tables import printable
 
 # Of the speed: long enough for segments that come at once, short enough to follow the network.
 _SPEED_SECONDS: Final = 10.0
@@ -60,14 +63,15 @@ class Progress:
 
     def tick(self) -> None:
         """Show how far it is; called some times a second."""
-        if time.monotonic() >= self._next_line:
-            self._next_line += _PLAIN_SECONDS
+        now = time.monotonic()
+        if now >= self._next_line:
+            self._next_line = now + _PLAIN_SECONDS
             text = ", ".join(filter(None, (self.share(), self.speed(), self.left())))
             self.say(f"{self._title}: {text}")
 
     def say(self, line: str) -> None:
         """Tell something for good."""
-        self._out.write(f"ntvmedia: {line}\n")
+        self._out.write(f"ntvmedia: {printable(line)}\n")
         self._out.flush()
 
     def end(self) -> None:
@@ -127,7 +131,8 @@ class BarProgress(Progress):
         )
 
     def say(self, line: str) -> None:
-        self._console.print(f"ntvmedia: {line}", markup=False, highlight=False, soft_wrap=True)
+        text = Text(f"ntvmedia: {printable(line)}")
+        self._console.print(text, soft_wrap=True)
 
     def end(self) -> None:
         self.tick()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ntvmedia.cli.failures import Failed
-from ntvmedia.cli.tables import as_columns
+from ntvmedia.cli.tables import as_columns, printable
 from ntvmedia.formats.m3u8 import MultivariantPlaylist, Rendition, Variant
 
 _SIZE: Final = re.compile(r"(?:(\d{2,5})x)?(\d{2,5})p?")
@@ -120,8 +120,8 @@ def as_list(playlist: MultivariantPlaylist) -> str:
                 f"{variant.width}x{variant.height}" if variant.height else "-",
                 f"{variant.bandwidth / 1000:,.0f} kb/s",
                 f"{variant.frame_rate:g}/s" if variant.frame_rate else "-",
-                _printable(",".join(variant.codecs)) or "-",
-                _printable(variant.audio) or "-",
+                printable(",".join(variant.codecs)) or "-",
+                printable(variant.audio) or "-",
             )
         )
     text = as_columns(rows)
@@ -130,9 +130,9 @@ def as_list(playlist: MultivariantPlaylist) -> str:
         rows = [("SOUNDS", "NAME", "LANGUAGE", "CHANNELS", "DEFAULT", "PLAYLIST")]
         rows += [
             (
-                _printable(sound.group),
-                _printable(sound.name),
-                _printable(sound.language) or "-",
+                printable(sound.group),
+                printable(sound.name),
+                printable(sound.language) or "-",
                 str(sound.channels or "-"),
                 "yes" if sound.is_default else "no",
                 "own" if sound.uri else "the variant's",
@@ -141,7 +141,3 @@ def as_list(playlist: MultivariantPlaylist) -> str:
         ]
         text += "\n" + as_columns(rows)
     return text
-
-
-def _printable(text: str) -> str:
-    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeAlias
 
 from ntvmedia.formats.m3u8 import ByteRange
 from ntvmedia.outbound.exchange import Answer
-from ntvmedia.wire.hls.decryption import Decrypter
+from ntvmedia.wire.hls.decryption import KEY_SIZE, Decrypter
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/")
 
@@ -148,6 +148,11 @@ class Intake:
         if not self._received:
             raise WrongLength("the answer is empty")
         if self._decrypter is not None:
+            if self._received % KEY_SIZE:
+                # Cut off, where nobody told its length.
+                raise WrongLength(
+                    f"{self._received:,} bytes came, which is no multiple of 16, and encrypted"
+                )
             self._pass_on(self._decrypter.finish())
         if self._check is not None:
             self._check(self._head, True)

@@ -16,7 +16,7 @@ from ntvmedia.clients.hls.retries import Retries, retry_after
 from ntvmedia.errors import NtvMediaError, PeerError
 from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
 from ntvmedia.formats.m3u8_reader import parse_playlist
-from ntvmedia.outbound import OutboundError, origin_of
+from ntvmedia.outbound import OutboundError, origin_of, parse_target
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.exchange import Answer
 from ntvmedia.wire.hls.decryption import KEY_SIZE, Decrypter
@@ -38,6 +38,9 @@ _MAX_KEY_BYTES: Final = 4096
 _SMALL_SECONDS: Final = 60.0
 
 _REFUSED: Final = (401, 403)
+
+# Characters of a path in messages.
+_SHOWN: Final = 120
 
 
 class LoadError(NtvMediaError):
@@ -124,6 +127,8 @@ class Loader:
         """Return a key's 16 bytes; each is loaded once."""
         if self._manner.key:
             return self._manner.key
+        if not key.url:
+            raise LoadError(key.problem)
         async with self._lock(key.url):
             if key.url not in self._keys:
                 sink = Gathered()
@@ -141,12 +146,16 @@ class Loader:
         async with self._lock(section):
             if section not in self._init_sections:
                 sink = Gathered()
+                length = 0 if section.byte_range is None else section.byte_range.length
+                if length > MAX_INIT_BYTES:
+                    raise LoadError(f"the init section is {length:,} bytes long")
                 key = None if section.key is None else await self.key(section.key)
                 await self._ask(
                     "the init section",
                     section.url,
                     sink,
-                    limit_bytes=MAX_INIT_BYTES,
+                    # Where a server does not know ranges, all comes that is before it.
+                    limit_bytes=MAX_SEGMENT_BYTES if length else MAX_INIT_BYTES,
                     byte_range=section.byte_range,
                     decrypter=_decrypters(key, section.key),
                 )
@@ -250,10 +259,10 @@ class Loader:
         received: Callable[[int], None] | None,
     ) -> Answer:
         manner = self._manner
-        headers = dict(manner.private_fields.get(origin_of(url), {}))
+        fields = manner.fields
         if byte_range is not None:
             length, offset = byte_range
-            headers["Range"] = f"bytes={offset}-{offset + length - 1}"
+            fields = {**fields, "Range": f"bytes={offset}-{offset + length - 1}"}
         accepted: list[Answer] = []
 
         def accept(answer: Answer) -> Callable[[bytes], None]:
@@ -271,8 +280,8 @@ class Loader:
         try:
             return await self._outbound.get(
                 url,
-                headers=headers,
-                shared_headers=manner.fields,
+                headers=manner.private_fields.get(origin_of(url)),
+                shared_headers=fields,
                 cookies=manner.cookies,
                 limit_bytes=limit_bytes,
                 timeout_seconds=timeout_seconds,
@@ -303,4 +312,8 @@ def _meaning(what: str, status: int) -> str:
 def _shown(url: str) -> str:
     """Return an address without what may be secret in it: user, password and query."""
     path = urlsplit(url).path
-    return f"{origin_of(url)}{path}" if len(path) <= 120 else f"{origin_of(url)}…{path[-100:]}"
+    path = path if len(path) <= _SHOWN else f"…{path[-_SHOWN:]}"
+    try:
+        return f"{parse_target(url).origin}{path}"
+    except OutboundError:
+        return path

@@ -6,6 +6,7 @@ draft-pantos-hls-rfc8216bis, cited by section. Parts of low latency are passed o
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -48,6 +49,20 @@ class Identity(NamedTuple):
     byte_range: ByteRange | None
 
 
+class _Place(NamedTuple):
+    """Where a list goes on.
+
+    Attributes:
+        first: Index of the first segment that is new; behind the last one if there is none.
+        is_new: It has nothing to do with the lists before.
+        is_stale: It is older than one before.
+    """
+
+    first: int
+    is_new: bool = False
+    is_stale: bool = False
+
+
 class Follower:
     """Follows one media playlist.
 
@@ -78,7 +93,10 @@ class Follower:
         self._first_number = -1
         # Discontinuities before the last segment that was given, as its list counts them.
         self._discontinuities = 0
+        # Old lists in a row.
         self._stale = 0
+        # Segments are known by their names alone.
+        self._numbers_lie = False
         self._changed = True
 
     @property
@@ -102,7 +120,7 @@ class Follower:
                 is not known. The follower is not to be used any more.
         """
         number = playlist.media_sequence
-        first, is_new = self._place(playlist)
+        first, is_new, is_stale = self._place(playlist)
         count = playlist.discontinuity_sequence
         found: list[MediaSegment] = []
         for index, segment in enumerate(playlist.segments):
@@ -124,66 +142,92 @@ class Follower:
             ]
             self._known = set(self._seen)
             self._discontinuities = count
+        self._stale = self._stale + 1 if is_stale else 0
         self._changed = bool(found)
         self._first_number = number
         self.target_duration = playlist.target_duration
-        self.ended = playlist.ended and not self._stale
+        self.ended = playlist.ended and not is_stale
         return found
 
-    def _place(self, playlist: MediaPlaylist) -> tuple[int, bool]:
-        """Find the first segment that is new.
-
-        Returns:
-            Its index, which may be that after the last one; and whether the list has nothing to
-            do with the one before.
-        """
+    def _place(self, playlist: MediaPlaylist) -> _Place:
+        """Find the first segment that is new."""
         number, segments = playlist.media_sequence, playlist.segments
         if not self._seen:
-            return self._beginning(playlist), False
+            return _Place(self._beginning(playlist))
         if not segments:
-            return 0, False
+            return _Place(0)
+        nothing = _Place(len(segments), is_stale=True)
         listed = [identity(segment, number + i) for i, segment in enumerate(segments)]
-        last = self._seen[-1]
+        if self._numbers_lie:
+            return self._place_by_name(listed) or (
+                nothing if self._may_be_stale(listed) else self._begun_anew(playlist)
+            )
         # Where the numbers say that it goes on.
-        following = last.number + 1 - number
+        following = self._seen[-1].number + 1 - number
         is_older = following > len(segments)
-        if not is_older and not self._known.isdisjoint(listed):
-            self._stale = 0
-            return following, False
+        if not self._known.isdisjoint(listed):
+            if not is_older:
+                return _Place(following)
+            return nothing if self._stale < STALE_LISTS else self._begun_anew(playlist)
         if following <= 0:
             # All that was known has left the list.
-            self._stale = 0
-            return (0, False) if self._first_number >= 0 else (self._beginning(playlist), True)
-        names = [found[1:] for found in listed]
-        if last[1:] in names and len(set(names)) == len(names):
+            if self._first_number >= 0:
+                return _Place(0)
+            return _Place(self._beginning(playlist), is_new=True)
+        found = self._place_by_name(listed)
+        if found is not None:
             # The same segment with another number: this server does not count as it should.
-            self._stale = 0
-            return names.index(last[1:]) + 1, False
+            self._numbers_lie = True
+            return found
         if is_older and self._stale < STALE_LISTS:
-            self._stale += 1
-            return len(segments), False
+            return nothing
         if not is_older and 0 <= self._first_number <= number:
             # Nothing of it is known, and yet the numbers go on: each list has other addresses.
-            return following, False
-        self._stale = 0
+            return _Place(following)
+        return self._begun_anew(playlist)
+
+    def _place_by_name(self, listed: list[Identity]) -> _Place | None:
+        """Find what follows the last segment, if it is there under any number."""
+        names = [found[1:] for found in listed]
+        last = self._seen[-1][1:]
+        if last in names and len(set(names)) == len(names):
+            return _Place(names.index(last) + 1)
+        return None
+
+    def _may_be_stale(self, listed: list[Identity]) -> bool:
+        """Whether a list has segments that were there before, and what follows is not in it."""
+        names = {known[1:] for known in self._known}
+        return self._stale < STALE_LISTS and any(found[1:] in names for found in listed)
+
+    def _begun_anew(self, playlist: MediaPlaylist) -> _Place:
         self.restarts += 1
-        return (0 if self._first_number >= 0 else self._beginning(playlist)), True
+        has_begun = self._first_number >= 0
+        return _Place(0 if has_begun else self._beginning(playlist), is_new=True)
 
     def _beginning(self, playlist: MediaPlaylist) -> int:
         """Return the index of the segment to begin with (sections 6.3.3, 4.4.2.2)."""
-        segments = playlist.segments
         if self._start is Start.FIRST or playlist.ended or playlist.kind:
             return 0
+        durations = [segment.duration for segment in playlist.segments]
         behind = EDGE_TARGETS * playlist.target_duration
-        index = len(segments)
-        while index and behind > 0:
-            index -= 1
-            behind -= segments[index].duration
-        return index
+        start = playlist.start_seconds
+        if start is not None:
+            # Never nearer to the end than that, whatever the list wants.
+            behind = max(behind, -start if start < 0 else sum(durations) - start)
+        return edge(durations, behind)
 
     def _missed(self, number: int) -> int:
         """Return how many segments came and went since the last one that was given."""
-        return max(number - self._seen[-1].number - 1, 0)
+        return 0 if self._numbers_lie else max(number - self._seen[-1].number - 1, 0)
+
+
+def edge(durations: Sequence[float], behind: float) -> int:
+    """Return the index of the last segment that begins so many seconds before the end, or 0."""
+    index = len(durations)
+    while index and behind > 0:
+        index -= 1
+        behind -= durations[index]
+    return index
 
 
 def identity(segment: Segment, number: int) -> Identity:

@@ -19,12 +19,14 @@ class Key(NamedTuple):
     """What a segment or init section is decrypted with.
 
     Attributes:
-        url: Of the 16 bytes of the key.
+        url: Of the 16 bytes of the key; empty where they are not to be had by this program.
         iv: 16 bytes.
+        problem: Why they are not; else empty.
     """
 
     url: str
     iv: bytes
+    problem: str = ""
 
 
 class InitSection(NamedTuple):
@@ -79,7 +81,8 @@ def resolve(base: str, uri: str) -> str:
         PeerError: It is none of http or https.
     """
     try:
-        url = urljoin(base, uri)
+        # As players take them. A backslash must not become a slash, which browsers make of it.
+        url = urljoin(base, uri.strip().replace(" ", "%20").replace("\\", "%5C"))
         scheme = urlsplit(url).scheme
     except ValueError:
         scheme = ""
@@ -105,7 +108,10 @@ def media_segment(
     Raises:
         PeerError: An address is none that may be asked, or what is encrypted cannot be decrypted.
     """
-    if segment.gap:
+    is_empty = segment.byte_range is not None and not segment.byte_range.length
+    if segment.gap or is_empty:
+        # Of nothing there is nothing to ask for.
+        segment = segment._replace(gap=True)
         init_section, key = None, None
     else:
         init_section = None if segment.map is None else _init_section(segment.map, base)
@@ -136,18 +142,20 @@ def _init_section(section: m3u8.Map, base: str) -> InitSection:
 
 
 def _key(key: m3u8.Key, base: str, implicit_iv: bytes) -> Key:
-    if key.method != "AES-128" or key.key_format != "identity":
-        what = key.method if key.method != "AES-128" else f"keys of {_shown(key.key_format)}"
+    if key.method != "AES-128":
         raise PeerError(
-            f"the media is encrypted by {what}, which is not supported; AES-128 is",
+            f"the media is encrypted by {_shown(key.method)}, which is not supported; AES-128 is",
             reference="RFC 8216 section 4.3.2.4",
         )
+    iv = key.iv or implicit_iv
+    if key.key_format != m3u8.IDENTITY:
+        return Key("", iv, f"the key is one of {_shown(key.key_format)}, which is not supported")
     if not key.uri:
-        raise PeerError(
-            "the media is encrypted, and the playlist does not say where the key is",
-            reference="RFC 8216 section 4.3.2.4",
-        )
-    return Key(resolve(base, key.uri), key.iv or implicit_iv)
+        return Key("", iv, "the playlist does not say where the key is")
+    try:
+        return Key(resolve(base, key.uri), iv)
+    except PeerError as error:
+        return Key("", iv, error.args[0])
 
 
 def _implicit_iv(number: int) -> bytes:
