@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -211,7 +212,8 @@ class _Command:
         )
         if all(source.playlist.ended for source in sources):
             return await self._load_all(sources, window, downloads), ""
-        if window.begin is not None or window.end is not None:
+        is_placed = window.begin is not None or window.end is not None
+        if is_placed and any(source.playlist.kind != "EVENT" for source in sources):
             raise Failed("the stream is live: --from and --to mean nothing; --duration does")
         return [None] * len(sources), await self._load_live(sources, window, downloads, folder)
 
@@ -234,7 +236,8 @@ class _Command:
         downloads: Downloads,
         folder: WorkFolder,
     ) -> str:
-        self._progress.begin("loading", window.duration)
+        begin, end = window.span
+        self._progress.begin("loading", None if math.isinf(end) else end - begin)
         followings = [
             Following(
                 self._reactor,
@@ -243,7 +246,7 @@ class _Command:
                 folder,
                 self._progress,
                 source,
-                window.duration,
+                window,
             )
             for source in sources
         ]

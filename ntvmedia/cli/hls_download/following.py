@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -76,6 +77,13 @@ class Window(NamedTuple):
         """Whether all is wanted."""
         return self == (None, None, None)
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Where it begins and ends, from the start of the list."""
+        begin = self.begin or 0.0
+        end = math.inf if self.end is None else self.end
+        return begin, end if self.duration is None else min(end, begin + self.duration)
+
 
 class Made(NamedTuple):
     """What of a source is wanted, and its length.
@@ -124,10 +132,7 @@ def plan(source: Source, window: Window, downloads: Downloads) -> range:
         PeerError: It leads to what cannot be loaded.
     """
     segments = Follower(Start.FIRST).playlist_received(source.playlist, source.base)
-    begin = window.begin or 0.0
-    end = float("inf") if window.end is None else window.end
-    if window.duration is not None:
-        end = min(end, begin + window.duration)
+    begin, end = window.span
     time = 0.0
     places = []
     for index, segment in enumerate(segments):
@@ -154,7 +159,7 @@ class Following:
         folder: What is there from another time.
         progress: Is told.
         source: The list.
-        seconds: How much is wanted; None for all that comes.
+        window: What is wanted. Its `begin` and `end` are for lists that keep their beginning.
 
     Attributes:
         problem: Why it came to an end before there was enough, and before the stream did.
@@ -168,25 +173,26 @@ class Following:
         folder: WorkFolder,
         progress: Progress,
         source: Source,
-        seconds: float | None,
+        window: Window,
     ) -> None:
         self._reactor = reactor
         self._loader = loader
         self._downloads = downloads
         self._progress = progress
         self._source = source
-        self._wanted = float("inf") if seconds is None else seconds
+        self._begin, self._end = window.span
+        # How much of the list was seen, from where it was begun.
+        self._time = 0.0
         there = [entry for (number, _), entry in folder.entries.items() if number == source.number]
         self._there = sorted(there, key=lambda entry: entry.place)
         self._follower = Follower()
         self._index = 0
-        self._seconds = 0.0
         self.problem = ""
 
     @property
     def is_done(self) -> bool:
         """Whether there is enough."""
-        return self._seconds >= self._wanted
+        return self._time >= self._end
 
     def begin(self, beside: MediaSegment | None) -> MediaSegment | None:
         """Begin with the list as it was loaded first.
@@ -230,18 +236,20 @@ class Following:
 
     def _count(self, entries: list[Entry]) -> None:
         self._index = entries[-1].place + 1
-        self._seconds = sum(entry.duration for entry in entries)
+        seconds = sum(entry.duration for entry in entries)
+        self._time = self._begin + seconds
         if self._source.number == 0:
-            self._progress.done += self._seconds
+            self._progress.done += seconds
 
     def _add(self, segments: list[MediaSegment]) -> None:
         for segment in segments:
             if self.is_done:
                 break
-            task = Task(self._seconds, self._source.number, self._index, segment, is_live=True)
-            self._downloads.add(task)
-            self._index += 1
-            self._seconds += segment.duration
+            start, self._time = self._time, self._time + segment.duration
+            if self._time > self._begin:
+                task = Task(start, self._source.number, self._index, segment, is_live=True)
+                self._downloads.add(task)
+                self._index += 1
 
     async def run(self) -> None:
         """Follow the list.
