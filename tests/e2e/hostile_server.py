@@ -269,8 +269,8 @@ class HostileServer:
 
     def _start(self, target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _accept(self) -> None:
         while not self.is_stopping:
@@ -356,6 +356,11 @@ def status(code: int, headers: Mapping[str, str] | None = None) -> Action:
 def body(data: bytes, kind: str = "text/html") -> Action:
     """Answer with these bytes."""
     return lambda exchange: exchange.answer(200, data, {"Content-Type": kind})
+
+
+def no_content(exchange: Exchange) -> None:
+    """Answer in order that there is nothing, which has no body (RFC 9110 15.3.5)."""
+    exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 def redirect(location: str, headers: Mapping[str, str] | None = None) -> Action:
