@@ -44,8 +44,8 @@ _WRAP_SECONDS: Final = Fraction(1 << TIME_BITS, CLOCK_RATE)
 _FAR_SECONDS: Final = 10
 _FAR_SEGMENTS: Final = 3
 
-# A gap behind a discontinuity that is no reason to move anything.
-_SMALL_GAP: Final = Fraction(1, 2)
+# A gap behind a discontinuity that is no reason to move anything: about a picture.
+_SMALL_GAP: Final = Fraction(1, 20)
 # What sound may overlap itself, or fall short, since times are rounded: half a frame of AAC.
 _ROUNDING: Final = Fraction(1, 100)
 

@@ -21,9 +21,11 @@ MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 begins, and for those of other tracks. Twelve seconds at 20 Mb/s."""
 
 # A step of time that the playlist does not announce is a jump if it is longer than this many
-# seconds, and than so many segments.
+# seconds, and than so many segments; back, if it is longer than this: decode times only rise, but
+# for those who tell none for B-frames.
 _JUMP_SECONDS: Final = 10.0
 _JUMP_SEGMENTS: Final = 3
+_JUMP_BACK_SECONDS: Final = 1.0
 
 # A picture that is shown so much later, or earlier, than it is decoded is a mistake.
 _MAX_SHIFT_SECONDS: Final = 10
@@ -181,6 +183,8 @@ class Run:
 
     Attributes:
         lanes: By `Track.id` of the source.
+        has_jumped: Its times begin elsewhere although no discontinuity told so: tracks of the
+            run before may go on.
         has_times: Its times were told.
         wraps: They are those of a counter of 33 bits at 90 kHz.
         time: Decode time of the last packet, in seconds.
@@ -192,12 +196,13 @@ class Run:
     """
 
     __slots__ = (
-        "has_times", "held_bytes", "hole", "is_settled", "lanes", "offset", "ready", "time",
-        "wraps",
+        "has_jumped", "has_times", "held_bytes", "hole", "is_settled", "lanes", "offset", "ready",
+        "time", "wraps",
     )  # fmt: skip
 
     def __init__(self, time: float, *, wraps: bool, hole: float) -> None:
         self.lanes: dict[int, Lane] = {}
+        self.has_jumped = False
         self.has_times = True
         self.wraps = wraps
         self.hole = hole
@@ -379,7 +384,8 @@ class Feed:
                 run is None
                 or lane is None
                 or lane.rate != track.clock_rate
-                or (abs(time - lane.time) > limit and abs(time - run.time) > limit)
+                or time < lane.time - _JUMP_BACK_SECONDS
+                or (time > lane.time + limit and time > run.time + limit)
             ):
                 run, lane = self._other_lane(run, lane, track, time)
                 present = self.runs[-1]
@@ -403,23 +409,23 @@ class Feed:
             lane: Of the track in that; None where it has none.
         """
         if run is None:
-            return self._new_lane(self._new_run(time), track, time)
-        far = abs(time - run.time) > self._limit
-        if far and len(self.runs) > 1 and not run.is_settled:
+            return self._new_lane(self._new_run(time, has_jumped=False), track, time)
+        if run.has_jumped and not run.is_settled:
             # Tracks do not jump in the same place: this one may not have done so.
             before = self.runs[-2]
             late = before.lanes.get(track.id)
-            if late is not None and abs(time - late.time) <= self._limit:
+            if late is not None and abs(time - late.time) < min(self._limit, abs(time - run.time)):
                 return before, late
         if lane is not None:
-            run = self._new_run(time)
+            run = self._new_run(time, has_jumped=True)
         return self._new_lane(run, track, time)
 
-    def _new_run(self, time: float) -> Run:
+    def _new_run(self, time: float, *, has_jumped: bool) -> Run:
         self._begins_run = False
         for run in self.runs:
             run.is_settled = True
         run = Run(time, wraps=self._demuxer.kind != "mp4", hole=self._missing)
+        run.has_jumped = has_jumped
         self.runs.append(run)
         return run
 

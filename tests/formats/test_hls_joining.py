@@ -178,6 +178,15 @@ def test_jump_in_a_segment() -> None:
     assert abs(joined.times(VIDEO)[25] - 67 * AAC_FRAME) <= Fraction(1, SECOND)
 
 
+def test_step_back() -> None:
+    """Times that fall back by more than a second begin anew, however little that is."""
+    joined = Joined(run(0, 0, 1, 2) + run(0, 0, 1, begins=False))
+    check(joined)
+    assert joined.numbers(VIDEO) == [*range(75), *range(50)]
+    assert joined.numbers(AUDIO) == [*range(141), *range(94)]
+    assert joined.counts() == (1, 0)
+
+
 def test_no_jump() -> None:
     """A pause of nine seconds that the times tell stays, and a track that pauses alone too."""
     joined = Joined(run(0, 0, 10, begins=False))

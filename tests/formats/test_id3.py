@@ -8,20 +8,23 @@ from hypothesis import given, strategies as st
 from ntvmedia.formats.id3 import parse_tag_size, parse_timestamp
 from tests.formats.packed_bytes import frame, tag, timestamp
 
-# Written by FFmpeg 5.1's hls muxer before the first segment of raw AAC: 126000 is 1.4 s.
+# Written by FFmpeg 5.1: -f adts -write_id3v2 1 and -metadata with
+# 'id3v2_priv.com.apple.streaming.transportStreamTimestamp=\x00\x00\x00\x00\x00\x01\xec\x30'.
 FFMPEG_TAG = bytes.fromhex(
-    "49443304000000000 03f"
+    "49443304000000000062"
     "50524956000000350000"
     "636f6d2e6170706c652e73747265616d696e672e7472616e73706f727453747265616d54696d657374616d7000"
-    "000000000001ec30".replace(" ", "")
+    "000000000001ec30"
+    "545353450000000f0000034c61766635392e32372e31303000"
+    "00000000000000000000"
 )
 
 
 def test_golden() -> None:
-    """RFC 8216 section 3.4, as FFmpeg writes it: 73 bytes, and a time of 33 bits."""
-    assert timestamp(126000) == FFMPEG_TAG
-    assert parse_tag_size(FFMPEG_TAG) == len(FFMPEG_TAG) == 73
+    """RFC 8216 section 3.4 as FFmpeg writes it, with a frame behind, and padding: 1.4 s."""
+    assert parse_tag_size(FFMPEG_TAG) == len(FFMPEG_TAG) == 108
     assert parse_timestamp(FFMPEG_TAG) == 126000
+    assert FFMPEG_TAG[10:].startswith(timestamp(126000)[10:])
 
 
 @given(st.integers(0, (1 << 33) - 1), st.sampled_from((3, 4)), st.integers(0, 300))
