@@ -287,8 +287,8 @@ class _Command:
             for part, there in zip(parts, have, strict=True)
         ]
         options = self._options
-        # Segments of several playlists are of other lengths: parts of them do not fit.
-        trims = len(parts) > 1 and not Window(options.begin, options.end, options.duration).is_whole
+        # In the middle of a stream sound and pictures do not begin at once.
+        trims = not Window(options.begin, options.end, options.duration).is_whole
         job = job_of(folder.path, sources, merged, trims=trims)
         result = await merge(self._reactor, job, progressed)
         progress.done = wanted

@@ -177,8 +177,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
 class _Trimmed:
     """Packets without the sound that comes before the first picture, or after the last.
 
-    Playlists of pictures and sounds have segments of other lengths, so that a part of both begins
-    and ends at other places.
+    In the middle of a stream a segment has sound from before its first picture, and playlists of
+    pictures and of sounds have segments of other lengths.
 
     Args:
         packets: Roughly in the order of their times.

@@ -189,7 +189,7 @@ class NALDepacketiser:
             only_end = ended and lost and number == (self._next + 1) & 0xFFFF
             if self._is_open:
                 if lost:
-                    self._is_broken = True
+                    self._break()
                 elif self._trusted is None:
                     self._trusted = self._marked
                 self._finish(events)
@@ -200,7 +200,7 @@ class NALDepacketiser:
             if not self._is_open:
                 self._begin(_AFTER_LOSS)
                 self._ticks = ticks
-            self._is_broken = True
+            self._break()
         elif self._marked:
             if self._starts(payload):
                 # Another picture of the same time.
@@ -235,6 +235,9 @@ class NALDepacketiser:
     def flush(self) -> list[Event]:
         events, self._pending = self._pending, []
         if self._is_open:
+            # Without its marker it has no end, unless the sender sets none.
+            if not self._marked and self._trusted is not False:
+                self._is_broken = True
             self._finish(events)
         return events
 

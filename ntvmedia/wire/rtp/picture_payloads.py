@@ -71,6 +71,8 @@ class PictureDepacketiser:
     def flush(self) -> list[Event]:
         events: list[Event] = []
         if self._is_open:
+            # Without its marker nobody knows whether this was its end.
+            self._is_broken = True
             self._finish(events)
         return events
 

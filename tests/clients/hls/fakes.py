@@ -42,6 +42,10 @@ class Asked(NamedTuple):
     headers: Mapping[str, str]
     options: Mapping[str, Any]
 
+    def all_fields(self) -> dict[str, str]:
+        """Return what the first server gets."""
+        return {**self.options["shared_headers"], **self.headers}
+
 
 class FakeOutbound:
     """In place of `Outbound`.
@@ -62,10 +66,10 @@ class FakeOutbound:
         self.cancelled = 0
 
     def get(
-        self, url: str, *, headers: Mapping[str, str], receiver: Any, **options: Any
+        self, url: str, *, headers: Mapping[str, str] | None, receiver: Any, **options: Any
     ) -> Deferred[Answer]:
         """Answer, as `Outbound.get` would."""
-        asked = Asked(url, dict(headers), options)
+        asked = Asked(url, dict(headers or {}), options)
         self.asked.append(asked)
         replies = self.replies.get(url, [Reply(b"no", 404)])
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
