@@ -101,6 +101,7 @@ class TrackClock:
         self._ticks = 0
         self._shift = 0
         self._arrived = 0.0
+        self._stand = _LONGEST_STAND
         self._recent_faults = 0
         self._fault_at = 0.0
         # Monotonic seconds less the timeline's, at the least, in this window and the one before.
@@ -119,7 +120,7 @@ class TrackClock:
             timestamp: Of the packet, 32 bits.
             now: Monotonic seconds when it came.
         """
-        if timestamp == self._timestamp and now - self._arrived < _LONGEST_STAND:
+        if timestamp == self._timestamp and now - self._arrived < self._stand:
             return self._ticks
         rate = self.clock_rate
         if self._timestamp < 0:
@@ -231,6 +232,9 @@ class TrackClock:
         self._recent_faults += 1
         if self._recent_faults >= _MAX_FAULTS:
             self.by_arrival = True
+            # What is one access unit, its packets' timestamps do not tell for sure any more: its
+            # time is that of its first packet.
+            self._stand = 0.0
             self._shift = self._ticks - int(self._arrived * self.clock_rate)
 
     def _window_ended(self, now: float) -> None:

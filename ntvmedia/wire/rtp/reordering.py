@@ -134,7 +134,7 @@ class ReorderBuffer:
         while held:
             if len(held) <= self._size:
                 oldest = min(came for _packet, came in held.values())
-                if now - oldest < self._seconds:
+                if now < oldest + self._seconds:
                     return
             self._skip(ready)
 
