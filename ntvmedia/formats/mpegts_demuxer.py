@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from ntvmedia.errors import PeerError, UsageError
+from ntvmedia.formats.mpegts_elementary import FOLLOWING, Elementary
 from ntvmedia.formats.mpegts_packets import NULL_PID, PACKET_SIZE, SYNC_BYTE, TIME_BITS
-from ntvmedia.formats.mpegts_pes import PESHeader, parse_header
+from ntvmedia.formats.mpegts_pes import parse_header
 from ntvmedia.formats.mpegts_readers import is_video, new_reader
 from ntvmedia.formats.mpegts_sync import find_sync
 from ntvmedia.formats.mpegts_tables import (
@@ -24,7 +25,7 @@ from ntvmedia.formats.mpegts_tables import (
     parse_pat,
     parse_pmt,
 )
-from ntvmedia.formats.mpegts_video import Read, Reader
+from ntvmedia.formats.mpegts_video import Read
 from ntvmedia.media.packets import Packet, Track
 from ntvmedia.media.timebase import unwrap
 
@@ -60,33 +61,6 @@ class TrackEnded(NamedTuple):
 
 
 Event: TypeAlias = Track | Packet | TrackEnded
-
-
-class _Elementary:
-    """One elementary stream, and its PES packet that is not yet complete.
-
-    Attributes:
-        entry: In the PMT.
-        reader: Of its codec.
-        limit: Bytes of a PES packet.
-        data: Of the PES packet so far.
-        is_open: Whether one has begun, and nothing of it was lost.
-        header: Of the PES packet, once there is enough of it.
-        counter: The last continuity counter; -1 before.
-        payload: The last packet's.
-    """
-
-    __slots__ = ("counter", "data", "entry", "header", "is_open", "limit", "payload", "reader")
-
-    def __init__(self, entry: Stream, reader: Reader, limit: int) -> None:
-        self.entry = entry
-        self.reader = reader
-        self.limit = limit
-        self.data = bytearray()
-        self.is_open = False
-        self.header: PESHeader | None = None
-        self.counter = -1
-        self.payload = b""
 
 
 class Demuxer:
@@ -127,7 +101,7 @@ class Demuxer:
         self._pat = b""
         self._tables = {PAT_PID: SectionReader()}
         self._counters: dict[int, int] = {}
-        self._streams: dict[int, _Elementary] = {}
+        self._streams: dict[int, Elementary] = {}
         self._held = 0
         self._time: int | None = None
         self._failed = False
@@ -234,7 +208,18 @@ class Demuxer:
             at, place = place, place + size
             elementary = streams.get(pid)
             if elementary is not None:
-                self._elementary(elementary, data, at, second, events)
+                if (
+                    elementary.header is not None
+                    and data[at + 3] == FOLLOWING[elementary.counter]
+                    and not second & 0xC0
+                ):
+                    more = MAX_HELD_SIZE + 1 - self._held
+                    place, taken = elementary.follow(data, at, size, more)
+                    self._held += taken
+                    if len(elementary.data) >= elementary.stop or self._held > MAX_HELD_SIZE:
+                        self._stopped(elementary, events)
+                else:
+                    self._elementary(elementary, data, at, second, events)
                 if events:
                     self._place = place
                     yield from events
@@ -248,7 +233,7 @@ class Demuxer:
         self._good = self._consumed + place
 
     def _elementary(
-        self, stream: _Elementary, data: bytes, at: int, second: int, events: list[Read]
+        self, stream: Elementary, data: bytes, at: int, second: int, events: list[Read]
     ) -> None:
         """Take one packet of an elementary stream."""
         fourth = data[at + 3]
@@ -297,15 +282,24 @@ class Demuxer:
                 return
             if header is None:
                 return
-        if header.total and len(held) >= header.total:
+            stream.stop = min(header.total or stream.limit + 1, stream.limit + 1)
+        if len(held) >= stream.stop:
+            self._stopped(stream, events)
+
+    def _stopped(self, stream: Elementary, events: list[Read]) -> None:
+        """Read a PES packet that is complete, or leave out one that is too long."""
+        if len(stream.data) > stream.limit or self._held > MAX_HELD_SIZE:
+            self._lose(stream)
+        else:
             self._complete(stream, events)
 
-    def _complete(self, stream: _Elementary, events: list[Read]) -> None:
+    def _complete(self, stream: Elementary, events: list[Read]) -> None:
         """Read a PES packet of which nothing more comes."""
         header, data = stream.header, stream.data
         self._held -= len(data)
         stream.data = bytearray()
         stream.is_open = False
+        stream.header = None
         if header is None:
             return
         dts = pts = None
@@ -317,15 +311,16 @@ class Demuxer:
         stop = header.total or len(data)
         stream.reader.read(bytes(data[header.size : stop]), pts, dts, events)
 
-    def _lose(self, stream: _Elementary) -> None:
+    def _lose(self, stream: Elementary) -> None:
         """Leave out the PES packet that is not yet complete: a part of it was lost."""
         self.damaged += 1
         self._held -= len(stream.data)
         stream.data = bytearray()
         stream.is_open = False
+        stream.header = None
         stream.reader.lost()
 
-    def _end(self, stream: _Elementary) -> Iterator[Event]:
+    def _end(self, stream: Elementary) -> Iterator[Event]:
         """Read what is left of a stream, and end its track."""
         events: list[Read] = []
         header = stream.header
@@ -409,7 +404,7 @@ class Demuxer:
                 if new is not None:
                     kept[pid] = new
 
-    def _new_stream(self, entry: Stream) -> _Elementary | None:
+    def _new_stream(self, entry: Stream) -> Elementary | None:
         """Make what reads a stream; None where nothing does."""
         pictures = is_video(entry)
         used = {
@@ -421,4 +416,4 @@ class Demuxer:
         reader = new_reader(entry, number, recovery_points=self._recovery_points)
         if reader is None:
             return None
-        return _Elementary(entry, reader, MAX_PES_SIZE if pictures else MAX_SOUND_SIZE)
+        return Elementary(entry, reader, MAX_PES_SIZE if pictures else MAX_SOUND_SIZE)
