@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from ntvmedia.clients.hls.intake import Check, Enough, Gathered, Intake, Sink, WrongLength
 from ntvmedia.clients.hls.retries import Retries, retry_after
 from ntvmedia.errors import NtvMediaError, PeerError
+from ntvmedia.formats.hls_media import is_media
 from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
 from ntvmedia.formats.m3u8_reader import parse_playlist
 from ntvmedia.outbound import OutboundError, origin_of, parse_target
@@ -149,7 +150,6 @@ class Loader:
                 length = 0 if section.byte_range is None else section.byte_range.length
                 if length > MAX_INIT_BYTES:
                     raise LoadError(f"the init section is {length:,} bytes long")
-                key = None if section.key is None else await self.key(section.key)
                 await self._ask(
                     "the init section",
                     section.url,
@@ -157,10 +157,22 @@ class Loader:
                     # Where a server does not know ranges, all comes that is before it.
                     limit_bytes=MAX_SEGMENT_BYTES if length else MAX_INIT_BYTES,
                     byte_range=section.byte_range,
-                    decrypter=_decrypters(key, section.key),
                 )
-                self._init_sections[section] = sink.value()
+                data = sink.value()
+                if section.key is not None and not _is_clear(data):
+                    data = await self._decrypted(section, section.key, data)
+                self._init_sections[section] = data
         return self._init_sections[section]
+
+    async def _decrypted(self, section: InitSection, key: Key, data: bytes) -> bytes:
+        where = f"the init section, {_shown(section.url)}"
+        if not key.iv:
+            raise LoadError(f"{where}: it is encrypted, and the playlist tells no IV for it")
+        decrypter = Decrypter(await self.key(key), key.iv)
+        try:
+            return decrypter.update(data) + decrypter.finish()
+        except PeerError as error:
+            raise LoadError(f"{where}: {error.args[0]}") from None
 
     async def segment(
         self,
@@ -297,6 +309,14 @@ def _decrypters(key: bytes | None, described: Key | None) -> Callable[[], Decryp
         return None
     iv = described.iv
     return lambda: Decrypter(key, iv)
+
+
+def _is_clear(data: bytes) -> bool:
+    """Whether an init section begins as one does that is not encrypted."""
+    try:
+        return is_media(data, True)
+    except PeerError:
+        return False
 
 
 def _meaning(what: str, status: int) -> str:

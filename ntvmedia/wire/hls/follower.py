@@ -24,8 +24,10 @@ same. What is still older after them is a server that has begun anew."""
 # Segments that are known again: more than lists with a window have.
 _REMEMBERED: Final = 400
 
-# Nobody is asked more often than this, in seconds, whatever the list says.
+# Nobody is asked more often than this, in seconds, nor more seldom, whatever the list says: some
+# write milliseconds.
 _SHORTEST_RELOAD: Final = 0.5
+_LONGEST_RELOAD: Final = 60.0
 
 
 class Start(Enum):
@@ -103,7 +105,7 @@ class Follower:
     def reload_seconds(self) -> float:
         """How long to wait from the last request of the list to the next one (section 6.3.4)."""
         wait = self.target_duration if self._changed else self.target_duration / 2
-        return max(wait, _SHORTEST_RELOAD)
+        return min(max(wait, _SHORTEST_RELOAD), _LONGEST_RELOAD)
 
     def playlist_received(self, playlist: MediaPlaylist, url: str) -> list[MediaSegment]:
         """Take a playlist.

@@ -20,7 +20,7 @@ class Key(NamedTuple):
 
     Attributes:
         url: Of the 16 bytes of the key; empty where they are not to be had by this program.
-        iv: 16 bytes.
+        iv: 16 bytes; empty where the playlist tells none for an init section, which it must.
         problem: Why they are not; else empty.
     """
 
@@ -35,7 +35,8 @@ class InitSection(NamedTuple):
     Attributes:
         url: Where it is.
         byte_range: Which part of that; None for all.
-        key: None where it is clear.
+        key: None where it is clear. It may be clear all the same: FFmpeg, for one, encrypts
+            segments of MP4 and not their init section, whatever its playlist says.
     """
 
     url: str
@@ -130,14 +131,7 @@ def media_segment(
 
 
 def _init_section(section: m3u8.Map, base: str) -> InitSection:
-    key = None
-    if section.key is not None:
-        if not section.key.iv:
-            raise PeerError(
-                "the init section is encrypted, and the playlist tells no IV for it",
-                reference="RFC 8216 section 4.3.2.5",
-            )
-        key = _key(section.key, base, b"")
+    key = None if section.key is None else _key(section.key, base, b"")
     return InitSection(resolve(base, section.uri), section.byte_range, key)
 
 
