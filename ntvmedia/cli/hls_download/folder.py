@@ -277,11 +277,20 @@ def _read_lines(journal: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 def _entry(line: dict[str, Any]) -> Entry | None:
+    """Return what a line says; None where nobody can tell."""
     try:
         entry = Entry(**line)
-    except TypeError:
+        if entry.byte_range is not None:
+            length, offset = entry.byte_range
+            entry = entry._replace(byte_range=(int(length), int(offset)))
+    except (TypeError, ValueError):
         return None
-    byte_range = entry.byte_range
-    return (
-        entry if byte_range is None else entry._replace(byte_range=(byte_range[0], byte_range[1]))
+    numbers = (entry.source, entry.place, entry.number, entry.size)
+    texts = (entry.name, entry.init)
+    is_known = (
+        all(type(x) is int for x in numbers)
+        and all(type(x) is str for x in texts)
+        and isinstance(entry.duration, int | float)
+        and isinstance(entry.discontinuity, bool)
     )
+    return entry if is_known else None

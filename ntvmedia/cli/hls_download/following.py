@@ -21,6 +21,10 @@ from ntvmedia.wire.hls.resources import MediaSegment
 _DEAD_SECONDS: Final = 60.0
 _DEAD_TARGETS: Final = 10
 
+# A list that cannot be had, or is none, so often in a row is over. Each time it was asked for as
+# often as the options say.
+_STRIKES: Final = 3
+
 # What is said of a list that is no more.
 _GONE: Final = (404, 410)
 
@@ -260,6 +264,7 @@ class Following:
         """
         follower = self._follower
         asked = heard = self._reactor.seconds()
+        failures = 0
         while not (follower.ended or self.is_done):
             now = self._reactor.seconds()
             await self._loader.sleep(max(asked + follower.reload_seconds - now, 0.0))
@@ -271,10 +276,15 @@ class Following:
             except LoadError as error:
                 if error.status in _GONE:
                     self._progress.say(f"{error}; the stream is over")
-                else:
-                    self.problem = str(error)
+                    return
+                failures += 1
+                if failures < _STRIKES:
+                    self._progress.say(f"{error}; it is asked for again")
+                    continue
                 # What there is becomes a file: nobody could go on without the list.
+                self.problem = str(error)
                 return
+            failures = 0
             missed = follower.missed
             found = follower.playlist_received(playlist, base)
             if follower.missed > missed:
