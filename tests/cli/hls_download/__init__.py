@@ -1,0 +1,1 @@
+"""Tests of ntvmedia.cli.hls_download."""
