@@ -285,12 +285,11 @@ def _entry(line: dict[str, Any]) -> Entry | None:
             entry = entry._replace(byte_range=(int(length), int(offset)))
     except (TypeError, ValueError):
         return None
-    numbers = (entry.source, entry.place, entry.number, entry.size)
-    texts = (entry.name, entry.init)
-    is_known = (
-        all(type(x) is int for x in numbers)
-        and all(type(x) is str for x in texts)
-        and isinstance(entry.duration, int | float)
-        and isinstance(entry.discontinuity, bool)
-    )
+    values: tuple[Any, ...] = entry
+    is_known = all(map(_is_a, values, (int, int, int, str, object, (int, float), bool, str, int)))
     return entry if is_known else None
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    # A truth value is a number too, to Python.
+    return isinstance(value, kind) and (kind in (bool, object) or not isinstance(value, bool))
