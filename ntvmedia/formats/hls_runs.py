@@ -20,6 +20,9 @@ MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Of packets that wait, in one source: for the end of a run's first segment, which tells where it
 begins, and for those of other tracks. Twelve seconds at 20 Mb/s."""
 
+# Runs that wait for the end of their segment.
+_MAX_RUNS: Final = 64
+
 # A step of time that the playlist does not announce is a jump if it is longer than this many
 # seconds, and than so many segments; back, if it is longer than this: decode times only rise, but
 # for those who tell none for B-frames.
@@ -422,8 +425,10 @@ class Feed:
 
     def _new_run(self, time: float, *, has_jumped: bool) -> Run:
         self._begins_run = False
-        for run in self.runs:
-            run.is_settled = True
+        held = sum(run.held_bytes for run in self.runs)
+        if held > MAX_HELD_BYTES or len(self.runs) >= _MAX_RUNS:
+            for run in self.runs:
+                run.is_settled = True
         run = Run(time, wraps=self._demuxer.kind != "mp4", hole=self._missing)
         run.has_jumped = has_jumped
         self.runs.append(run)
