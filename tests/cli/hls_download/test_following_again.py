@@ -1,0 +1,124 @@
+"""Tests of ntvmedia.cli.hls_download.following: live streams that another run has begun with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ntvmedia.cli.hls_download.following import Following, Window
+from tests.cli.hls_download.rig import media_list, names, ts
+from tests.cli.hls_download.test_following import LIST, WHOLE, FollowingCase
+
+
+class ResumeTests(FollowingCase):
+    """The same command goes on."""
+
+    def there(self, numbers: Iterable[int], lost: Iterable[int] = ()) -> None:
+        """Load segments, end the process, and lose some that it had not completed."""
+        numbers = list(numbers)
+        body = media_list(numbers, before="#EXT-X-PLAYLIST-TYPE:EVENT")
+        self.follow(body).begin(None)
+        self.assertEqual(self.loaded(), names(numbers))
+        for number in lost:
+            self.folder.segment_path(0, numbers.index(number)).unlink()
+        self.reopen()
+        self.progress.done = 0.0
+
+    def go_on(self, body: bytes, window: Window = WHOLE) -> Following:
+        """Begin with a list."""
+        following = self.follow(body, window=window)
+        self.assertIsNone(following.begin(None))
+        return following
+
+    def test_goes_on(self) -> None:
+        """Behind the last one, without a discontinuity, and without loading any again."""
+        self.there([3, 4, 5])
+        following = self.go_on(media_list(range(2, 12)))
+        self.assertEqual(self.loaded(), names(range(3, 12)))
+        self.assertEqual(
+            self.outbound.urls(), [f"https://example.org/{i}.ts" for i in range(6, 12)]
+        )
+        self.then(media_list(range(4, 14), ended=True))
+        self.run_out(following)
+        self.assertEqual(self.loaded(), names(range(3, 14)))
+        self.assertEqual(self.progress.done, 44.0)
+
+    def test_nothing_since(self) -> None:
+        """Nothing is new, and the rest comes later."""
+        self.there([3, 4, 5])
+        following = self.go_on(media_list(range(6)))
+        self.assertEqual(self.loaded(), names([3, 4, 5]))
+        self.then(media_list(range(7), ended=True))
+        self.run_out(following)
+        self.assertEqual(self.loaded(), names([3, 4, 5, 6]))
+
+    def test_too_late(self) -> None:
+        """What is missing between is gone: a discontinuity, and where players begin."""
+        self.there([3, 4, 5])
+        self.go_on(media_list(range(100, 120)))
+        self.assertEqual(self.loaded(), [*names([3, 4, 5]), "|117.ts", "118.ts", "119.ts"])
+
+    def test_hole(self) -> None:
+        """An earlier one is missing, and is still listed: that alone is loaded again."""
+        self.there(range(3, 9), lost=[5, 6])
+        self.go_on(media_list(range(3, 11)))
+        self.assertEqual(self.loaded(), names(range(3, 11)))
+        self.assertEqual(
+            self.outbound.urls(), [f"https://example.org/{i}.ts" for i in (5, 6, 9, 10)]
+        )
+        for place in range(8):
+            self.assertEqual(self.folder.segment_path(0, place).read_bytes(), ts(place + 3))
+
+    def test_hole_that_is_gone(self) -> None:
+        """It is not listed any more: what is there stays, and it goes on behind."""
+        self.there(range(3, 9), lost=[5])
+        self.go_on(media_list(range(7, 11)))
+        there = {place: entry.name for (_, place), entry in self.folder.entries.items()}
+        self.assertEqual(
+            there, {0: "3.ts", 1: "4.ts", 3: "6.ts", 4: "7.ts", 5: "8.ts", 6: "9.ts", 7: "10.ts"}
+        )
+
+    def test_hole_at_the_beginning(self) -> None:
+        """The very first is missing."""
+        self.there(range(3, 7), lost=[3])
+        self.go_on(media_list(range(3, 9)))
+        there = {place: entry.name for (_, place), entry in self.folder.entries.items()}
+        for place, name in ((1, "4.ts"), (2, "5.ts"), (3, "6.ts"), (4, "7.ts"), (5, "8.ts")):
+            self.assertEqual(there[place], name)
+
+    def test_duration(self) -> None:
+        """What is there counts for what is wanted."""
+        self.there([3, 4, 5])
+        following = self.go_on(media_list(range(2, 12)), Window(None, None, 20.0))
+        self.assertEqual(self.loaded(), names([3, 4, 5, 6, 7]))
+        self.run_out(following)
+        self.assertEqual(self.times, [])
+
+    def test_enough_already(self) -> None:
+        """There is enough: nothing is loaded."""
+        self.there([3, 4, 5])
+        following = self.go_on(media_list(range(2, 12)), Window(None, None, 12.0))
+        self.run_out(following)
+        self.assertEqual((self.loaded(), self.outbound.asked), (names([3, 4, 5]), []))
+
+    def test_ended_meanwhile(self) -> None:
+        """It has ended since, and has all of it: nothing is asked for but what is missing."""
+        self.there([3, 4, 5])
+        following = self.go_on(media_list(range(3, 8), ended=True))
+        self.run_out(following)
+        self.assertEqual(self.loaded(), names(range(3, 8)))
+        self.assertEqual(self.times, [])
+
+    def test_another_server(self) -> None:
+        """The stream has begun anew since, with numbers that meet."""
+        self.there([3, 4, 5])
+        self.serve_segments(range(20), f"{LIST.removesuffix('index.m3u8')}new{{}}.ts")
+        self.go_on(media_list(range(12), name="new{}.ts"))
+        self.assertEqual(self.loaded(), [*names([3, 4, 5]), "|new9.ts", "new10.ts", "new11.ts"])
+
+    def test_again_and_again(self) -> None:
+        """However often it is ended, each segment is there once, in order."""
+        self.there([3, 4, 5])
+        for last in range(7, 30, 3):
+            self.go_on(media_list(range(last - 6, last)))
+            self.reopen()
+        self.assertEqual(self.loaded(), names(range(3, 28)))
