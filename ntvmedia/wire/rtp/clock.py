@@ -132,7 +132,7 @@ class TrackClock:
         if not self.by_arrival and (
             stands or not -_LONGEST_STEP_BACK <= step <= elapsed + _LONGEST_LEAD
         ):
-            self._shift = self._ticks + int(elapsed * rate) - unwrapped
+            self._shift = self._ticks + round(elapsed * rate) - unwrapped
             self.is_locked = False
             self._skew = None
             self._at_fault(now)
