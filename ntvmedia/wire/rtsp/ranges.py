@@ -56,6 +56,7 @@ class Range(NamedTuple):
 
 
 FROM_NOW: Final = Range(Unit.NPT, None, is_now=True)
+FROM_START: Final = Range(Unit.NPT, Fraction(0))
 
 
 def parse_range(text: str) -> Range:
