@@ -34,7 +34,7 @@ FRAME_SECONDS = 1 / FRAME_RATE
 _TICK_SECONDS = 0.0005
 
 # Until a run that goes wrong has given up.
-FAST = ("--retries", "1", "--timeout", "2")
+FAST = ("--retries", "1", "--timeout", "1")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -63,16 +63,26 @@ def _forker() -> Forker:
     return forker
 
 
+def launch(
+    url: str, out: Path | None, *options: str, folder: Path, env: dict[str, str] | None = None
+) -> Program:
+    """Start a download as `start` does, in a process that has not to begin with its imports.
+
+    One at a time: it has to end before the next begins.
+    """
+    words = ["hls-download", url, *(["-o", str(out)] if out else []), *options]
+    return _forker().start(words, folder, cwd=folder, env=env or {})
+
+
 def attempt(
     url: str, out: Path | None, *options: str, folder: Path, seconds: float = 60.0
 ) -> tuple[Program, int]:
-    """Run a download to its end, in a process that has not to begin with its imports.
+    """Run a download to its end.
 
     Returns:
         It, and its status.
     """
-    words = ["hls-download", url, *(["-o", str(out)] if out else []), *options]
-    program = _forker().start(words, folder, cwd=folder)
+    program = launch(url, out, *options, folder=folder)
     return program, program.wait(seconds)
 
 

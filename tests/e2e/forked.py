@@ -36,15 +36,18 @@ class Forker:
         """End it."""
         self._process.communicate(timeout=20)
 
-    def start(self, words: Sequence[str], folder: Path, *, cwd: Path) -> Forked:
+    def start(
+        self, words: Sequence[str], folder: Path, *, cwd: Path, env: dict[str, str]
+    ) -> Forked:
         """Run the command.
 
         Args:
             words: Without the program's name.
             folder: Where its output is kept.
             cwd: Its folder.
+            env: More variables of its environment, and of what it starts.
         """
-        return Forked(self, words, folder, cwd)
+        return Forked(self, words, folder, {"cwd": str(cwd), "env": env})
 
     def send(self, job: dict[str, Any]) -> int:
         """Have a job begun; return the id of its process."""
@@ -68,16 +71,17 @@ class Forker:
 class Forked(Program):
     """A run of the command in a forked process."""
 
-    def __init__(self, forker: Forker, words: Sequence[str], folder: Path, cwd: Path) -> None:
+    def __init__(
+        self, forker: Forker, words: Sequence[str], folder: Path, job: dict[str, Any]
+    ) -> None:
         self.name = "download"
         number = len(list(folder.glob("download-*.err")))
         self._out_path = folder / f"download-{number}.out"
         self._err_path = folder / f"download-{number}.err"
         self._forker = forker
         self._status: int | None = None
-        job = {"words": list(words), "cwd": str(cwd)}
         paths = {"out": str(self._out_path), "err": str(self._err_path)}
-        self._pid = forker.send({**job, **paths})
+        self._pid = forker.send({"words": list(words), **job, **paths})
 
     @property
     def pid(self) -> int:
@@ -133,6 +137,7 @@ def main() -> None:
 def _run_job(run: Any, job: dict[str, Any]) -> int:
     """Be the command, as the console script is."""
     os.chdir(job["cwd"])
+    os.environ.update(job["env"])
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     for number, place in ((0, os.devnull), (1, job["out"]), (2, job["err"])):
         os.dup2(os.open(place, flags if number else os.O_RDONLY, 0o600), number)

@@ -30,7 +30,6 @@ from tests.e2e.downloads import (
     shown,
     shown_unscaled,
     size_of,
-    start,
 )
 from tests.e2e.hls_sources import (
     FRAME_RATE,
@@ -46,7 +45,7 @@ from tests.e2e.media import assert_part, pictures
 
 MAIN = (
     "ts",
-    "event",
+    pytest.param("event", marks=pytest.mark.long),
     "one_key",
     "rotated",
     "implicit",
@@ -87,7 +86,7 @@ def test_all(sources: Sources, web: HostileServer, out: Path, kind: str) -> None
         assert set(counts.values()) == {1}, counts
 
 
-@pytest.mark.parametrize("kind", ["hevc", "hevc_ts"])
+@pytest.mark.parametrize("kind", ["hevc", pytest.param("hevc_ts", marks=pytest.mark.long)])
 def test_hevc(sources: Sources, web: HostileServer, out: Path, kind: str) -> None:
     """HEVC, in fragments of MP4 and in a transport stream."""
     download(url(web, sources, kind), out)
@@ -159,7 +158,7 @@ def test_best_variant(sources: Sources, web: HostileServer, out: Path) -> None:
     assert not web.counts("/multivariant/german/*")
 
 
-@pytest.mark.parametrize("wanted", ["worst", "WORST", "120p", "2"])
+@pytest.mark.parametrize("wanted", ["worst", "120p", pytest.param("2", marks=pytest.mark.long)])
 def test_variant(sources: Sources, web: HostileServer, out: Path, wanted: str) -> None:
     """`--variant` takes another one, with the sound of its group."""
     download(url(web, sources, "multivariant"), out, "--variant", wanted, "--to", "4")
@@ -169,7 +168,7 @@ def test_variant(sources: Sources, web: HostileServer, out: Path, wanted: str) -
     assert set(heard(out)) <= set(heard(sources.clip()))
 
 
-@pytest.mark.parametrize("wanted", ["german", "de", "audio_3"])
+@pytest.mark.parametrize("wanted", ["german", pytest.param("de", marks=pytest.mark.long)])
 def test_audio(sources: Sources, web: HostileServer, out: Path, wanted: str) -> None:
     """`--audio` takes another rendition, by its language or its name."""
     (sources.folder("multivariant") / "named.m3u8").write_text(
@@ -218,8 +217,8 @@ def test_list_of_one(sources: Sources, web: HostileServer, out: Path) -> None:
     ("options", "first", "last"),
     [
         (("--from", "4", "--to", "8"), 4, 8),
-        (("--from", "00:06"), 6, 12),
-        (("--to", "0:00:04.000"), 0, 4),
+        pytest.param(("--from", "00:06"), 6, 12, marks=pytest.mark.long),
+        pytest.param(("--to", "0:00:04.000"), 0, 4, marks=pytest.mark.long),
         (("--from", "2.0", "--duration", "6"), 2, 8),
     ],
 )
@@ -266,7 +265,7 @@ def test_range_of_nothing(
     assert program.errors.strip()
 
 
-@pytest.mark.parametrize("form", ["hex", "0x", "file"])
+@pytest.mark.parametrize("form", ["hex", "file", pytest.param("0x", marks=pytest.mark.long)])
 def test_key(sources: Sources, web: HostileServer, out: Path, form: str) -> None:
     """`--key` is taken instead of what the list names, which is not asked for."""
     web.on("*.key", require(lambda _request: False))
@@ -305,8 +304,8 @@ def test_default_name(sources: Sources, web: HostileServer, out: Path) -> None:
     sources.folder("ts")
     web.on("/made/*", redirect("/ts/index.m3u8"))
     address = web.url("/made/%2e%2e%2f%2e%2e%2fts%2findex.m3u8?x=/../y")
-    with start(address, None, folder=folder) as program:
-        program.finish()
+    program, status = attempt(address, None, folder=folder)
+    assert not status, program.tail()
     found = [x for x in folder.iterdir() if not x.name.startswith("download-")]
     assert len(found) == 1, found
     assert found[0].suffix == ".mp4"
@@ -353,7 +352,7 @@ def test_odd_servers(sources: Sources, web: HostileServer, out: Path) -> None:
 def test_progress(sources: Sources, out: Path) -> None:
     """On a terminal there is a bar with speed and time left, and each line fits."""
     sources.folder("ts")
-    with HostileServer(sources.folder("ts"), bytes_per_second=150_000) as web:
+    with HostileServer(sources.folder("ts"), bytes_per_second=220_000) as web:
         text = on_terminal(web.url(), "-o", str(out), "--jobs", "2")
     assert "\x1b[" in text
     assert re.search(r"\d[\d.,]* ?[kM]i?B/s", text), text

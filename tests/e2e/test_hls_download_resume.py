@@ -9,7 +9,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -21,10 +21,12 @@ from tests.e2e.downloads import (
     FAST,
     assert_is,
     assert_plain,
+    attempt,
     children_with,
     download,
     error_of,
     fail,
+    launch,
     parts_of,
     start,
 )
@@ -37,6 +39,8 @@ JOBS = 2
 # Twelve segments of a second, of about 75 kB each, by two connections: about four seconds.
 PACE = 120_000
 
+Way = Callable[..., Program]
+
 # A segment that the server sent whole so long ago is on the disk, however busy the machine is.
 SETTLED_SECONDS = 0.5
 
@@ -48,11 +52,13 @@ def web(sources: Sources) -> Iterator[HostileServer]:
         yield web
 
 
-def start_slowly(web: HostileServer, out: Path, *options: str, mark: str = "") -> Program:
+def start_slowly(
+    web: HostileServer, out: Path, *options: str, mark: str = "", way: Way = launch
+) -> Program:
     """Start a download of that list."""
     folder = out.parent.parent
     env = {"PROOF_MARK": mark} if mark else None
-    return start(web.url(), out, "--jobs", str(JOBS), *options, folder=folder, env=env)
+    return way(web.url(), out, "--jobs", str(JOBS), *options, folder=folder, env=env)
 
 
 def wait_for_segments(web: HostileServer, program: Program, count: int) -> None:
@@ -76,7 +82,7 @@ def test_interrupted(
     sources: Sources, web: HostileServer, out: Path, number: int, status: int
 ) -> None:
     """Ctrl-C ends it soon with status 130 (SIGTERM: 143) and a line; the same command goes on."""
-    with start_slowly(web, out) as program:
+    with start_slowly(web, out, way=start) as program:
         wait_for_segments(web, program, 5)
         time.sleep(SETTLED_SECONDS)
         moment = time.monotonic()
@@ -99,7 +105,7 @@ def test_interrupted(
 def test_interrupted_on_terminal(sources: Sources, web: HostileServer, out: Path) -> None:
     """Ctrl-C goes to all of a terminal's processes: those of the command stay quiet."""
     mark = f"proof-{os.getpid()}-{time.monotonic_ns()}"
-    with start_slowly(web, out, mark=mark) as program:
+    with start_slowly(web, out, mark=mark, way=start) as program:
         wait_for_segments(web, program, 2)
         for pid in {program.pid, *children_with(mark)}:
             os.kill(pid, signal.SIGINT)
@@ -153,8 +159,8 @@ def test_killed_at_any_moment(sources: Sources, tmp_path: Path, out: Path) -> No
         download(web.url(), calm)
         whole_seconds = time.monotonic() - begin
         for _ in range(40):
-            with start(web.url(), out, "--force", folder=tmp_path) as program:
-                time.sleep(dice.uniform(0.2, whole_seconds))
+            with launch(web.url(), out, "--force", folder=tmp_path) as program:
+                time.sleep(dice.uniform(0.0, whole_seconds))
                 program.stop(signal.SIGKILL)
             if out.exists():
                 assert digest(out) == digest(calm)
@@ -201,7 +207,7 @@ def test_many_segments(sources: Sources, tmp_path: Path, out: Path) -> None:
 def test_two_at_once(sources: Sources, web: HostileServer, out: Path) -> None:
     """A second run for the same OUT is told so, and does the first no harm."""
     web.bytes_per_second = PACE / 5
-    with start_slowly(web, out) as first:
+    with start_slowly(web, out, way=start) as first:
         wait_until(lambda: web.counts("*.ts"), "the first was at work")
         for options in ((), ("--force",)):
             with start_slowly(web, out, *options) as second:
@@ -235,12 +241,11 @@ def test_list_that_changed(sources: Sources, tmp_path: Path, out: Path) -> None:
         web.on("/x.m3u8", wrong.redirect("/ts/index.m3u8"), times=1)
         web.on("/x.m3u8", wrong.redirect("/joined/index.m3u8"))
         address = web.url("/x.m3u8")
-        with start(address, out, "--jobs", str(JOBS), folder=tmp_path) as program:
+        with launch(address, out, "--jobs", str(JOBS), folder=tmp_path) as program:
             wait_for_segments(web, program, 2)
             program.stop(signal.SIGINT)
         web.bytes_per_second = 0
-        with start(address, out, folder=tmp_path) as again:
-            status = again.wait()
+        again, status = attempt(address, out, folder=tmp_path)
         if status:
             error_of(again)
             download(address, out, "--force")
@@ -308,7 +313,7 @@ def test_disk_full(sources: Sources, tmp_path: Path, size: int) -> None:
         out = disk / "x.mp4"
         (tmp_path / "logs").mkdir()
         is_mounted = disk.is_mount()
-        with start(web.url(), out, *FAST, folder=tmp_path) as program:
+        with launch(web.url(), out, *FAST, folder=tmp_path) as program:
             if not is_mounted:
                 limit_files(program, 20_000 if size < 1_000_000 else 200_000)
             program.finish(30, status=1)
@@ -319,9 +324,8 @@ def test_disk_full(sources: Sources, tmp_path: Path, size: int) -> None:
         if is_mounted:
             command = ["mount", "-o", "remount,size=10m", str(disk)]
             subprocess.run(command, check=True)
-        program = start(web.url(), out, folder=tmp_path)
-        with program:
-            program.finish()
+        program, status = attempt(web.url(), out, folder=tmp_path)
+        assert not status, program.tail()
         assert_is(out, sources.clip())
         assert not parts_of(out).exists()
         if size > 1_000_000:
