@@ -160,7 +160,7 @@ class Server(StagedService):
             self._host.reactor.callWhenRunning(settle_garbage_collector)
         routes = self._host.media_routes()
         for base in base_addresses(self._host.settings, socket.gethostname()):
-            if base.scheme.startswith("rtmp"):
+            if not base.scheme.startswith("http"):
                 self._log.info("publish to {url}", url=f"{base.text}/liveshow/STREAM")
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM")
                 continue

@@ -42,6 +42,8 @@ class Request:
         query: The decoded query of the address.
         page_url: The page that holds the player, as far as the peer tells; else empty.
         user_agent: The peer's program, as it names itself; else empty.
+        proves: Tells whether the peer has shown in another way, such as a digest, that it knows a
+            password; None where its protocol has none.
     """
 
     action: Action
@@ -52,6 +54,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     page_url: str = ""
     user_agent: str = ""
+    proves: Callable[[str], bool] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Verdict:
         lifetime: Seconds for which the answer holds; 0 for as long as the peer stays.
         rename: Publish or play this stream instead, or None.
         audio_only: Only the audio of the stream may be kept (P-207).
+        wants_password: With the right password it would not have been refused for this reason.
     """
 
     allowed: bool
@@ -71,6 +75,7 @@ class Verdict:
     lifetime: float = 0.0
     rename: StreamKey | None = None
     audio_only: bool = False
+    wants_password: bool = False
 
 
 @implementer(IAccess)
@@ -120,10 +125,11 @@ class Access:
         if not application.enabled:
             return Verdict(False, f'application "{application.name}" is disabled')
         if request.action is Action.PUBLISH:
-            reason = _publishing_refused(application, request)
-        else:
-            reason = self._playing_refused(application, request)
-        if reason:
+            if not _knows_password(application, request):
+                # One answer for a password that is missing, wrong or nearly right.
+                reason = "the publish password is missing or wrong"
+                return Verdict(False, reason, wants_password=True)
+        elif reason := self._playing_refused(application, request):
             return Verdict(False, reason)
         return Verdict(True, audio_only=application.type is ApplicationType.AUDIO)
 
@@ -144,12 +150,11 @@ class Access:
         return ""
 
 
-def _publishing_refused(application: Application, request: Request) -> str:
+def _knows_password(application: Application, request: Request) -> bool:
     password = application.publish_password
-    # One answer for a password that is missing, wrong or nearly right.
-    if password and not hmac.compare_digest(
-        password.encode("utf-8", "surrogatepass"),
-        request.query.get("password", "").encode("utf-8", "surrogatepass"),
-    ):
-        return "the publish password is missing or wrong"
-    return ""
+    if not password:
+        return True
+    told = request.query.get("password", "").encode("utf-8", "surrogatepass")
+    if hmac.compare_digest(password.encode("utf-8", "surrogatepass"), told):
+        return True
+    return request.proves is not None and request.proves(password)

@@ -10,6 +10,8 @@ from ntvmedia.config.sections import (
     OutboundSettings,
     RTMPSettings,
     RTMPSSettings,
+    RTSPSettings,
+    RTSPSSettings,
     ServerSettings,
     TLSSettings,
 )
@@ -26,6 +28,8 @@ __all__ = [
     "OutboundSettings",
     "RTMPSSettings",
     "RTMPSettings",
+    "RTSPSSettings",
+    "RTSPSettings",
     "ServerSettings",
     "Settings",
     "TLSSettings",

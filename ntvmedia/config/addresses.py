@@ -6,7 +6,14 @@ from typing import Final, NamedTuple
 
 from ntvmedia.config.settings import Settings
 
-DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+DEFAULT_PORTS: Final = {
+    "rtmp": 1935,
+    "rtmps": 443,
+    "http": 80,
+    "https": 443,
+    "rtsp": 554,
+    "rtsps": 322,
+}
 """The ports that an address need not name, by scheme."""
 
 # These listen on a port that a client elsewhere can be told; unix sockets and the like do not.
@@ -43,7 +50,7 @@ def base_addresses(settings: Settings, machine: str) -> list[Base]:
             host = settings.server.address or (machine if interface in _ANY else interface)
             if ":" in host and not host.startswith("["):
                 host = f"[{host}]"
-            secure = kind in ("ssl", "tls") and scheme in ("http", "rtmp")
+            secure = kind in ("ssl", "tls") and scheme in ("http", "rtmp", "rtsp")
             shown = f"{scheme}s" if secure else scheme
             default = DEFAULT_PORTS[shown]
             base = Base(shown, f"{shown}://{host}" + ("" if port == default else f":{port}"))

@@ -64,7 +64,7 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class TLSSettings:
-    """The certificates of `https` and `rtmps`, read again on SIGHUP."""
+    """The certificates of `https`, `rtmps` and `rtsps`, read again on SIGHUP."""
 
     certificate: Texts = setting(
         (),
@@ -166,6 +166,39 @@ class RTMPSSettings:
     """RTMP over TLS; limits are those of `rtmp`, certificates those of `tls`."""
 
     listen: Listen = setting((), _LISTEN.format(port=1936))
+
+
+@dataclass(frozen=True, slots=True)
+class RTSPSettings:
+    """RTSP: publishing and playing, interleaved in TCP."""
+
+    listen: Listen = setting(("tcp:8554",), _LISTEN.format(port=8554))
+    idle_timeout: Seconds = setting(
+        30.0,
+        "A connection that neither publishes nor plays is closed after this time.",
+        minimum=0.1,
+        maximum=_DAY,
+    )
+    session_timeout: Seconds = setting(
+        60.0,
+        "A session from which nothing is heard and that takes nothing is ended after this time. "
+        "Clients are told 55 s.",
+        minimum=1.0,
+        maximum=_DAY,
+    )
+    max_connections: Count = setting(
+        20000, "Connections at a time; a further one is refused.", minimum=1, maximum=_MANY
+    )
+    max_connections_per_address: Count = setting(
+        0, "Connections at a time from one IP address; 0 is no limit.", minimum=0, maximum=_MANY
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RTSPSSettings:
+    """RTSP over TLS; limits are those of `rtsp`, certificates those of `tls`."""
+
+    listen: Listen = setting((), _LISTEN.format(port=8322))
 
 
 @dataclass(frozen=True, slots=True)

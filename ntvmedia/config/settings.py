@@ -20,6 +20,8 @@ from ntvmedia.config.sections import (
     OutboundSettings,
     RTMPSettings,
     RTMPSSettings,
+    RTSPSettings,
+    RTSPSSettings,
     ServerSettings,
     TLSSettings,
 )
@@ -43,6 +45,8 @@ class Settings:
     https: HTTPSSettings = field(default_factory=HTTPSSettings)
     rtmp: RTMPSettings = field(default_factory=RTMPSettings)
     rtmps: RTMPSSettings = field(default_factory=RTMPSSettings)
+    rtsp: RTSPSettings = field(default_factory=RTSPSettings)
+    rtsps: RTSPSSettings = field(default_factory=RTSPSSettings)
     tls: TLSSettings = field(default_factory=TLSSettings)
     hub: HubSettings = field(default_factory=HubSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
@@ -125,7 +129,7 @@ def parse_settings(
 def _check_together(settings: Settings) -> None:
     """Refuse what is good by itself and cannot work with the rest."""
     tls = settings.tls
-    for name in ("https", "rtmps"):
+    for name in ("https", "rtmps", "rtsps"):
         if getattr(settings, name).listen and not tls.certificate:
             raise ConfigError("needs tls.certificate and tls.key", (name, "listen"))
     if len(tls.key) != len(tls.certificate):

@@ -10,7 +10,15 @@ from ntvmedia.events import ApplicationChanged
 
 
 class Denied(Refused):
-    """Access said no, with its reason."""
+    """Access said no, with its reason.
+
+    Attributes:
+        wants_password: As in `Verdict`.
+    """
+
+    def __init__(self, reason: str, *, wants_password: bool = False) -> None:
+        super().__init__(reason)
+        self.wants_password = wants_password
 
 
 async def allowed(host: Any, request: Request) -> Verdict:
@@ -27,7 +35,7 @@ async def allowed(host: Any, request: Request) -> Verdict:
         changes = host.events.emitted[ApplicationChanged]
         verdict: Verdict = await host.access.decide(request)
         if not verdict.allowed:
-            raise Denied(verdict.reason)
+            raise Denied(verdict.reason, wants_password=verdict.wants_password)
         # A decision may take seconds: it counts only if nothing was changed meanwhile.
         if changes == host.events.emitted[ApplicationChanged]:
             return verdict

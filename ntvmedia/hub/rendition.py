@@ -145,6 +145,11 @@ class Rendition:
         self._due = 0.0
         self._timer: IDelayedCall | None = None
 
+    @property
+    def joins_at(self) -> int | None:
+        """Decode time of what one gets first who joins now, in ms; None if it has not come."""
+        return self._blocks_time if self._blocks else None
+
     def start(
         self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]
     ) -> None:

@@ -17,7 +17,7 @@ from ntvmedia.hub.limits import PublisherLimit
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
-from ntvmedia.hub.rendition import AUDIO_GROUP_SECONDS, RenditionKey
+from ntvmedia.hub.rendition import AUDIO_GROUP_SECONDS, Rendition, RenditionKey
 from ntvmedia.hub.sinks import PacketSink
 from ntvmedia.hub.timeline import Timeline, TrackState
 from ntvmedia.hub.viewer import OutletViewer, RequestViewer, ViewerInfo
@@ -304,11 +304,30 @@ class Stream:
         Raises:
             NotFound: The stream is over, or there is no such format.
         """
+        rendition = self._rendition(key)
+        return self.audience.join(rendition, outlet, info, on_end, from_now=from_now)
+
+    def joins_at(self, key: RenditionKey) -> int | None:
+        """Tell where one begins who plays at once after this.
+
+        Args:
+            key: What he plays.
+
+        Returns:
+            Decode time of the packet that he gets first, in milliseconds; None where that is one
+            that has not come.
+
+        Raises:
+            NotFound: The stream is over, or there is no such format.
+        """
+        return self._rendition(key).joins_at
+
+    def _rendition(self, key: RenditionKey) -> Rendition:
         self._check_ready()
         rendition = self.renditions.get(key)
         if rendition is None:
             rendition = self.audience.make(key, self.tracks, self.metadata, self._backlog.packets)
-        return self.audience.join(rendition, outlet, info, on_end, from_now=from_now)
+        return rendition
 
     def visit(self, info: ViewerInfo, on_end: Callable[[str], None]) -> RequestViewer:
         """Count one who fetches the stream piece by piece, over any connections.

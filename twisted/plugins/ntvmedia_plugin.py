@@ -10,10 +10,13 @@ from ntvmedia.endpoints.http.flv import FLVRoute
 from ntvmedia.endpoints.http.hls.route import HLSRoute
 from ntvmedia.endpoints.http.ts import TSRoute
 from ntvmedia.endpoints.rtmp.factory import RTMPEndpoint, RTMPSEndpoint
+from ntvmedia.endpoints.rtsp.factory import RTSPEndpoint, RTSPSEndpoint
 
 ntvmedia = ServiceMaker("NTV Media", "ntvmedia.tap", "A streaming media server.", "ntvmedia")
 rtmp = RTMPEndpoint()
 rtmps = RTMPSEndpoint()
+rtsp = RTSPEndpoint()
+rtsps = RTSPSEndpoint()
 http = HTTPEndpoint()
 https = HTTPSEndpoint()
 flv = FLVRoute()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import IService, MultiService
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from ntvmedia.config import RTMPSettings, RTMPSSettings
 from ntvmedia.config.reading import parse_section
+from ntvmedia.endpoints.clockwork import ClockworkService
 from ntvmedia.endpoints.draining import Connections, DrainingService
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.merged_reads import MergedReads
@@ -29,8 +29,6 @@ from ntvmedia.wire.rtmp.server import ServerSession
 
 # For the handshakes of all connections: nothing in RTMP's keeps anything secret.
 RANDOM_BYTES = 4096
-
-TICK_SECONDS = 1.0
 
 
 class RTMPFactory(Factory):
@@ -92,24 +90,6 @@ class RTMPFactory(Factory):
                 connection.outlet.abort()  # type: ignore[attr-defined]
 
 
-class ClockworkService(Service):
-    """Calls a factory's `tick` every second while it runs."""
-
-    def __init__(self, host: IHost, factory: RTMPFactory) -> None:
-        self._loop = LoopingCall(factory.tick)
-        self._loop.clock = host.reactor
-
-    def startService(self) -> None:
-        super().startService()
-        self._loop.start(TICK_SECONDS, now=False)
-
-    def stopService(self) -> None:
-        """Stop calling."""
-        super().stopService()
-        if self._loop.running:
-            self._loop.stop()
-
-
 def make_rtmp_service(
     host: IHost, listen: tuple[str, ...], name: str, certificates: Any
 ) -> IService:
@@ -132,7 +112,7 @@ def make_rtmp_service(
 
     listener = listening_service(host.reactor, listen, factory, certificates, wrap)
     service = MultiService()
-    ClockworkService(host, factory).setServiceParent(service)
+    ClockworkService(host, factory.tick).setServiceParent(service)
     DrainingService(listener, factory.connections).setServiceParent(service)
     return service
 

@@ -1,0 +1,1 @@
+"""RTSP, publishing and playing, as a Twisted protocol."""

@@ -1,0 +1,119 @@
+"""The RTSP and RTSPS ports, as plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from ntvmedia.config import RTSPSettings, RTSPSSettings
+from ntvmedia.config.reading import parse_section
+from ntvmedia.endpoints.clockwork import ClockworkService
+from ntvmedia.endpoints.draining import Connections, DrainingService
+from ntvmedia.endpoints.listening import listening_service
+from ntvmedia.endpoints.peers import host_of
+from ntvmedia.endpoints.rtsp.connection import RTSPConnection
+from ntvmedia.endpoints.rtsp.senders import Senders
+from ntvmedia.errors import ConfigError
+from ntvmedia.interfaces import IHost, IMediaEndpoint
+from ntvmedia.wire.rtsp.authentication import Verifier
+
+REALM = "NTV Media Server"
+
+
+class RTSPFactory(Factory):
+    """Builds the connections of one section.
+
+    Attributes:
+        host: The server.
+        protocol_name: "rtsp" or "rtsps".
+        settings: Of `rtsp`.
+        authority: What stands before a path that a client sends without it.
+        senders: Of the streams that are played.
+        ssrc: Ours, in reports to publishers.
+        cname: Likewise.
+        connections: Those that live.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(self, host: IHost, settings: RTSPSettings, protocol_name: str) -> None:
+        self.host: Any = host
+        self.protocol_name = protocol_name
+        self.settings = settings
+        self.authority = f"{protocol_name}://{self.host.settings.server.address or 'localhost'}"
+        self.senders: Senders = host.part(Senders)
+        self.ssrc = int.from_bytes(host.random(4), "big")
+        self.cname = host.random(12).hex()
+        self.connections = Connections(
+            settings.max_connections, settings.max_connections_per_address
+        )
+        self._secret = host.random(32)
+
+    def buildProtocol(self, addr: IAddress | None) -> RTSPConnection | None:  # type: ignore[override]
+        if not self.connections.has_room(host_of(addr)):
+            return None
+        return RTSPConnection(self, addr)
+
+    def verifier(self, peer: str) -> Verifier:
+        """Return what asks a peer for a password, and looks at its answers."""
+        return Verifier(REALM, self._secret, peer)
+
+    def tick(self) -> None:
+        """Look after the deadlines of all connections."""
+        now = self.host.reactor.seconds()
+        for connection in self.connections:
+            try:
+                connection.tick(now)  # type: ignore[attr-defined]
+            except Exception:
+                self._log.failure("looking after {peer} failed", peer=connection.host)
+                connection.outlet.abort()  # type: ignore[attr-defined]
+
+
+def make_rtsp_service(
+    host: IHost, listen: tuple[str, ...], name: str, certificates: Any
+) -> IService:
+    """Build the service of one section; its connections end with it."""
+    factory = RTSPFactory(host, host.settings.rtsp, name)
+    listener = listening_service(host.reactor, listen, factory, certificates)
+    service = MultiService()
+    ClockworkService(host, factory.tick).setServiceParent(service)
+    DrainingService(listener, factory.connections).setServiceParent(service)
+    return service
+
+
+@implementer(IPlugin, IMediaEndpoint)
+class RTSPEndpoint:
+    """RTSP, in the configuration's `rtsp` section."""
+
+    name: ClassVar[str] = "rtsp"
+
+    def parse_settings(self, raw: Mapping[str, object]) -> RTSPSettings:
+        return parse_section(RTSPSettings, self.name, raw)
+
+    def make_service(self, host: IHost, settings: object) -> IService:
+        assert isinstance(settings, RTSPSettings)
+        return make_rtsp_service(host, settings.listen, self.name, None)
+
+
+@implementer(IPlugin, IMediaEndpoint)
+class RTSPSEndpoint:
+    """RTSP over TLS, in the configuration's `rtsps` section."""
+
+    name: ClassVar[str] = "rtsps"
+
+    def parse_settings(self, raw: Mapping[str, object]) -> RTSPSSettings:
+        return parse_section(RTSPSSettings, self.name, raw)
+
+    def make_service(self, host: IHost, settings: object) -> IService:
+        assert isinstance(settings, RTSPSSettings)
+        if settings.listen and host.certificates is None:
+            raise ConfigError("needs tls.certificate and tls.key", (self.name, "listen"))
+        return make_rtsp_service(host, settings.listen, self.name, host.certificates)
