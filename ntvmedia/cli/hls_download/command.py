@@ -130,14 +130,18 @@ class _Command:
         options = self._options
         path = out.with_name(f"{out.name}.download")
         sources, parts = await self._sources_and_parts(path)
-        folder = WorkFolder(
-            path, _wanted(options, parts), force=options.force, resume=options.resume
-        )
+        # What was begun live goes on so, though the stream may be over now: its list has only the
+        # end of it.
+        is_live = not all(source.playlist.ended for source in sources)
+        wanted = {**_wanted(options, parts), "live": is_live}
+        if header_of(path).get("live") and not options.force:
+            wanted["live"] = is_live = True
+        folder = WorkFolder(path, wanted, force=options.force, resume=options.resume)
         try:
             places: Sequence[range | None] = [None] * len(parts)
             problem = ""
             if sources:
-                places, problem = await self._load(sources, folder)
+                places, problem = await self._load(sources, folder, is_live=is_live)
             have = [made(folder, *place) for place in enumerate(places)]
             if not any(part.loaded for part in have):
                 raise Failed("there are no segments")
@@ -197,9 +201,14 @@ class _Command:
         return sources
 
     async def _load(
-        self, sources: Sequence[Source], folder: WorkFolder
+        self, sources: Sequence[Source], folder: WorkFolder, *, is_live: bool
     ) -> tuple[Sequence[range | None], str]:
         """Load the segments.
+
+        Args:
+            sources: Where they are listed.
+            folder: Where they go.
+            is_live: They come one after the other, or have come so before.
 
         Returns:
             What of each source is wanted, None for all that was loaded; and why it is less than
@@ -210,7 +219,7 @@ class _Command:
         downloads = Downloads(
             self._loader, folder, self._progress, jobs=options.jobs, partial=options.partial
         )
-        if all(source.playlist.ended for source in sources):
+        if not is_live:
             return await self._load_all(sources, window, downloads), ""
         is_placed = window.begin is not None or window.end is not None
         if is_placed and any(source.playlist.kind != "EVENT" for source in sources):

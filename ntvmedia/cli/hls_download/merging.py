@@ -103,7 +103,8 @@ class _MergeProtocol(ProcessProtocol):
             return f"{self._reason}, and was ended"
         error = reason.value
         if isinstance(error, ProcessTerminated) and error.signal is not None:
-            return f"was killed by signal {signal.Signals(error.signal).name}"
+            names = {number: number.name for number in signal.Signals}
+            return f"was killed by signal {names.get(error.signal, error.signal)}"
         last = self._errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
         return f"failed: {last or 'it says nothing'}"
 

@@ -109,6 +109,8 @@ def _cookie_file(path: Path) -> CookieJar:
         raise Failed(f"--cookies {path}: {error}") from None
     except OSError as error:
         raise Failed(f"--cookies {path}: {error.strerror}") from None
+    except ValueError:
+        raise Failed(f"--cookies {path}: it is no text") from None
     for cookie in jar:
         if cookie.expires == 0:
             # As curl and browsers' extensions write what lasts as long as a session.
