@@ -57,6 +57,7 @@ class FakeOutbound:
         asked: The requests.
         waiting: Those that are not answered yet.
         cancelled: How many of them were cancelled.
+        is_closed: Nothing is asked any more.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,12 @@ class FakeOutbound:
         self.asked: list[Asked] = []
         self.waiting: list[Deferred[Answer]] = []
         self.cancelled = 0
+        self.is_closed = False
+
+    def close(self) -> Deferred[None]:
+        """Ask for nothing more."""
+        self.is_closed = True
+        return succeed(None)
 
     def get(
         self, url: str, *, headers: Mapping[str, str] | None, receiver: Any, **options: Any
