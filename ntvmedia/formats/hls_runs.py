@@ -82,6 +82,7 @@ class Lane:
     Attributes:
         rate: Ticks a second of its times.
         is_video: It is pictures.
+        has_keyframe: A packet was one.
         held: Packets that wait, each behind its decode time in seconds.
         time: Decode time of the last packet, in seconds.
         delta: What is added to times, in seconds.
@@ -91,13 +92,15 @@ class Lane:
     """
 
     __slots__ = (
-        "_last_dts", "_last_packet", "_max_pts", "_max_shift", "_steps", "delta", "held",
+        "_last_dts", "_last_packet", "_max_pts", "_max_shift", "_steps", "delta",
+        "has_keyframe", "held",
         "is_video", "output", "rate", "shift", "time", "track",
     )  # fmt: skip
 
     def __init__(self, track: Track) -> None:
         self.rate = track.clock_rate
         self.is_video = track.kind is _VIDEO
+        self.has_keyframe = False
         self.held: deque[tuple[float, Packet]] = deque()
         self.time = 0.0
         self.delta = Fraction(0)
@@ -115,7 +118,9 @@ class Lane:
         Args:
             time: Its decode time in seconds.
         """
-        _track, dts, pts, _is_keyframe, _payload = packet
+        _track, dts, pts, is_keyframe, _payload = packet
+        if is_keyframe:
+            self.has_keyframe = True
         if not -self._max_shift <= pts - dts <= self._max_shift:
             pts = dts
         if self._last_packet is None:
@@ -222,8 +227,7 @@ class Run:
     def wants_keyframe(self) -> bool:
         """Whether there are pictures, and no keyframe among them yet."""
         return self.held_bytes <= MAX_HELD_BYTES and any(
-            lane.is_video and not any(packet.is_keyframe for _time, packet in lane.held)
-            for lane in self.lanes.values()
+            lane.is_video and not lane.has_keyframe for lane in self.lanes.values()
         )
 
     def align(self, far: float) -> None:
@@ -358,7 +362,8 @@ class Feed:
         self._take(self._demuxer.flush())
         if self.runs:
             self.runs[-1].has_times = has_times
-            self.runs[-1].is_settled = True
+        for run in self.runs:
+            run.is_settled = True
         self._settle()
         self._begins_run = True
 

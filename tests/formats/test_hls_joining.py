@@ -251,6 +251,15 @@ def test_keyframe_that_comes_late() -> None:
     assert joined.counts() == (0, 0)
 
 
+def test_no_keyframe_before_a_jump() -> None:
+    """A run without keyframe that ends with a jump, in the last segment, is given out as well."""
+    data = ts(0, 5, keys=(), start=0, sound=False) + ts(0, 5, start=900 * SECOND, sound=False)
+    for pieces in ([piece(data)], [piece(data), *run(0, 0)]):
+        joined = Joined(pieces)
+        assert joined.numbers(VIDEO)[:10] == [0, 1, 2, 3, 4] * 2
+        assert joined.counts()[1] == 0
+
+
 def test_rendition() -> None:
     """Sound of a source of its own, that begins earlier, keeps its distance to the pictures."""
     video = [piece(ts(25 * n, 25, start=10 * SECOND, sound=False)) for n in range(3)]
