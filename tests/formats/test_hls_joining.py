@@ -253,7 +253,9 @@ def test_keyframe_that_comes_late() -> None:
 
 def test_no_keyframe_before_a_jump() -> None:
     """A run without keyframe that ends with a jump, in the last segment, is given out as well."""
-    data = ts(0, 5, keys=(), start=0, sound=False) + ts(0, 5, start=900 * SECOND, sound=False)
+    wire = Wire()
+    ts(0, 5, keys=(), start=0, sound=False, wire=wire)
+    data = ts(0, 5, start=900 * SECOND, sound=False, wire=wire)
     for pieces in ([piece(data)], [piece(data), *run(0, 0)]):
         joined = Joined(pieces)
         assert joined.numbers(VIDEO)[:10] == [0, 1, 2, 3, 4] * 2
