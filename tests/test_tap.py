@@ -340,6 +340,8 @@ class TreeTests(TapCase):
                 "info: play from rtmp://media.example:1936/liveshow/STREAM",
                 "info: watch at http://media.example:8080/liveshow/STREAM",
                 "info: play from http://media.example:8080/liveshow/STREAM.flv",
+                "info: publish to rtsp://media.example:8554/liveshow/STREAM",
+                "info: play from rtsp://media.example:8554/liveshow/STREAM",
             ],
         )
 

@@ -85,7 +85,9 @@ class Gate:
         connector: Any = self._reactor.connectTCP(
             host, port, factory, timeout=timeout, bindAddress=bindAddress
         )
-        connector.transport.bufferSize = READ_BYTES
+        transport = getattr(connector, "transport", None)
+        if transport is not None:
+            transport.bufferSize = READ_BYTES
         connected: IConnector = connector
         return connected
 

@@ -48,7 +48,8 @@ from ntvmedia.config.addresses import base_addresses
 )
 def test_base_addresses(raw: Mapping[str, object], expected: list[str]) -> None:
     """An address names the host that clients see, and the port where it is not the default."""
-    assert [base.text for base in base_addresses(parse_settings(raw), "box")] == expected
+    bases = base_addresses(parse_settings({"rtsp": {"listen": ""}, **raw}), "box")
+    assert [base.text for base in bases] == expected
 
 
 def test_tls() -> None:
@@ -57,10 +58,15 @@ def test_tls() -> None:
         "tls": {"certificate": "a", "key": "b"},
         "https": {"listen": "tcp:443"},
         "rtmps": {"listen": "tcp:1936"},
+        "rtsps": {"listen": "tcp:322"},
     }
     bases = base_addresses(parse_settings(raw), "box")
-    assert [base.text for base in bases][1::2] == ["rtmps://box:1936", "https://box"]
-    assert [base.scheme for base in bases] == ["rtmp", "rtmps", "http", "https"]
+    assert [base.text for base in bases][1::2] == [
+        "rtmps://box:1936",
+        "https://box",
+        "rtsps://box",
+    ]
+    assert [base.scheme for base in bases] == ["rtmp", "rtmps", "http", "https", "rtsp", "rtsps"]
 
 
 def test_ssl_description() -> None:

@@ -98,11 +98,11 @@ def test_override_of_no_section() -> None:
 @pytest.mark.parametrize(
     ("raw", "line"),
     [
-        ({"rtpm": {}}, "rtpm: unknown section; did you mean rtmp?"),
+        ({"rtm": {}}, "rtm: unknown section; did you mean rtmp?"),
         (
             {"smtp9": {}},
             "smtp9: unknown section; expected one of "
-            "server, http, https, rtmp, rtmps, tls, hub, database, outbound, log",
+            "server, http, https, rtmp, rtmps, rtsp, rtsps, tls, hub, database, outbound, log",
         ),
         ({"hub": 3}, "hub: expected a section"),
         ({"data": {}}, "data: unknown section; did you mean database?"),

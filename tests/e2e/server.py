@@ -40,6 +40,7 @@ class Server:
     Attributes:
         rtmp_port: Where RTMP is served on 127.0.0.1.
         http_port: Where HTTP is.
+        rtsp_port: Where RTSP is.
         program: The process.
 
     Raises:
@@ -50,7 +51,7 @@ class Server:
         self, folder: Path, settings: Sequence[str] = (), options: Sequence[str] = ()
     ) -> None:
         self.folder = folder
-        self.rtmp_port, self.http_port = free_port(), free_port()
+        self.rtmp_port, self.http_port, self.rtsp_port = free_port(), free_port(), free_port()
         self._may_have_trouble = False
         self.program = Program(
             [
@@ -61,6 +62,7 @@ class Server:
                 f"--data={folder / 'data'}",
                 f"--set=rtmp.listen=tcp:{self.rtmp_port}:interface=127.0.0.1",
                 f"--set=http.listen=tcp:{self.http_port}:interface=127.0.0.1",
+                f"--set=rtsp.listen=tcp:{self.rtsp_port}:interface=127.0.0.1",
                 *(f"--set={setting}" for setting in settings),
                 *options,
             ],
@@ -85,6 +87,10 @@ class Server:
     def rtmp(self, name: str) -> str:
         """Return the RTMP address of "APP/STREAM", query included."""
         return f"rtmp://127.0.0.1:{self.rtmp_port}/{name}"
+
+    def rtsp(self, name: str) -> str:
+        """Return the RTSP address of "APP/STREAM", query included."""
+        return f"rtsp://127.0.0.1:{self.rtsp_port}/{name}"
 
     def http(self, path: str) -> str:
         """Return the address of a path that begins with a slash."""

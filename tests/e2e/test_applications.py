@@ -157,7 +157,7 @@ def test_one_server_for_one_folder(server: Server, tmp_path: Path) -> None:
     """A second server of the same data does not start, says why, and the first goes on."""
     command: list[str | Path] = [
         *(NTVMEDIA, "serve", f"--data={server.folder / 'data'}"),
-        *("--set=rtmp.listen=", "--set=http.listen="),
+        *("--set=rtmp.listen=", "--set=http.listen=", "--set=rtsp.listen="),
     ]
     with Program(command, tmp_path, "second", cwd=ROOT) as second:
         second.finish(30, status=1)

@@ -72,7 +72,7 @@ def test_port_in_use_in_the_background(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         listen = f"--set=rtmp.listen=tcp:{port}:interface=127.0.0.1"
-        command = [str(TWISTD), "ntvmedia", listen, "--set=http.listen="]
+        command = [str(TWISTD), "ntvmedia", listen, "--set=http.listen=", "--set=rtsp.listen="]
         environment = {"PYTHONPATH": str(ROOT)}
         with Program(command, tmp_path, cwd=tmp_path, env=environment) as program:
             program.finish(30, status=1)
@@ -95,7 +95,7 @@ def test_addresses_at_the_start(server: Server) -> None:
 def test_script(tmp_path: Path) -> None:
     """`script/server` serves from wherever it is called, and keeps its data there."""
     port = free_port()
-    options = [f"--set=rtmp.listen=tcp:{free_port()}:interface=127.0.0.1"]
+    options = [f"--set=rtmp.listen=tcp:{free_port()}:interface=127.0.0.1", "--set=rtsp.listen="]
     options.append(f"--set=http.listen=tcp:{port}:interface=127.0.0.1")
     with Program([SERVER, *options], tmp_path, cwd=tmp_path) as program:
         wait_until(lambda: b"play from http" in program.output, "the server had started")
