@@ -35,7 +35,7 @@ from ntvmedia.wire.rtsp.ranges import FROM_START, Range, format_range, parse_ran
 from ntvmedia.wire.rtsp.rtp_info import parse_rtp_info
 from ntvmedia.wire.rtsp.session_fields import DEFAULT_TIMEOUT, parse_methods, parse_session
 from ntvmedia.wire.rtsp.transport import Transport, format_transport
-from ntvmedia.wire.rtsp.urls import parse_url, resolve_control
+from ntvmedia.wire.rtsp.urls import parse_url, resolve_control, writable
 
 ANSWER_SECONDS: Final = 10.0
 """How long a server may take for an answer. Signs of life need none: not every camera has one."""
@@ -315,7 +315,7 @@ class ClientSession:
 
     def _aggregate(self) -> str:
         """Return the session's own address."""
-        return resolve_control(self._base, self._control)
+        return writable(resolve_control(self._base, self._control))
 
     def _start(self, method: str, wanted: Range | None, *, publishes: bool) -> None:
         self._check_usable()

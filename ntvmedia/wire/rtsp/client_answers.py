@@ -10,7 +10,7 @@ from ntvmedia.wire.rtsp.events import Redirected, Rejected, RemoteTrack
 from ntvmedia.wire.rtsp.headers import Headers
 from ntvmedia.wire.rtsp.rtp_info import TrackInfo
 from ntvmedia.wire.rtsp.transport import Lower, Transport, parse_transport
-from ntvmedia.wire.rtsp.urls import parse_url, resolve_control, target_of
+from ntvmedia.wire.rtsp.urls import parse_url, resolve_control, target_of, writable
 from ntvmedia.wire.sdp import Direction, SessionDescription
 
 MAX_HOPS: Final = 5
@@ -43,7 +43,7 @@ def remote_tracks(base: str, description: SessionDescription) -> tuple[RemoteTra
     return tuple(
         RemoteTrack(
             index,
-            resolve_control(base, media.control),
+            writable(resolve_control(base, media.control)),
             media,
             description.direction(media) is Direction.SENDONLY,
         )

@@ -177,6 +177,11 @@ def resolve_control(base: str, control: str) -> str:
     return f"{base}{'' if base.endswith('/') else '/'}{control}"
 
 
+def writable(url: str) -> str:
+    """Return an address as it can stand in a request: what would end it there is encoded."""
+    return _CONTROL.sub(lambda match: f"%{ord(match[0]):02X}", url)
+
+
 def same_track(url: str, base: str, control: str) -> bool:
     """Say whether a SETUP asks for an announced track, however the client made its address.
 

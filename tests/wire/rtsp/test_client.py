@@ -332,6 +332,7 @@ def test_rejected() -> None:
             "rtsp://c/s?user=x/t",
             "rtsp://c/s?user=x/",
         ),
+        ([], "a b", "t\x01 1", f"{URL}/t%01%201", f"{URL}/a%20b"),
         (["Content-Base: rtsp://us:pa@c/s/"], "", "t", "rtsp://c/s/t", "rtsp://c/s/"),
     ],
 )
