@@ -26,6 +26,7 @@ KEY = "https://example.org/key"
 INIT = "https://example.org/init.mp4"
 SECRET, IV = b"0123456789abcdef", bytes(range(16))
 TS = b"\x47" * 188
+CLEAR = b"\0\0\0\x18ftypiso5\0\0\2\0iso5iso6" + b"\0\0\0\x08moov"
 MEDIA = b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n1.ts\n"
 
 
@@ -193,22 +194,57 @@ class InitSectionTests(LoaderCase):
         """C-AE-04: it is encrypted like a segment, and its key is loaded once for both."""
         key = Key(KEY, IV)
         self.serve(KEY, Reply(SECRET))
-        self.serve(INIT, Reply(locked(b"init")))
+        self.serve(INIT, Reply(locked(CLEAR)))
         self.serve(SEGMENT, Reply(locked(TS)))
         section = InitSection(INIT, None, key)
-        self.assertEqual(self.result(self.loader.init_section(section)), b"init")
+        for _time in range(2):
+            self.assertEqual(self.result(self.loader.init_section(section)), CLEAR)
         sink = Gathered()
         self.result(self.loader.segment(segment(key=key), sink))
         self.assertEqual(sink.value(), TS)
-        self.assertEqual(self.outbound.urls(), [KEY, INIT, SEGMENT])
+        self.assertEqual(sorted(self.outbound.urls()), sorted([KEY, INIT, SEGMENT]))
 
-    def test_same_address_in_the_clear(self) -> None:
-        """The same file without a key is another one."""
+    def test_clear_after_all(self) -> None:
+        """C-AE-04: FFmpeg's list has a key before the MAP, and yet the init section is clear."""
+        self.serve(INIT, Reply(CLEAR))
+        for iv in (IV, b""):
+            section = InitSection(INIT, None, Key(KEY, iv))
+            self.assertEqual(self.result(self.loader.init_section(section)), CLEAR)
+        self.assertNotIn(KEY, self.outbound.urls())
+
+    def test_looks_like_sound(self) -> None:
+        """C-AE-04: what is encrypted may begin as packed audio does, by chance."""
         self.serve(KEY, Reply(SECRET))
-        self.serve(INIT, Reply(locked(b"init")))
-        self.result(self.loader.init_section(InitSection(INIT, None, Key(KEY, IV))))
-        found = self.result(self.loader.init_section(InitSection(INIT, None, None)))
-        self.assertEqual(found, locked(b"init"))
+        for beginning in (b"\xff\xf1\x50\x80", b"\xff\xfb\x90\x44", b"\x0b\x77", b"G", b"ID3"):
+            iv = bytes(a ^ b for a, b in zip(CLEAR, _decrypted(beginning), strict=False))
+            data = locked(CLEAR, iv=iv)
+            self.assertTrue(data.startswith(beginning))
+            self.serve(INIT, Reply(data))
+            section = InitSection(INIT, None, Key(KEY, iv))
+            self.assertEqual(self.result(self.loader.init_section(section)), CLEAR)
+
+    def test_no_iv(self) -> None:
+        """C-AE-04: an encrypted one needs an IV: no number is its own."""
+        self.serve(KEY, Reply(SECRET))
+        self.serve(INIT, Reply(locked(CLEAR)))
+        error = self.problem(
+            self.loader.init_section(InitSection(INIT, None, Key(KEY, b""))), LoadError
+        )
+        self.assertIn("no IV", str(error))
+
+    def test_wrong_key(self) -> None:
+        """A wrong key shows by the padding."""
+        loader = self.make_loader(key=b"another key 1234")
+        self.serve(INIT, Reply(locked(CLEAR)))
+        section = InitSection(INIT, None, Key(KEY, IV))
+        error = self.problem(loader.init_section(section), LoadError)
+        self.assertIn(f"the init section, {INIT}: the key is wrong", str(error))
+
+
+def _decrypted(beginning: bytes) -> bytes:
+    """Return what a block that begins so is before it is mixed with the IV."""
+    block = beginning + bytes(16 - len(beginning))
+    return bytes(AES.new(SECRET, AES.MODE_ECB).decrypt(block))
 
 
 class SegmentTests(LoaderCase):

@@ -56,6 +56,32 @@ def test_begins_with_the_first(fields: dict[str, Any]) -> None:
     assert follower.ended == ("ended" in fields)
 
 
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [
+        # From the end, and from the beginning of the list.
+        (-20.0, 5),
+        (-21.0, 4),
+        (8.0, 2),
+        (9.0, 2),
+        (0.0, 0),
+        # Never nearer to the end than players are.
+        (-1.0, 7),
+        (39.0, 7),
+        (1000.0, 7),
+        # Nor before what there is.
+        (-1000.0, 0),
+    ],
+)
+def test_start_of_the_list(start: float, first: int) -> None:
+    """RFC 8216bis 4.4.2.2: EXT-X-START says where to begin in what has not ended."""
+    playlist = window(range(10), start_seconds=start)
+    assert show(Follower(), playlist) == names(*range(first, 10))
+    assert show(Follower(Start.FIRST), playlist) == names(*range(10))
+    ended = window(range(10), start_seconds=start, ended=True)
+    assert show(Follower(), ended) == names(*range(10))
+
+
 def test_start_first() -> None:
     """Who wants all that there is gets it of a list that slides, too."""
     assert show(Follower(Start.FIRST), window(range(5, 15))) == names(*range(5, 15))
@@ -181,6 +207,13 @@ def test_reload_not_too_soon() -> None:
     assert follower.reload_seconds == 0.5
     # Before the first list, nobody knows.
     assert Follower().reload_seconds == 0.5
+
+
+def test_reload_not_too_late() -> None:
+    """Some lists tell their target duration in milliseconds."""
+    follower = Follower()
+    show(follower, window([0, 1], target_duration=4000.0))
+    assert follower.reload_seconds == 60.0
 
 
 # Resuming
