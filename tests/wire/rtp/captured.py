@@ -50,7 +50,7 @@ class Capture(NamedTuple):
 
 
 @cache
-def capture(*options: str, muxer: str = "rtp") -> Capture:
+def capture(*options: str, program: str = "ffmpeg", muxer: str = "rtp") -> Capture:
     """Run ffmpeg with input and codec options, and catch what it sends."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media,
@@ -63,7 +63,7 @@ def capture(*options: str, muxer: str = "rtp") -> Capture:
         port, report_port = media.getsockname()[1], control.getsockname()[1]
         where = f"rtp://127.0.0.1:{port}?rtcpport={report_port}&pkt_size=1200"
         with subprocess.Popen(
-            ["ffmpeg", "-v", "error", "-nostdin", *options, "-f", muxer, where],
+            [program, "-v", "error", "-nostdin", *options, "-f", muxer, where],
             stdout=subprocess.PIPE,
             text=True,
         ) as sender:
