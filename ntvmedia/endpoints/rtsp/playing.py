@@ -12,7 +12,7 @@ from ntvmedia.hub.rendition import RenditionKey, select_tracks
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
 from ntvmedia.media import MediaKind, Track
-from ntvmedia.wire.rtp.presentation import can_send
+from ntvmedia.wire.rtp.stream_sender import can_send
 
 if TYPE_CHECKING:
     from ntvmedia.endpoints.rtsp.connection import RTSPConnection

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ntvmedia.hub.stream import Stream
+from ntvmedia.media import Packet, Track, to_milliseconds
 from ntvmedia.wire.rtp.interleaving import InterleavedSerialiser
 from ntvmedia.wire.rtp.stream_sender import RANDOM_BYTES, StreamSender
 
@@ -15,10 +16,61 @@ INTERLEAVED: Final = "rtsp"
 """The format of what is sent within a connection."""
 
 
+# In ms of the stream: longer than from a description to PLAY, after which a session is over.
+UNUSED_MS: Final = 120_000
+
+
+class _Feed:
+    """Gives a sender all packets of its stream, in order: a `PacketSink`.
+
+    Args:
+        sender: Takes them.
+        unused: Called when no output has had any for `UNUSED_MS`.
+    """
+
+    def __init__(self, sender: StreamSender, unused: Callable[[_Feed], None]) -> None:
+        self._sender = sender
+        self._unused = unused
+
+    def start(
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]
+    ) -> None:
+        self._sender.tracks_changed(tracks)
+        for packet in backlog:
+            self._sender.prepare(packet)
+            self._sender.used_at_ms = to_milliseconds(packet.dts, packet.track.clock_rate)
+
+    def packet(self, packet: Packet) -> None:
+        self._sender.prepare(packet)
+
+    def batch_ended(self) -> None:
+        now_ms = self._sender.newest_ms
+        if now_ms - self._sender.used_at_ms > UNUSED_MS:
+            self._unused(self)
+
+    def tracks_changed(
+        self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
+    ) -> None:
+        self._sender.tracks_changed(tracks)
+
+    def metadata_changed(self, metadata: Mapping[str, object]) -> None:
+        pass
+
+    def publisher_lost(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class Senders:
     """All of them; `host.part(Senders)` is the one of a server.
 
-    A sender lives as long as its stream, or as somebody has what it makes.
+    A sender is made when somebody wants to play, and takes all packets of its stream until nobody
+    has had any of what it makes for a while.
 
     Args:
         host: An `ntvmedia.interfaces.IHost`.
@@ -59,7 +111,12 @@ class Senders:
             )
             entry = self._by_stream[stream] = (str(self._count), sender)
             self._by_name[entry[0]] = sender
+            stream.attach(_Feed(sender, lambda feed: self._unused(stream, feed)))
         return entry
+
+    def _unused(self, stream: Stream, feed: _Feed) -> None:
+        self._by_stream.pop(stream, None)
+        stream.detach(feed)
 
     def _interleaved(self, options: Mapping[str, str]) -> InterleavedSerialiser:
         pairs = (pair.split(":") for pair in options["channels"].split())

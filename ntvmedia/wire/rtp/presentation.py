@@ -11,11 +11,6 @@ from ntvmedia.wire.rtsp.urls import track_control
 from ntvmedia.wire.sdp import Attribute, Connection, MediaDescription, Origin, SessionDescription
 
 
-def can_send(track: Track) -> bool:
-    """Whether RTP has a payload format for a track, and all that is needed is known."""
-    return describe(track) is not None
-
-
 def describe_stream(
     sender: StreamSender, tracks: Iterable[Track], name: str, session_id: str
 ) -> SessionDescription:

@@ -28,6 +28,11 @@ _FIRST_NUMBERS: Final = 0x7FFF
 _GROUP_SECONDS: Final = 2
 
 
+def can_send(track: Track) -> bool:
+    """Whether RTP has a payload format for a track, and all that is needed is known."""
+    return describe(track) is not None
+
+
 class Start(NamedTuple):
     """Where a track begins for who joins.
 
@@ -63,8 +68,9 @@ class _Made(NamedTuple):
 class StreamSender:
     """Makes the RTP packets of a stream.
 
-    A packet that was made is kept while a group of pictures lasts and one more, so that all
-    outputs of the stream have the same, those that begin in the middle of a group too.
+    It is given all packets of the stream, in order, by `prepare`. What it made is kept while a
+    group of pictures lasts and one more, so that all outputs of the stream have the same, those
+    that begin in the middle of a group too.
 
     Args:
         random: `RANDOM_BYTES` unpredictable bytes.
@@ -74,6 +80,8 @@ class StreamSender:
 
     Attributes:
         cname: As given.
+        newest_ms: Decode time of the last packet that was made.
+        used_at_ms: Decode time of the last packet that an output had.
     """
 
     def __init__(self, random: bytes, wall_zero: float, cname: str, keep_bytes: int) -> None:
@@ -83,19 +91,34 @@ class StreamSender:
         self._keep_bytes = keep_bytes
         self._senders: dict[int, Sender] = {}
         self._tracks: dict[int, Track] = {}
+        self.newest_ms = 0
+        self.used_at_ms = 0
+        # Of the video track whose keyframes begin groups; -1 for none.
         self._video = -1
         self._older: dict[tuple[int, int], _Made] = {}
         self._newer: dict[tuple[int, int], _Made] = {}
         self._newer_bytes = 0
         self._group_ms = 0
 
+    def tracks_changed(self, tracks: Iterable[Track]) -> None:
+        """Take note of the tracks that there are: the first of pictures begins groups."""
+        videos = [track.id for track in tracks if track.kind is MediaKind.VIDEO]
+        self._video = min(videos, default=-1)
+
+    def prepare(self, packet: Packet) -> None:
+        """Make the RTP packets of the stream's next packet, unless an output had them made."""
+        place = (packet.track.id, packet.dts)
+        if place not in self._newer and can_send(packet.track):
+            self._make(packet, place)
+
     def packets(self, packet: Packet) -> list[bytes]:
-        """Return the RTP packets of a media packet; none of a codec that RTP does not carry."""
+        """Return the RTP packets of a media packet, for an output."""
         track = packet.track
         place = (track.id, packet.dts)
         made = self._newer.get(place) or self._older.get(place)
         if made is None:
             made = self._make(packet, place)
+        self.used_at_ms = made.time_ms
         return made.packets
 
     def payload_type(self, track: Track) -> int:
@@ -161,7 +184,7 @@ class StreamSender:
         track = packet.track
         time_ms = to_milliseconds(packet.dts, track.clock_rate)
         if track.kind is MediaKind.VIDEO:
-            begins = packet.is_keyframe and track.id == self._video_id(track)
+            begins = packet.is_keyframe and track.id == self._video
         else:
             begins = self._video < 0 and time_ms - self._group_ms > _GROUP_SECONDS * 1000
         if begins or self._newer_bytes > self._keep_bytes:
@@ -173,14 +196,9 @@ class StreamSender:
         packets = sender.send(packet)
         made = _Made(track.id, time_ms, packet.is_keyframe, packet.pts, number, packets)
         self._newer[place] = made
+        self.newest_ms = time_ms
         self._newer_bytes += len(packet.payload)
         return made
-
-    def _video_id(self, track: Track) -> int:
-        """Return the id of the video track whose keyframes begin groups: the default one."""
-        if self._video < 0 or track.id < self._video:
-            self._video = track.id
-        return self._video
 
     def _sender(self, track: Track) -> Sender:
         """Return what sends a track, with its present configuration.
