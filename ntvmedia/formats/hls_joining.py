@@ -87,6 +87,11 @@ class Joiner:
         """Places where something was left out, as far as can be told."""
         return sum(follower.feed.damaged for follower in self._followers)
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """As in `SegmentDemuxer`, of all sources."""
+        return frozenset().union(*(follower.feed.unread for follower in self._followers))
+
     def __iter__(self) -> Iterator[Packet]:
         """Read the sources, and yield all packets.
 

@@ -94,6 +94,7 @@ class SegmentDemuxer:
     def __init__(self) -> None:
         self.kind: Kind = ""
         self._damaged = 0
+        self._unread: frozenset[str] = frozenset()
         self._init = b""
         # Of the present run.
         self._demuxer: _Demuxer | None = None
@@ -108,6 +109,11 @@ class SegmentDemuxer:
     def damaged(self) -> int:
         """Places where something was left out, as far as can be told."""
         return self._damaged + (0 if self._demuxer is None else self._demuxer.damaged)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """What pictures and sound cannot be read: "MPEG-2 video" of MPEG-TS, "mp4v" of MP4."""
+        return self._unread | _unread_of(self._demuxer)
 
     @property
     def has_times(self) -> bool:
@@ -201,6 +207,7 @@ class SegmentDemuxer:
         if demuxer is not None:
             yield from _media(demuxer.flush())
             self._damaged += demuxer.damaged
+            self._unread |= _unread_of(demuxer)
             self._demuxer = None
 
     def _recognise(self, *, final: bool) -> Iterator[Event]:
@@ -225,6 +232,14 @@ class SegmentDemuxer:
                 yield from _media(demuxer.end_segment())
         demuxer.receive_data(bytes(head))
         head.clear()
+
+
+def _unread_of(demuxer: _Demuxer | None) -> frozenset[str]:
+    if isinstance(demuxer, mpegts_demuxer.Demuxer):
+        return frozenset(demuxer.unread)
+    if isinstance(demuxer, fmp4_demuxer.Demuxer) and demuxer.movie is not None:
+        return frozenset(demuxer.movie.left_out)
+    return frozenset()
 
 
 def _new_mpegts() -> mpegts_demuxer.Demuxer:

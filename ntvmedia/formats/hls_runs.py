@@ -308,6 +308,11 @@ class Feed:
         """Places where something was left out, as far as can be told."""
         return self._demuxer.damaged
 
+    @property
+    def unread(self) -> frozenset[str]:
+        """As in `SegmentDemuxer`."""
+        return self._demuxer.unread
+
     def read(self) -> None:
         """Read some more: a piece of data, or what the end of a segment tells.
 

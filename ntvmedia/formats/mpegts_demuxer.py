@@ -13,7 +13,7 @@ from ntvmedia.errors import PeerError, UsageError
 from ntvmedia.formats.mpegts_elementary import FOLLOWING, Elementary
 from ntvmedia.formats.mpegts_packets import NULL_PID, PACKET_SIZE, SYNC_BYTE, TIME_BITS
 from ntvmedia.formats.mpegts_pes import parse_header
-from ntvmedia.formats.mpegts_readers import is_video, new_reader
+from ntvmedia.formats.mpegts_readers import is_video, new_reader, unread_name
 from ntvmedia.formats.mpegts_sync import find_sync
 from ntvmedia.formats.mpegts_tables import (
     PAT_PID,
@@ -80,12 +80,14 @@ class Demuxer:
         recovery_points: Pictures of H.264 with a recovery point count as keyframes too.
 
     Attributes:
+        unread: What pictures and sound of the program cannot be read: "MPEG-2 video".
         damaged: Packets that were lost, or could not be read, as far as their counters tell: 1
             for each place.
     """
 
     def __init__(self, *, program: int = 0, recovery_points: bool = False) -> None:
         self.damaged = 0
+        self.unread: set[str] = set()
         self._wanted = program
         self._recovery_points = recovery_points
         self._data = b""
@@ -415,5 +417,8 @@ class Demuxer:
         number = next(number for number in range(MAX_STREAMS) if number not in used)
         reader = new_reader(entry, number, recovery_points=self._recovery_points)
         if reader is None:
+            name = unread_name(entry)
+            if name:
+                self.unread.add(name)
             return None
         return Elementary(entry, reader, MAX_PES_SIZE if pictures else MAX_SOUND_SIZE)

@@ -29,6 +29,32 @@ _REGISTERED: Final = {
 }
 
 
+# What else carries pictures or sound, by the same table (H.222.0 table 2-34) and common use.
+_UNREAD: Final = {
+    0x01: "MPEG-1 video",
+    0x02: "MPEG-2 video",
+    0x10: "MPEG-4 part 2 video",
+    0x33: "VVC",
+    0x42: "AVS video",
+    0x80: "LPCM",
+    0x82: "DTS",
+    0x83: "TrueHD",
+    0x85: "DTS-HD",
+    0x8A: "DTS",
+    0xC1: "encrypted AC-3",
+    0xC2: "encrypted E-AC-3",
+    0xCF: "encrypted AAC",
+    0xD2: "AVS2 video",
+    0xDB: "encrypted H.264",
+    0xEA: "VC-1",
+}
+
+
+def unread_name(entry: Stream) -> str:
+    """Name the pictures or sound of a stream that nothing reads; empty where it has neither."""
+    return _UNREAD.get(_stream_type(entry), "")
+
+
 def is_video(entry: Stream) -> bool:
     """Whether a stream is of pictures that are read."""
     return _stream_type(entry) in (StreamType.H264, StreamType.HEVC)

@@ -138,6 +138,10 @@ def test_unknown_streams(kind: int) -> None:
     wire.pes(0x102, b"data", START)
     sound(wire, 1)
     assert numbers(demux([wire.data])[0]) == [0]
+    demuxer = Demuxer()
+    demuxer.receive_data(wire.data)
+    list(demuxer.events())
+    assert demuxer.unread == ({"MPEG-2 video"} if kind == 0x02 else set())
 
 
 def test_private_streams() -> None:

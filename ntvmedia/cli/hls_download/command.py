@@ -308,7 +308,7 @@ class _Command:
         if abs(seconds - wanted) > allowed:
             progress.say(f"the file is {seconds:.3f} s long; the playlist says {wanted:.3f} s")
         if result["unknown"]:
-            progress.say(f"left out, since MP4 cannot carry it: {', '.join(result['unknown'])}")
+            progress.say(f"left out, since it cannot be carried: {', '.join(result['unknown'])}")
         elif result["left_out"]:
             progress.say(f"{result['left_out']} pictures or sounds were broken, and are left out")
         progress.say(f"{self._out}: {clock(seconds)}, {size(result['size'])}")

@@ -139,7 +139,7 @@ def merge(job: Job) -> Result:
         joiner.discontinuities,
         seconds / max(1, min(counts.values())),
         joiner.dropped + joiner.damaged + muxer.left_out,
-        sorted({track.codec.value for track in muxer.left_out_tracks.values()}),
+        sorted({*joiner.unread, *(x.codec.value for x in muxer.left_out_tracks.values())}),
         size,
     )
 
