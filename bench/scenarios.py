@@ -352,8 +352,6 @@ class Bench:
         figures = (
             # Starting and merging are in it, which have nothing to do with jobs.
             Figure("8 jobs by 1 job", "mb_per_second", eight, one, 6, 7, at_least=True),
-            # What a line of a gigabit gives.
-            Figure("MB/s without limits", "mb_per_second", near, None, 60, 120, at_least=True),
         )
         return Scenario(cells, figures)
 
