@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.fuzz.edge_targets import EDGE_TARGETS
 from tests.fuzz.hls_targets import HLS_TARGETS
 from tests.fuzz.mutation import mutated
+from tests.fuzz.rtp_targets import RTP_TARGETS
 from tests.fuzz.rtsp_targets import RTSP_TARGETS
 from tests.fuzz.targets import TARGETS as PURE_TARGETS
 
-TARGETS = PURE_TARGETS | HLS_TARGETS | RTSP_TARGETS | EDGE_TARGETS
+TARGETS = PURE_TARGETS | HLS_TARGETS | RTP_TARGETS | RTSP_TARGETS | EDGE_TARGETS
 
 CORPUS = Path(__file__).parent.parent / "data" / "fuzz"
 
