@@ -51,11 +51,28 @@ class ResumeTests(FollowingCase):
         self.run_out(following)
         self.assertEqual(self.loaded(), names([3, 4, 5, 6]))
 
-    def test_too_late(self) -> None:
-        """What is missing between is gone: a discontinuity, and where players begin."""
+    def test_next_number(self) -> None:
+        """The last one has just left the list, which begins with the next: nothing is missing."""
         self.there([3, 4, 5])
-        self.go_on(media_list(range(100, 120)))
-        self.assertEqual(self.loaded(), [*names([3, 4, 5]), "|117.ts", "118.ts", "119.ts"])
+        self.go_on(media_list(range(6, 14)))
+        self.assertEqual(self.loaded(), names(range(3, 14)))
+
+    def test_too_late(self) -> None:
+        """What is missing between is gone: behind a discontinuity comes all that is there yet."""
+        self.there([3, 4, 5])
+        self.go_on(media_list(range(100, 110)))
+        self.assertEqual(self.loaded(), [*names([3, 4, 5]), "|100.ts", *names(range(101, 110))])
+
+    def test_holes(self) -> None:
+        """Of several, those that are listed still are filled, and those that are gone are not."""
+        self.there(range(3, 13), lost=[5, 8, 10])
+        self.go_on(media_list(range(7, 15)))
+        there = {place: entry.name for (_, place), entry in sorted(self.folder.entries.items())}
+        self.assertEqual(there, {i - 3: f"{i}.ts" for i in range(3, 15) if i != 5})
+        self.assertEqual(
+            sorted(self.outbound.urls()),
+            sorted(f"https://example.org/{i}.ts" for i in (8, 10, 13, 14)),
+        )
 
     def test_hole(self) -> None:
         """An earlier one is missing, and is still listed: that alone is loaded again."""
@@ -78,12 +95,10 @@ class ResumeTests(FollowingCase):
         )
 
     def test_hole_at_the_beginning(self) -> None:
-        """The very first is missing."""
+        """The very first is missing, and still listed."""
         self.there(range(3, 7), lost=[3])
         self.go_on(media_list(range(3, 9)))
-        there = {place: entry.name for (_, place), entry in self.folder.entries.items()}
-        for place, name in ((1, "4.ts"), (2, "5.ts"), (3, "6.ts"), (4, "7.ts"), (5, "8.ts")):
-            self.assertEqual(there[place], name)
+        self.assertEqual(self.loaded(), names(range(3, 9)))
 
     def test_duration(self) -> None:
         """What is there counts for what is wanted."""

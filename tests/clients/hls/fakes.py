@@ -53,7 +53,7 @@ class FakeOutbound:
     Attributes:
         replies: By address, what is answered to each request, in order; the last one to all that
             follow. None: nothing. An exception: the request fails with it. A function is called
-            with the request, and gives one of those.
+            with the request, and gives one of those, or a Deferred reply.
         asked: The requests.
         waiting: Those that are not answered yet.
         cancelled: How many of them were cancelled.
@@ -84,6 +84,9 @@ class FakeOutbound:
             reply = reply(asked)
         if isinstance(reply, Exception):
             return fail(reply)
+        if isinstance(reply, Deferred):
+            limit: int = options["limit_bytes"]
+            return reply.addCallback(lambda late: _answered(url, late, receiver, limit))
         if reply is None:
             waiting: Deferred[Answer] = Deferred(self._cancel)
             self.waiting.append(waiting)

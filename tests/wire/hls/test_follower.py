@@ -241,13 +241,19 @@ def test_resume_by_name() -> None:
     assert follower.restarts == 0
 
 
-def test_resume_too_late() -> None:
-    """What was loaded has left the list: a new beginning is made, where players begin."""
+def test_resume_with_the_next_number() -> None:
+    """It has just left the list, which begins with the next one: nothing is missing."""
     follower = Follower(after=Identity(4, "4.ts", None))
-    assert show(follower, window(range(60, 80))) == ["|77.ts", "78.ts", "79.ts"]
-    assert show(follower, window(range(61, 81))) == names(80)
-    follower = Follower(Start.FIRST, after=Identity(4, "4.ts", None))
-    assert show(follower, window([60, 61])) == ["|60.ts", "61.ts"]
+    assert show(follower, window(range(5, 15))) == names(*range(5, 15))
+    assert (follower.missed, follower.restarts) == (0, 0)
+
+
+def test_resume_too_late() -> None:
+    """What was loaded has left the list: all that is there yet follows, as a new beginning."""
+    for start in Start:
+        follower = Follower(start, after=Identity(4, "4.ts", None))
+        assert show(follower, window(range(60, 70))) == ["|60.ts", *names(*range(61, 70))]
+        assert show(follower, window(range(61, 71))) == names(70)
 
 
 def test_resume_another_stream() -> None:
