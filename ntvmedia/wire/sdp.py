@@ -20,6 +20,9 @@ CONTENT_TYPE: Final = "application/sdp"
 MAX_SIZE: Final = 65536
 """Bytes of a description; one of ten tracks with parameter sets has 8000."""
 
+MAX_LINES: Final = 2000
+"""Since each payload type is looked for in every line of its media."""
+
 MAX_MEDIA: Final = 32
 
 MAX_FORMATS: Final = 128
@@ -256,7 +259,7 @@ def parse_sdp(data: bytes) -> SessionDescription:
 
     Raises:
         PeerError: It is no description.
-        LimitExceeded: It is longer, or has more media, than is taken.
+        LimitExceeded: It is longer, or has more lines or media, than is taken.
     """
     if len(data) > MAX_SIZE:
         raise LimitExceeded(
@@ -264,7 +267,10 @@ def parse_sdp(data: bytes) -> SessionDescription:
         )
     parts: list[list[tuple[str, str]]] = [[]]
     found = False
-    for line in data.decode("utf-8", "replace").split("\n"):
+    lines = data.decode("utf-8", "replace").split("\n")
+    if len(lines) > MAX_LINES:
+        raise LimitExceeded("too many lines", reference="RFC 8866 5", limit=MAX_LINES)
+    for line in lines:
         line = line.strip("\r\0")
         match = _LINE.fullmatch(line)
         if match is None:

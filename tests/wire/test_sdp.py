@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from ntvmedia.errors import LimitExceeded, PeerError, UsageError
 from ntvmedia.wire.sdp import (
     MAX_FORMATS,
+    MAX_LINES,
     MAX_MEDIA,
     MAX_SIZE,
     Attribute,
@@ -192,7 +193,7 @@ def test_wrong(data: bytes) -> None:
 
 
 def test_limits() -> None:
-    """F4: size, media and formats are limited."""
+    """F4: size, lines, media and formats are limited."""
     assert len(parse_sdp(b"m=a 0 R 0\n" * MAX_MEDIA).media) == MAX_MEDIA
     many = b" 1" * MAX_FORMATS
     assert len(parse_sdp(b"m=a 0 R" + many + b"\n").media[0].formats) == MAX_FORMATS
@@ -200,6 +201,7 @@ def test_limits() -> None:
         b"m=a 0 R 0\n" * (MAX_MEDIA + 1),
         b"m=a 0 R" + many + b" 1\n",
         b"v=0\n" + b" " * MAX_SIZE,
+        b"a\n" * MAX_LINES,
     ):
         with pytest.raises(LimitExceeded):
             parse_sdp(data)

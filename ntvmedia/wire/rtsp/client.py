@@ -301,7 +301,7 @@ class ClientSession:
         if self._session_id:
             headers.append(("Session", self._session_id))
         self._asked_at = self._now
-        self._exchange.send(Request(method, url, Headers(headers), body), self._now)
+        self._exchange.ask(Request(method, url, Headers(headers), body), self._now)
 
     def _keepalive_method(self) -> str:
         if self._keepalive is not KeepAlive.AUTO:

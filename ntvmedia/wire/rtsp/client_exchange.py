@@ -65,7 +65,7 @@ class Exchange:
         """The requests without an answer, the oldest first."""
         return list(self._pending.values())
 
-    def send(self, request: Request, now: float) -> None:
+    def ask(self, request: Request, now: float) -> None:
         """Send a request; what numbers it and shows the password is added.
 
         Raises:
@@ -92,7 +92,7 @@ class Exchange:
             or is none of ours.
 
         Raises:
-            LimitExceeded: As `send`.
+            LimitExceeded: As `ask`.
         """
         number = _number(response.headers.get("cseq"))
         if number < 0 and "cseq" not in response.headers:

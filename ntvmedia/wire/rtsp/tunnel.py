@@ -2,8 +2,9 @@
 
 Apple's "Tunneling RTSP and RTP Over HTTP" (1999), cited as "Apple's RTSP over HTTP". What a client
 says comes in the body of a POST, each of its messages encoded by itself; what the server says goes
-out as the body of the GET, as it is. `x-sessioncookie` tells which belong together. Since a POST
-has a length (32767 is usual), a client opens another when one is used up.
+out as the body of the GET, as it is. `x-sessioncookie` tells which belong together. A POST has a
+length, which means nothing: all say 32767; QuickTime opens another when that is used up, ffmpeg and
+GStreamer go on in the same connection. So read the connection, not the length, and answer nothing.
 """
 
 from __future__ import annotations

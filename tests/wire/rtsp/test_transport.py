@@ -80,7 +80,9 @@ def test_parsed(text: str, expected: Transport) -> None:
 
 def test_offers() -> None:
     """RFC 2326 12.39: several offers in their order; what is not RTP is left out."""
-    text = "RAW/RAW/UDP;unicast,RTP/AVP/TCP;interleaved=2-3, RTP/AVP;multicast;,x,RTP/AVP/DCCP"
+    text = (
+        "RAW/RAW/UDP;unicast,RTP/A=B,RTP/AVP/TCP;interleaved=2-3, RTP/AVP;multicast;,x,RTP/AVP/DCCP"
+    )
     assert parse_transport(text) == [
         Transport(Lower.TCP, interleaved=(2, 3)),
         Transport(Lower.UDP, is_multicast=True),
