@@ -253,6 +253,36 @@ def _joined(second: str, offsets: Sequence[float], options: str = "", ending: st
     return make
 
 
+def _joined_apart(sources: Sources, folder: Path) -> None:
+    """The same two clips, with their sound in a list of its own: its segments end elsewhere."""
+    tracks: dict[str, list[str]] = {"v": [], "a": []}
+    for number, (clip, offset) in enumerate((("main", 1000), ("other", 5))):
+        part = folder / f"part{number}"
+        moved = f"-output_ts_offset {offset} -muxdelay 0 -avoid_negative_ts disabled".split()
+        streams = ["-var_stream_map", "v:0,agroup:x,name:v a:0,agroup:x,name:a"]
+        command = [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-i",
+            str(sources.clip(clip)),
+            "-map",
+            "0",
+            "-c",
+            "copy",
+        ]
+        names = ["-hls_segment_filename", f"{part}/%v/s%d.ts", f"{part}/%v/index.m3u8"]
+        run([*command, *_HLS.split(), *moved, *streams, *names], folder.parent)
+        for name, entries in tracks.items():
+            lines = (part / name / "index.m3u8").read_text("utf-8").splitlines()
+            entries += ["#EXT-X-DISCONTINUITY"] * number + _within(lines, f"{part.name}/{name}")
+    for name, entries in tracks.items():
+        write_list(folder, entries, name=f"{name}.m3u8")
+    lines = ["#EXTM3U", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="x",NAME="x",DEFAULT=YES,URI="a.m3u8"']
+    lines += ['#EXT-X-STREAM-INF:BANDWIDTH=500000,RESOLUTION=320x240,AUDIO="x"', "v.m3u8", ""]
+    (folder / "index.m3u8").write_text("\n".join(lines), "utf-8")
+
+
 def _within(lines: Iterable[str], folder: str) -> list[str]:
     """Return what a list says of its segments, as seen from the folder above."""
     found = []
@@ -266,17 +296,17 @@ def _within(lines: Iterable[str], folder: str) -> list[str]:
     return found
 
 
-def write_list(folder: Path, entries: Sequence[str], *, version: int = 7) -> None:
+def write_list(folder: Path, entries: Sequence[str], *, name: str = "index.m3u8") -> None:
     """Write a playlist that is whole.
 
     Args:
-        folder: Where its `index.m3u8` is written.
+        folder: Where it is written.
         entries: Its lines on segments.
-        version: Of the format.
+        name: Of the file.
     """
-    head = ["#EXTM3U", f"#EXT-X-VERSION:{version}", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}"]
+    head = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}"]
     text = "\n".join([*head, *entries, "#EXT-X-ENDLIST", ""])
-    (folder / "index.m3u8").write_text(text, "utf-8")
+    (folder / name).write_text(text, "utf-8")
 
 
 def _same_names(sources: Sources, folder: Path) -> None:
@@ -315,6 +345,7 @@ _MAKERS: Final[dict[str, Maker]] = {
     "joined_wrap": _joined("other", (95443 - 6, 3600)),
     "joined_wide": _joined("wide", (0, 700)),
     "joined_fmp4": _joined("other", (1000, 5), f"{_FMP4} -hls_fmp4_init_filename init.mp4", "m4s"),
+    "joined_apart": _joined_apart,
     "same_names": _same_names,
     "hevc": _plain(f"{_FMP4} -hls_fmp4_init_filename init.mp4", "hevc", "s%d.m4s"),
     "hevc_ts": _plain("", "hevc"),

@@ -30,6 +30,7 @@ from tests.e2e.downloads import (
     shown,
     shown_unscaled,
     size_of,
+    sound_times,
 )
 from tests.e2e.hls_sources import (
     FRAME_RATE,
@@ -102,11 +103,12 @@ def test_packed_audio(sources: Sources, web: HostileServer, out: Path, kind: str
     assert abs(duration(out) - SECONDS) <= FRAME_SECONDS
 
 
-@pytest.mark.parametrize("kind", ["joined", "joined_wrap", "joined_fmp4"])
+@pytest.mark.parametrize("kind", ["joined", "joined_wrap", "joined_fmp4", "joined_apart"])
 def test_discontinuity(sources: Sources, web: HostileServer, out: Path, kind: str) -> None:
     """Two encodings, with times of their own and another SPS, are one film without a hole.
 
-    In one of them the 33 bits of the first one's times begin anew in the middle.
+    In one of them the 33 bits of the first one's times begin anew in the middle, in another the
+    sound has a list of its own.
     """
     download(url(web, sources, kind), out)
     assert_is(out, sources.clip(), sources.clip("other"))
@@ -191,6 +193,21 @@ def test_all_audio(sources: Sources, web: HostileServer, out: Path) -> None:
     assert heard(out, 1) == heard(sources.clip("german"))
     assert languages(out) in (["eng", "deu"], ["eng", "ger"])
     assert_even(picture_times(out), FRAME_SECONDS)
+
+
+def test_range_with_audio(sources: Sources, web: HostileServer, out: Path) -> None:
+    """A part, of pictures and sounds whose segments have other bounds, is in step."""
+    download(url(web, sources, "multivariant"), out, "--from", "4", "--to", "8")
+    assert_mp4(out)
+    begin = 4 * FRAME_RATE
+    assert shown(out) == shown(sources.clip())[begin : 8 * FRAME_RATE]
+    sounds, all_sounds = heard(out), heard(sources.clip())
+    first = all_sounds.index(sounds[0])
+    assert sounds == all_sounds[first : first + len(sounds)]
+    apart = picture_times(out)[0] - sound_times(out)[0]
+    its_apart = picture_times(sources.clip())[begin] - sound_times(sources.clip())[first]
+    assert abs(apart - its_apart) < 0.002
+    assert abs(duration(out) - 4) <= 2 * FRAME_SECONDS
 
 
 def test_list(sources: Sources, web: HostileServer, out: Path) -> None:

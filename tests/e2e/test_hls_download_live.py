@@ -98,6 +98,17 @@ def test_live_over_the_end(sources: Sources, web: HostileServer, out: Path) -> N
     assert abs(duration(out) - len(shown(out)) / FRAME_RATE) <= 2 / FRAME_RATE
 
 
+@pytest.mark.long
+def test_live_that_stops(sources: Sources, web: HostileServer, out: Path) -> None:
+    """A stream that says nothing new any more, and no end: what there was is the file."""
+    text = sources.playlist("one_second").replace("#EXT-X-ENDLIST", "")
+    web.on("/live.m3u8", wrong.body(text.encode()))
+    program = download(web.url("/live.m3u8"), out, "--duration", "100", seconds=150)
+    assert "over" in program.errors
+    start_frame = assert_part(pictures(out), pictures(sources.clip()), 3 * FRAME_RATE)
+    assert start_frame + len(shown(out)) == SECONDS * FRAME_RATE
+
+
 def test_event_that_grows(sources: Sources, web: HostileServer, out: Path) -> None:
     """A list that grows, and keeps all that it had, is taken from its start to its end."""
     lines = sources.playlist("one_second").splitlines()
