@@ -8,8 +8,8 @@ from typing import Final
 from twisted.logger import Logger
 
 from ntvmedia.events import PlayEnded, PlayStarted, StreamIdle
+from ntvmedia.hub.blocks import BlockOutlet
 from ntvmedia.hub.context import StreamContext
-from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.rendition import Rendition, RenditionKey
 from ntvmedia.hub.sinks import PacketSink
 from ntvmedia.hub.viewer import OutletViewer, RequestViewer, Viewer, ViewerInfo
@@ -172,7 +172,7 @@ class Audience:
     def join(
         self,
         rendition: Rendition,
-        outlet: Outlet,
+        outlet: BlockOutlet,
         info: ViewerInfo,
         on_end: Callable[[str], None],
         *,

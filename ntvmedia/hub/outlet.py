@@ -1,9 +1,9 @@
 """The way out to one connection, and the loop that sends one block to all of them.
 
-The only module that calls `socket.send`. A plain TCP connection with nothing queued is written
-to at once, without the transport; what the kernel does not take is handed to the transport in
-small pieces, since `transport.write` copies, and the rest waits here, shared with every other
-connection that waits for the same block.
+The only module that calls `socket.send` of a connection; datagrams have one of their own. A plain
+TCP connection with nothing queued is written to at once, without the transport; what the kernel
+does not take is handed to the transport in small pieces, since `transport.write` copies, and the
+rest waits here, shared with every other connection that waits for the same block.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from twisted.internet.tcp import Connection
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from ntvmedia.hub.blocks import Block, Waiting, WaitingQueue
+from ntvmedia.hub.blocks import Block, BlockOutlet, Waiting, WaitingQueue
 from ntvmedia.hub.policy import OutletPolicy, unacknowledged
 
 # What a transport is given at once: as much as Twisted itself sends in one call.
@@ -427,7 +427,7 @@ class Outlet:
             self._policy.waiting.add(self)
 
 
-def fan_out(outlets: Iterable[Outlet], block: Block) -> None:
+def fan_out(outlets: Iterable[BlockOutlet], block: Block) -> None:
     """Send one block to all outlets.
 
     The hot loop of the server: no Deferred, no coroutine, no log line, no copy for a viewer that

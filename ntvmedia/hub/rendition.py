@@ -7,8 +7,8 @@ from typing import Final, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ntvmedia.hub.blocks import Block
-from ntvmedia.hub.outlet import Outlet, fan_out
+from ntvmedia.hub.blocks import Block, BlockOutlet
+from ntvmedia.hub.outlet import fan_out
 from ntvmedia.hub.pacing import Pacing
 from ntvmedia.hub.timeline import LONGEST_WAIT_FOR_KEYFRAME_SECONDS
 from ntvmedia.media import MediaKind, Packet, Track, to_milliseconds
@@ -21,7 +21,11 @@ _LONG_AGO: Final = -(1 << 80)
 
 
 class Serialiser(Protocol):
-    """Turns the packets of one stream into the bytes of one output format. Pure."""
+    """Turns the packets of one stream into the bytes of one output format. Pure.
+
+    One with an attribute `longest_block_ms` has blocks of no more media than that, as well as
+    frames can be cut: for what has no way to hold a sender back.
+    """
 
     def tracks_changed(
         self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
@@ -112,7 +116,7 @@ class Rendition:
         failed: Callable[[Rendition], None],
     ) -> None:
         self.key = key
-        self.outlets: dict[Outlet, None] = {}
+        self.outlets: dict[BlockOutlet, None] = {}
         self.users = 0
         self.bytes_made = 0
         self.blocks_made = 0
@@ -123,6 +127,7 @@ class Rendition:
         self._cache_bytes = cache_bytes
         self._cache_blocks = cache_blocks
         self._failed = failed
+        self._longest_ms: int = getattr(serialiser, "longest_block_ms", 0)
         self._chosen: list[Track] = []
         self._wanted: set[int] = set()
         self._has_video = False
@@ -214,10 +219,12 @@ class Rendition:
             self._begin_group(packet)
         elif not self._started and not self._waited_in_vain(packet):
             return
+        elif self._longest_ms and self._is_full(packet):
+            self.flush()
         self._serialiser.packet(packet, self._parts)
         if self._parts_first is None:
             self._parts_first = packet
-        interval = self._pacing.interval
+        interval = self._interval()
         if interval and self._timer is None:
             now = self._reactor.seconds()
             self._timer = self._reactor.callLater(max(0.0, self._due - now), self._flush_by_timer)
@@ -240,13 +247,17 @@ class Rendition:
             self._pictures_at = now
         elif self._pictures_stopped(now):
             self._parts_keyframe = True
+        first = self._parts_first
         block = Block(
-            self._serialiser.frame(b"".join(parts)), self._parts_keyframe, self._generation
+            self._serialiser.frame(b"".join(parts)),
+            self._parts_keyframe,
+            self._generation,
+            0 if first is None else to_milliseconds(first.dts, first.track.clock_rate),
         )
         self._parts = []
         self._parts_first = None
         self._parts_video = self._parts_keyframe = False
-        self._due = now + self._pacing.interval
+        self._due = now + self._interval()
         self.bytes_made += len(block.data)
         self.blocks_made += 1
         self._keep(block)
@@ -257,7 +268,7 @@ class Rendition:
                 if outlet.ready:  # it has the block, and the headers in it
                     outlet.generation = block.generation
 
-    def add(self, outlet: Outlet, *, from_now: bool = False) -> None:
+    def add(self, outlet: BlockOutlet, *, from_now: bool = False) -> None:
         """Let one more viewer have the header, the blocks since the keyframe, and the next.
 
         Args:
@@ -269,13 +280,13 @@ class Rendition:
         outlet.begin(self._header, () if from_now else self._blocks, self._generation)
         self.outlets[outlet] = None
 
-    def resume(self, outlet: Outlet) -> None:
+    def resume(self, outlet: BlockOutlet) -> None:
         """Let a viewer that was removed go on with the next block that begins with a keyframe."""
         outlet.catch_up = self._catch_up
         outlet.skip_to_keyframe()
         self.outlets[outlet] = None
 
-    def remove(self, outlet: Outlet) -> None:
+    def remove(self, outlet: BlockOutlet) -> None:
         """Send it nothing more. Idempotent."""
         self.outlets.pop(outlet, None)
         outlet.catch_up = None
@@ -310,6 +321,19 @@ class Rendition:
         self._parts_time = to_milliseconds(packet.dts, packet.track.clock_rate)
         self._group_start = packet.dts
         self._started = True
+
+    def _interval(self) -> float:
+        """Return the seconds between flushes."""
+        interval, longest = self._pacing.interval, self._longest_ms
+        return min(interval, longest / 1000) if longest else interval
+
+    def _is_full(self, packet: Packet) -> bool:
+        """Whether a packet is too late for the block of what waits."""
+        first = self._parts_first
+        if first is None:
+            return False
+        passed = packet.dts / packet.track.clock_rate - first.dts / first.track.clock_rate
+        return passed * 1000 >= self._longest_ms
 
     def _pictures_stopped(self, now: float) -> bool:
         """Whether a block of sound alone can be joined, since no picture has come for long."""

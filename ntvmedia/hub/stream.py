@@ -12,9 +12,9 @@ from ntvmedia.events import PublishEnded
 from ntvmedia.hub.analysis import Analysis
 from ntvmedia.hub.audience import Audience
 from ntvmedia.hub.backlog import Backlog
+from ntvmedia.hub.blocks import BlockOutlet
 from ntvmedia.hub.context import StreamContext, StreamState
 from ntvmedia.hub.limits import PublisherLimit
-from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.rendition import AUDIO_GROUP_SECONDS, Rendition, RenditionKey
@@ -285,7 +285,7 @@ class Stream:
     def play(
         self,
         key: RenditionKey,
-        outlet: Outlet,
+        outlet: BlockOutlet,
         info: ViewerInfo,
         on_end: Callable[[str], None],
         *,

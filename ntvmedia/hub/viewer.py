@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from ntvmedia.hub.outlet import Outlet
+from ntvmedia.hub.blocks import BlockOutlet
 
 if TYPE_CHECKING:
     from ntvmedia.hub.audience import Audience
@@ -165,7 +165,7 @@ class OutletViewer(Viewer):
         self,
         audience: Audience,
         rendition: Rendition,
-        outlet: Outlet,
+        outlet: BlockOutlet,
         info: ViewerInfo,
         on_end: Callable[[str], None],
         *,
