@@ -105,14 +105,14 @@ def _server(
     """Return what talks to a server that has heard `prefix`."""
 
     def read(pieces: Iterable[bytes]) -> object:
-        session, found = server(**options), list[str]()
+        session, found = server(**options), list[object]()
         try:
             for piece in (prefix, *pieces):
                 session.receive_data(piece)
                 while True:
                     count = len(found)
                     for event in session.events():
-                        found.append(repr(event))
+                        found.append(event)
                         answer(session, event)
                     if len(found) == count:
                         break
@@ -139,12 +139,12 @@ def _client(*, publishing: bool) -> Callable[[bytes], None]:
     def read(pieces: Iterable[bytes]) -> object:
         description = DESCRIPTION if publishing else None
         session = ClientSession("rtsps://us:pa@h/a", bytes(8), description=description)
-        found = list[str]()
+        found = list[object]()
         try:
             for piece in pieces:
                 session.receive_data(piece)
                 for event in session.events():
-                    found.append(repr(event))
+                    found.append(event)
                     owner(session, event)
             session.handle_timeout(3.0)
         except PeerError as error:

@@ -2,7 +2,8 @@
 
 RTP and RTCP packets that came interleaved are `messages.Interleaved` themselves; everything else is
 one of the classes here. Text in them is as the peer sent it, unchecked: what names a stream goes
-through `ntvmedia.media.names.parse_path` before anything else is done with it.
+through `ntvmedia.media.names.parse_path` before anything else is done with it. Addresses are not
+shown by `repr`: passwords and signatures stand in their queries (F-AC-03).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class KeptAlive:
         request: As sent.
     """
 
-    request: Request
+    request: Request = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class DescribeRequested:
         request: As sent, with its `Authorization`.
     """
 
-    target: str
-    request: Request
+    target: str = field(repr=False)
+    request: Request = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class AnnounceRequested:
         description: Of what it publishes; one media or more.
     """
 
-    target: str
-    request: Request
+    target: str = field(repr=False)
+    request: Request = field(repr=False)
     description: SessionDescription
 
 
@@ -72,8 +73,8 @@ class SetupRequested:
         records: The client publishes it.
     """
 
-    target: str
-    request: Request
+    target: str = field(repr=False)
+    request: Request = field(repr=False)
     track: int | None
     offers: tuple[Transport, ...]
     session_id: str
@@ -92,7 +93,7 @@ class PlayRequested:
         scale: How fast, 1 for normal, negative for backwards (RFC 2326 section 12.34).
     """
 
-    request: Request
+    request: Request = field(repr=False)
     range: Range | None
     scale: float
 
@@ -101,14 +102,14 @@ class PlayRequested:
 class RecordRequested:
     """The client is about to send: answer by `accept_record`, `challenge` or `refuse`."""
 
-    request: Request
+    request: Request = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PauseRequested:
     """The client wants, or sends, no more for now: answer by `accept_pause` or `refuse`."""
 
-    request: Request
+    request: Request = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ class Redirected:
 
     Attributes:
         url: Absolute; of RTSP, and never without TLS where this connection has it (D-RQ-15). The
-            network policy still has to look at it.
+            network policy still has to look at it. Another host is told no password.
         hops: For the session that is made for it.
     """
 

@@ -95,6 +95,15 @@ def test_ffmpeg_publishes() -> None:
     assert not session.channels
 
 
+def test_secrets_are_not_shown() -> None:
+    """F-AC-03: no event shows the query of an address by accident."""
+    events = talk(server(), traces.FFMPEG_PUBLISHES)
+    assert "password" in str(
+        [event.target for event in events if isinstance(event, SetupRequested)]
+    )
+    assert "password" not in repr(events)
+
+
 def test_gstreamer_publishes() -> None:
     """D-RT-13: the recorded session of rtspclientsink, with mode=RECORD and a PAUSE at the end."""
     session = server()
@@ -291,14 +300,14 @@ def test_cuts_do_not_matter(script: list[bytes], junk: bytes, data: st.DataObjec
 
     def heard(pieces: list[bytes]) -> object:
         session = server()
-        found: list[str] = []
+        found: list[object] = []
         try:
             for piece in pieces:
                 session.receive_data(piece)
                 while True:
                     count = len(found)
                     for event in session.events():
-                        found.append(repr(event))
+                        found.append(event)
                         accept(session, event)
                     if len(found) == count:
                         break
