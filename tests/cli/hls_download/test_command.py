@@ -234,7 +234,7 @@ class WholeTests(CommandCase):
             ({"seconds": 20.03}, None),
             ({"seconds": 20.09}, "the file is 20.090 s long; the playlist says 20.000 s"),
             ({"seconds": 20.09, "discontinuities": 2}, None),
-            ({"unknown": ["vp8"], "left_out": 9}, "left out, since MP4 cannot carry it: vp8"),
+            ({"unknown": ["vp8"], "left_out": 9}, "left out, since it cannot be carried: vp8"),
             ({"left_out": 9}, "9 pictures or sounds were broken, and are left out"),
         ):
             self.result = result

@@ -62,6 +62,24 @@ def test_stale_with_names_in_turn() -> None:
     assert (follower.missed, follower.restarts) == (0, 0)
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_stale_with_one_name(ended: bool) -> None:
+    """Segments of one name in folders of their own: an older list of one is no renumbered one."""
+    follower = follow(101, 102, name="{}/media.ts")
+    assert show(follower, window([100], name="{}/media.ts")) == []
+    found = show(follower, window([101, 102, 103], name="{}/media.ts", ended=ended))
+    assert found == ["103/media.ts"]
+    assert (follower.missed, follower.restarts, follower.ended) == (0, 0, ended)
+
+
+def test_stale_and_shorter() -> None:
+    """An older list that begins later, of a server whose names are others each time."""
+    follower = follow(100, 101, 102, name="a{}.ts")
+    assert show(follower, window([101], name="b{}.ts")) == []
+    assert show(follower, window([100, 101, 102, 103], name="c{}.ts")) == ["c103.ts"]
+    assert (follower.missed, follower.restarts) == (0, 0)
+
+
 # Servers that begin anew
 
 
