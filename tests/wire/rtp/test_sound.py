@@ -217,6 +217,26 @@ def test_latm_out_of_band() -> None:
     assert [packet.pts for packet in feed.packets] == [0, 1024]
 
 
+def test_latm_of_gstreamer() -> None:
+    """D-RT-08: GStreamer's StreamMuxConfig, with a trailer behind the AudioSpecificConfig."""
+    feed = Feed(latm.Depacketiser({"cpresent": "0", "config": "40002320adca00"}, 48000))
+    feed.give(0, b"\x03\x21bc", marker=True)
+    assert feed.tracks == [
+        Track(Codec.AAC, clock_rate=48000, config=bytes.fromhex("1190"), channels=2)
+    ]
+    assert feed.payloads == [b"\x21bc"]
+
+
+def test_latm_several_frames() -> None:
+    """D-RT-08: an element of two frames; one that is cut off gives what is whole."""
+    feed = Feed(latm.Depacketiser({"cpresent": "0", "config": "410023203fc0"}, 48000))
+    feed.give(0, b"\x03\x21bc\x02\x21d", marker=True)
+    feed.give(2048, b"\x03\x21ef\x09\x21", marker=True)
+    assert feed.payloads == [b"\x21bc", b"\x21d", b"\x21ef"]
+    assert [packet.pts for packet in feed.packets] == [0, 1024, 2048]
+    assert feed.target.damaged == 1
+
+
 def test_latm_refused() -> None:
     """D-RT-08: without a configuration that can be read, the track is refused."""
     for config in ("", "zz", "00", "ffffffff", "40"):
