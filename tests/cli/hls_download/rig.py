@@ -122,6 +122,13 @@ class DownloadCase(LoaderCase):
         return [line.removeprefix("ntvmedia: ") for line in self.shown.getvalue().splitlines()]
 
 
+class Gone(StringIO):
+    """What nobody reads any more."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
 def names(numbers: Sequence[int] | range) -> list[str]:
     """Return names as `media_list` gives them."""
     return [f"{number}.ts" for number in numbers]

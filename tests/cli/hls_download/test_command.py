@@ -17,8 +17,9 @@ from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.hls_download import command as module
 from ntvmedia.cli.hls_download.folder import entries_of, segment_path
 from ntvmedia.cli.hls_download.options import add_options
+from ntvmedia.cli.hls_download.progress import Progress
 from ntvmedia.clients.hls.loader import LoadError
-from tests.cli.hls_download.rig import SITE, DownloadCase, media_list, names
+from tests.cli.hls_download.rig import SITE, DownloadCase, Gone, media_list, names
 from tests.clients.hls.fakes import Reply
 
 LIST = f"{SITE}index.m3u8"
@@ -226,6 +227,14 @@ class WholeTests(CommandCase):
         self.assertTrue(self.outbound.is_closed)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(sorted(x.place for x in entries_of(self.path)), [0, 1, 2, 4])
+
+    def test_nobody_reads_the_progress(self) -> None:
+        """Whoever read what is told has gone, as `head` does: the file is made all the same."""
+        self.progress = Progress(Gone())
+        self.serve(LIST, Reply(b"", 503), Reply(media_list(range(5), ended=True)))
+        with mock.patch.object(self.progress, "_next_line", 0.0):
+            self.succeed()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_says_what_is_odd(self) -> None:
         """A length that is another one, and what was left out."""

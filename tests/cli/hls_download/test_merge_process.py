@@ -96,6 +96,19 @@ def test_missing_at_the_beginning(tmp_path: Path) -> None:
     assert result.seconds < SECONDS + FRAME + SOUND_FRAME
 
 
+def test_init_sections_of_two_runs(tmp_path: Path) -> None:
+    """A download that went on has loaded the init section again: it is the same one."""
+    expected, out = merged(fill(tmp_path / "a", [clip("fmp4")]), ALL)
+    folder = fill(tmp_path / "b", [clip("fmp4")])
+    (folder / "0-000002.init").write_bytes(clip("fmp4").init)
+    journal = (folder / "journal").read_text("ascii").splitlines()
+    journal[3:] = [line.replace("0-000000.init", "0-000002.init") for line in journal[3:]]
+    (folder / "journal").write_text("\n".join([*journal, ""]), "ascii")
+    found, other = merged(folder, ALL)
+    assert found == expected
+    assert other.read_bytes() == out.read_bytes()
+
+
 def test_discontinuity(tmp_path: Path) -> None:
     """Times that begin anew: the same clip twice is twice as long."""
     both = clip("ts")

@@ -9,6 +9,7 @@ from io import StringIO
 import pytest
 
 from ntvmedia.cli.hls_download.progress import BarProgress, Progress, clock, new_progress, size
+from tests.cli.hls_download.rig import Gone
 
 
 class Terminal(StringIO):
@@ -151,6 +152,15 @@ def test_say() -> None:
     progress = Progress(out)
     progress.say("segment 1, https://x/\x1b[31m\x9b\n\u202e.ts: no")
     assert out.getvalue() == ("ntvmedia: segment 1, https://x/\\x1b[31m\\x9b\\n\\u202e.ts: no\n")
+
+
+def test_nobody_reads(watch: Time) -> None:
+    """Who told this has gone: that is no reason not to go on."""
+    progress = Progress(Gone())
+    progress.begin("loading", 120.0)
+    run(progress, watch, 20)
+    progress.say("1")
+    progress.end()
 
 
 def test_speed(watch: Time) -> None:
