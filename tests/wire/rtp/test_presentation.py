@@ -6,8 +6,9 @@ import pytest
 
 from ntvmedia.media import Codec, MediaKind, Track
 from ntvmedia.wire.rtp.formats import find_format
-from ntvmedia.wire.rtp.presentation import can_send, describe_stream
+from ntvmedia.wire.rtp.presentation import describe_stream
 from ntvmedia.wire.rtp.receiver import Receiver
+from ntvmedia.wire.rtp.stream_sender import can_send
 from ntvmedia.wire.rtsp.urls import resolve_control, split_control
 from ntvmedia.wire.sdp import MediaDescription, SessionDescription, build_sdp, parse_sdp
 from tests.wire.rtp import streams

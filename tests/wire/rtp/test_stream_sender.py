@@ -19,9 +19,15 @@ WALL_ZERO = 1_800_000_000.0
 MIB = 1 << 20
 
 
-def make(keep_bytes: int = MIB, random: int = 1) -> StreamSender:
-    """Make the sender of a stream."""
-    return StreamSender(bytes([random]) * RANDOM_BYTES, WALL_ZERO, "name", keep_bytes)
+def make(
+    keep_bytes: int = MIB,
+    random: int = 1,
+    tracks: Iterable[Track] = (streams.H264, streams.AAC),
+) -> StreamSender:
+    """Make the sender of a stream with these tracks."""
+    sender = StreamSender(bytes([random]) * RANDOM_BYTES, WALL_ZERO, "name", keep_bytes)
+    sender.tracks_changed(tracks)
+    return sender
 
 
 def picture(milliseconds: int, *, key: bool = False, size: int = 3000) -> Packet:
@@ -185,7 +191,7 @@ def test_memory_of_groups() -> None:
 
 def test_memory_of_sound() -> None:
     """Without pictures some seconds are kept."""
-    sender = make()
+    sender = make(tracks=[streams.AAC])
     first = sound(0)
     made = sender.packets(first)
     for time in range(20, 2000, 20):
@@ -197,12 +203,23 @@ def test_memory_of_sound() -> None:
 
 
 def test_memory_of_sound_after_pictures() -> None:
-    """F-RE-01: who goes on with the sound alone keeps no more of it than who began so."""
+    """F-RE-01: when the pictures are gone no more sound is kept than where there were none."""
     sender = make(keep_bytes=32 * MIB)
     rtp(sender, stream(0, 2000))
+    sender.tracks_changed([streams.AAC])
     first = sound(2000)
     made = sender.packets(first)
-    for time in range(2020, 60_000, 20):
+    for time in range(2020, 12_000, 20):
+        sender.packets(sound(time))
+    assert forgotten(sender, first, made)
+
+
+def test_memory_of_small_packets() -> None:
+    """F-RE-01: a group without end of the smallest packets is not kept for hours either."""
+    sender = make(keep_bytes=32 * MIB)
+    first = sound(0)
+    made = sender.packets(first)
+    for time in range(20, 20 * 20_000, 20):
         sender.packets(sound(time))
     assert forgotten(sender, first, made)
 
@@ -217,29 +234,47 @@ def test_memory_of_an_endless_group() -> None:
     assert forgotten(sender, first, made)
 
 
-@given(st.sampled_from([1000, 4000, 10_000]), st.integers(1, 9), st.booleans())
-def test_who_comes_later_sees_no_gap(group: int, joins: int, sound_first: bool) -> None:
+@given(st.sampled_from([1000, 4000, 10_000]), st.integers(1, 9), st.booleans(), st.booleans())
+def test_who_comes_later_sees_no_gap(
+    group: int, joins: int, sound_first: bool, prepared_first: bool
+) -> None:
     """Numbers go up one by one for everybody, whoever else plays and since when.
 
     The first one plays one kind of track only; later another one plays both, from the last
     keyframe on, as the hub keeps it.
     """
     sender = make(keep_bytes=32 * MIB)
-    packets = stream(0, group * 2)
+    packets = stream(0, group * 2, group=group)
     wanted = streams.AAC if sound_first else streams.H264
     begin = next(place for place, x in enumerate(packets) if x.dts == group * 90 and x.is_keyframe)
     join = begin + (len(packets) - begin) * joins // 10
     one, other = [], []
     for place, packet in enumerate(packets):
+        if prepared_first:
+            sender.prepare(packet)
         if place == join:
             other += rtp(sender, packets[begin:join])
         if packet.track is wanted:
             one += rtp(sender, [packet])
         if place >= join:
             other += rtp(sender, [packet])
+        sender.prepare(packet)
     assert_in_order(numbers(one, sender, wanted))
     for track in (streams.H264, streams.AAC):
         assert_in_order(numbers(other, sender, track))
+
+
+def test_preparing() -> None:
+    """What was prepared is what outputs get; what RTP does not carry is passed over."""
+    sender = make(tracks=[streams.H264])
+    sender.prepare(Packet(Track(Codec.FLAC, clock_rate=48000), 0, 0, True, b"flac"))
+    sender.prepare(picture(0, key=True))
+    assert sender.newest_ms == 0
+    first = sender.packets(picture(0, key=True))
+    sender.prepare(picture(0, key=True))
+    sender.prepare(picture(40))
+    assert sender.packets(picture(0, key=True)) is first
+    assert (sender.newest_ms, sender.used_at_ms) == (40, 0)
 
 
 def test_reports() -> None:
