@@ -8,7 +8,14 @@ OUTPUTS: Final = ("rtmp", "flv", "ts", "hls", "rtsp")
 """In the order in which they are shown. FLV and TS are those over HTTP, WebSocket included."""
 
 # Those not here have the name of their output.
-_OUTPUT_OF: Final = {"rtmps": "rtmp", "ws-flv": "flv", "ws-ts": "ts", "rtsps": "rtsp"}
+_OUTPUT_OF: Final = {
+    "rtmps": "rtmp",
+    "ws-flv": "flv",
+    "ws-ts": "ts",
+    "rtsps": "rtsp",
+    "rtsp-http": "rtsp",
+    "rtsp-https": "rtsp",
+}
 
 
 def output_of(protocol: str) -> str:

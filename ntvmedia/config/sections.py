@@ -192,6 +192,11 @@ class RTSPSettings:
     max_connections_per_address: Count = setting(
         0, "Connections at a time from one IP address; 0 is no limit.", minimum=0, maximum=_MANY
     )
+    http_tunnel: bool = setting(
+        True,
+        "Serve RTSP within HTTP too, on the ports of `http` and `https`, for clients that no other "
+        "port can be reached by.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

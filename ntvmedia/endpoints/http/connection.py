@@ -9,7 +9,8 @@ then with the client.
           │      └───> Exchange or WebTurns has the turn ──> reading a head
           └──> error ──> closing <── turn done, not to be kept ──┘
 
-An exchange may switch to another protocol: then all that comes is its receiver's, to the end.
+An exchange may switch to another protocol, and a `Takeover` is one from the start: then all that
+comes is its receiver's, to the end.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from ntvmedia.endpoints.http.bodies import Body, body_of
 from ntvmedia.endpoints.http.heads import MAX_HEAD_BYTES, BadRequest, RequestHead, check_line_feeds
 from ntvmedia.endpoints.http.media import serve_media
 from ntvmedia.endpoints.http.routing import media_target
+from ntvmedia.endpoints.http.takeover import serve_takeover
 from ntvmedia.endpoints.http.web import WebTurns
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.hub.outlet import JOINED_BYTES, Outlet
@@ -177,6 +179,11 @@ class HTTPConnection(Protocol):
         head = self._head
         return head is not None and head.keep_alive and self._body is None and not self._stopping
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something behind what was read."""
+        return len(self._buffer) > self._at
+
     def advance(self) -> None:
         """Go on with what was received, as far as that is possible now."""
         if self._advancing:
@@ -236,6 +243,7 @@ class HTTPConnection(Protocol):
     def switch_protocols(self, receiver: Receiver) -> None:
         """Give all that comes to somebody else, beginning with what came already."""
         self._receiver = receiver
+        self._body = None
         rest = self._buffer[self._at :]
         self._buffer, self._at = b"", 0
         self._release(_AHEAD)
@@ -392,6 +400,9 @@ class HTTPConnection(Protocol):
                 return
         self._head = head
         self._body = body_of(head)
+        if head.is_tunnel and front.tunnel is not None:
+            serve_takeover(self, head, front.tunnel)
+            return
         target = head.target.decode("ascii")
         media = media_target(target, front.routes)
         path, _mark, query = target.partition("?")

@@ -17,6 +17,7 @@ from ntvmedia.endpoints.draining import DrainingService
 from ntvmedia.endpoints.http.front import HTTPFront, Route
 from ntvmedia.endpoints.http.pages import Pages
 from ntvmedia.endpoints.listening import listening_service
+from ntvmedia.endpoints.rtsp.tunnel import HTTPTunnels
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IFolderRoute, IHost, IMediaEndpoint
 
@@ -66,6 +67,10 @@ def make_http_service(
             if extension in routes:
                 raise ConfigError(f"two plugins serve .{extension}", ("http",))
             routes[extension] = Route(methods, handler)
+    tunnel = None
+    if host.settings.rtsp.http_tunnel:
+        name = "rtsp-http" if certificates is None else "rtsp-https"
+        tunnel = host.part(HTTPTunnels).gate(name)
     front = HTTPFront(
         host.reactor,
         settings,
@@ -77,6 +82,7 @@ def make_http_service(
         folder=folder,
         ready_files=ready_files,
         pages=Pages(host.applications),
+        tunnel=tunnel,
     )
     return HTTPService(host, listening_service(host.reactor, listen, front, certificates), front)
 

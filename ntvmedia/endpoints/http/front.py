@@ -16,6 +16,7 @@ from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.connection import HTTPConnection
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.heads import BadRequest, HeadParser
+from ntvmedia.endpoints.http.takeover import Takeover
 from ntvmedia.hub.policy import OutletPolicy
 from ntvmedia.interfaces import IExchange
 
@@ -82,6 +83,7 @@ class HTTPFront(Factory):
         folder: Where the requests below a stream go, if anywhere.
         ready_files: As `IFolderRoute.make_ready` returns it.
         pages: What is shown to people.
+        tunnel: Takes the connections over that carry RTSP.
 
     Attributes:
         clock: Monotonic seconds.
@@ -107,6 +109,7 @@ class HTTPFront(Factory):
         folder: Route | None = None,
         ready_files: Callable[[bytes], ReadyFile | None] | None = None,
         pages: Pages | None = None,
+        tunnel: Callable[[Takeover], None] | None = None,
     ) -> None:
         self.clock = reactor.seconds
         self.settings = settings
@@ -114,6 +117,7 @@ class HTTPFront(Factory):
         self.routes = routes
         self.folder = folder
         self.pages = pages
+        self.tunnel = tunnel
         self.origins = OriginPolicy(settings.allowed_origins)
         self.parser = HeadParser()
         self.date = ""

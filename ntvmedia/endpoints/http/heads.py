@@ -41,9 +41,19 @@ _HOST_CHARACTERS: Final = (
 )
 
 _NOTED: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"range"}
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"expect",
+        b"range",
+        b"x-sessioncookie",
+    }
 )
-_SINGLE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+_SINGLE: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"expect", b"x-sessioncookie"}
+)
 
 # What nobody reads in two ways: nothing of it is special to any reader of a request line.
 _PLAIN_LINE: Final = re.compile(rb"GET (/[0-9A-Za-z/_.~-]{0,500}) HTTP/1\.1\r\n")
@@ -77,6 +87,7 @@ class RequestHead:
         expects_continue: The client waits for status 100 before it sends the body.
         ranged: It asks for a part.
         is_plain_get: The answer is a whole one to GET that says nothing about the connection.
+        is_tunnel: It says to which tunnel of RTSP it belongs.
     """
 
     __slots__ = (
@@ -84,6 +95,7 @@ class RequestHead:
         "expects_continue",
         "headers",
         "is_plain_get",
+        "is_tunnel",
         "keep_alive",
         "method",
         "minor",
@@ -103,6 +115,7 @@ class RequestHead:
         self.expects_continue = False
         self.ranged = False
         self.is_plain_get = False
+        self.is_tunnel = False
 
     def with_target(self, target: bytes) -> RequestHead:
         """Return the same head for another target."""
@@ -112,6 +125,7 @@ class RequestHead:
         head.expects_continue = self.expects_continue
         head.ranged = self.ranged
         head.is_plain_get = self.is_plain_get
+        head.is_tunnel = self.is_tunnel
         return head
 
     def header(self, name: bytes) -> str | None:
@@ -279,6 +293,8 @@ class HeadParser:
             head.body_length = CHUNKED
         elif name == b"range":
             head.ranged = True
+        elif name == b"x-sessioncookie":
+            head.is_tunnel = True
         elif value.lower() != b"100-continue":
             raise BadRequest(417, "an unknown expectation", reference="RFC 9110 10.1.1")
         else:

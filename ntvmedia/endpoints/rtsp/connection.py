@@ -95,7 +95,7 @@ class RTSPConnection(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
-        self.outlet: Outlet = self.factory.host.hub.outlet(self.transport)
+        self.outlet: Outlet = self.factory.outlet(self.transport)
         self.factory.connections.add(self)
 
     def dataReceived(self, data: bytes) -> None:

@@ -21,6 +21,7 @@ from ntvmedia.endpoints.peers import host_of
 from ntvmedia.endpoints.rtsp.connection import RTSPConnection
 from ntvmedia.endpoints.rtsp.senders import Senders
 from ntvmedia.errors import ConfigError
+from ntvmedia.hub.outlet import Outlet
 from ntvmedia.interfaces import IHost, IMediaEndpoint
 from ntvmedia.wire.rtsp.authentication import Verifier
 
@@ -61,6 +62,11 @@ class RTSPFactory(Factory):
         if not self.connections.has_room(host_of(addr)):
             return None
         return RTSPConnection(self, addr)
+
+    def outlet(self, transport: Any) -> Outlet:
+        """Make the way out of a new connection."""
+        outlet: Outlet = self.host.hub.outlet(transport)
+        return outlet
 
     def verifier(self, peer: str) -> Verifier:
         """Return what asks a peer for a password, and looks at its answers."""

@@ -70,6 +70,7 @@ class Host:
         self.access = access
         self.applications = BUILT_IN
         self.routes: list[Any] = [FLVRoute(), TSRoute()]
+        self._parts: dict[Any, Any] = {}
 
     def web_resource(self) -> Pages:
         """Return some pages."""
@@ -78,6 +79,12 @@ class Host:
     def media_routes(self) -> list[Any]:
         """Return the routes."""
         return self.routes
+
+    def part(self, kind: Any) -> Any:
+        """Return the only one of a kind."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)
+        return self._parts[kind]
 
     def random(self, count: int) -> bytes:
         """Return what nobody here needs."""
