@@ -17,7 +17,7 @@ from twisted.internet.task import LoopingCall
 
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.hls_download.downloads import Downloads, gather
-from ntvmedia.cli.hls_download.folder import WorkFolder, header_of
+from ntvmedia.cli.hls_download.folder import VERSION, WorkFolder, header_of
 from ntvmedia.cli.hls_download.following import (
     Following,
     Made,
@@ -134,8 +134,9 @@ class _Command:
         # end of it.
         is_live = not all(source.playlist.ended for source in sources)
         wanted = {**_wanted(options, parts), "live": is_live}
-        if header_of(path).get("live") and not options.force:
-            wanted["live"] = is_live = True
+        as_live = {**wanted, "live": True}
+        if header_of(path) == {"version": VERSION, **as_live}:
+            wanted, is_live = as_live, True
         folder = WorkFolder(path, wanted, force=options.force, resume=options.resume)
         try:
             places: Sequence[range | None] = [None] * len(parts)
@@ -259,9 +260,11 @@ class _Command:
             )
             for source in sources
         ]
-        beside = None
+        # What was begun at another time says where, for the others too.
+        beside = next((x.began_at for x in followings if x.began_at is not None), None)
         for following in followings:
-            beside = following.begin(beside) or beside
+            began = following.begin(beside)
+            beside = beside or began
 
         async def follow() -> None:
             await gather([Deferred.fromCoroutine(x.run()) for x in followings])

@@ -120,7 +120,15 @@ class Downloads:
                 self._progress.say(f"{error}; it is left out")
                 self.missing += 1
         self._folder.complete(
-            Entry(source, index, *_identity(segment), segment.discontinuity, init, size)
+            Entry(
+                source,
+                index,
+                *_identity(segment),
+                segment.discontinuity,
+                init,
+                size,
+                segment.wall_seconds,
+            )
         )
         self._count(source, segment.duration)
 

@@ -22,6 +22,11 @@ from ntvmedia.cli.failures import Failed
 VERSION: Final = 1
 
 _JOURNAL: Final = "journal"
+
+# Of the fields of an entry.
+_KINDS: Final = (
+    *(int, int, int, str, object, (int, float), bool, str, int, (int, float, type(None))),
+)
 _MERGED: Final = "merged"
 
 # What is in such a folder: nothing else is ever deleted.
@@ -41,6 +46,7 @@ class Entry(NamedTuple):
         discontinuity: Its times do not go on from those of the one before.
         init: Name of the file with its init section; empty for none.
         size: Bytes of its file; -1 where there is none: it was not to be had.
+        wall_seconds: Of its beginning, seconds since 1970; None where the playlist does not tell.
     """
 
     source: int
@@ -52,6 +58,7 @@ class Entry(NamedTuple):
     discontinuity: bool
     init: str
     size: int
+    wall_seconds: float | None = None
 
 
 class WorkFolder:
@@ -286,7 +293,7 @@ def _entry(line: dict[str, Any]) -> Entry | None:
     except (TypeError, ValueError):
         return None
     values: tuple[Any, ...] = entry
-    is_known = all(map(_is_a, values, (int, int, int, str, object, (int, float), bool, str, int)))
+    is_known = all(map(_is_a, values, _KINDS))
     return entry if is_known else None
 
 

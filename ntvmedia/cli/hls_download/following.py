@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -87,6 +88,18 @@ class Window(NamedTuple):
         begin = self.begin or 0.0
         end = math.inf if self.end is None else self.end
         return begin, end if self.duration is None else min(end, begin + self.duration)
+
+
+class Beginning(NamedTuple):
+    """Where a list was begun.
+
+    Attributes:
+        number: Media sequence number of the first segment that was wanted.
+        wall_seconds: Of its beginning, seconds since 1970; None where nobody told.
+    """
+
+    number: int
+    wall_seconds: float | None
 
 
 class Made(NamedTuple):
@@ -198,7 +211,16 @@ class Following:
         """Whether there is enough."""
         return self._time >= self._end
 
-    def begin(self, beside: MediaSegment | None) -> MediaSegment | None:
+    @property
+    def began_at(self) -> Beginning | None:
+        """Where this list was begun at another time."""
+        if not self._there:
+            return None
+        entry = self._there[0]
+        wall = entry.wall_seconds if not entry.place else None
+        return Beginning(entry.number - entry.place, wall)
+
+    def begin(self, beside: Beginning | None) -> Beginning | None:
         """Begin with the list as it was loaded first.
 
         Args:
@@ -206,44 +228,42 @@ class Following:
                 begin where players do.
 
         Returns:
-            Where it began; None where it goes on from another time, or has nothing yet.
+            Where it began; None where it has nothing yet.
         """
         playlist, base = self._source.playlist, self._source.base
-        there = self._there
-        if there:
+        if self._there:
             self._resume(playlist, base)
-            return None
+            return self.began_at
         if beside is not None:
             self._follower = Follower(Start.FIRST)
         found = self._follower.playlist_received(playlist, base)
         if beside is not None:
             found = _from(beside, found, playlist)
         self._add(found)
-        return found[0] if found else None
+        return Beginning(found[0].number, found[0].wall_seconds) if found else None
 
     def _resume(self, playlist: MediaPlaylist, base: str) -> None:
-        """Go on behind what is there."""
+        """Go on behind what is there, and load what is missing in between, if it is listed."""
         there = self._there
-        # Of those that were loaded at the same time, an earlier one may be missing.
-        count = next((i for i, entry in enumerate(there) if entry.place != i), len(there))
-        if count:
-            self._follower = Follower(after=_identity(there[count - 1]))
-            found = self._follower.playlist_received(playlist, base)
-            if count == len(there) or (found and found[0].number == there[count - 1].number + 1):
-                self._count(there[:count])
-                self._add(found)
-                return
-        self._follower = Follower(after=_identity(there[-1]))
+        last = there[-1]
+        self._follower = Follower(after=_identity(last))
         found = self._follower.playlist_received(playlist, base)
-        self._count(there)
-        self._add(found)
-
-    def _count(self, entries: list[Entry]) -> None:
-        self._index = entries[-1].place + 1
-        seconds = sum(entry.duration for entry in entries)
+        missing = list(_holes(there))
+        if missing and not self._follower.restarts:
+            listed = Follower(Start.FIRST).playlist_received(playlist, base)
+            by_number = {segment.number: segment for segment in listed}
+            for place, number in missing:
+                segment = by_number.get(number)
+                if segment is not None:
+                    self._downloads.add(
+                        Task(0.0, self._source.number, place, segment, is_live=True)
+                    )
+        self._index = last.place + 1
+        seconds = sum(entry.duration for entry in there)
         self._time = self._begin + seconds
         if self._source.number == 0:
             self._progress.done += seconds
+        self._add(found)
 
     def _add(self, segments: list[MediaSegment]) -> None:
         for segment in segments:
@@ -300,8 +320,22 @@ class Following:
                 return
 
 
+def _holes(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
+    """Yield places without an entry whose numbers are sure, and these, of one list.
+
+    Several segments are loaded at a time: at a kill, an earlier one may be missing.
+    """
+    first = entries[0]
+    for place in range(first.place):
+        yield place, first.number - first.place + place
+    for before, after in pairwise(entries):
+        if after.number - before.number == after.place - before.place:
+            for place in range(before.place + 1, after.place):
+                yield place, before.number - before.place + place
+
+
 def _from(
-    beside: MediaSegment, segments: list[MediaSegment], playlist: MediaPlaylist
+    beside: Beginning, segments: list[MediaSegment], playlist: MediaPlaylist
 ) -> list[MediaSegment]:
     """Leave out what comes before a segment of another list of the same stream."""
     if beside.wall_seconds is not None and any(x.wall_seconds is not None for x in segments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from typing import Final, TextIO
@@ -71,8 +72,10 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Tell something for good."""
-        self._out.write(f"ntvmedia: {printable(line)}\n")
-        self._out.flush()
+        # Whoever read it may have gone: that is no reason to stop.
+        with contextlib.suppress(OSError):
+            self._out.write(f"ntvmedia: {printable(line)}\n")
+            self._out.flush()
 
     def end(self) -> None:
         """Show how far it came, and nothing more after it. Idempotent."""
@@ -121,22 +124,24 @@ class BarProgress(Progress):
 
     def tick(self) -> None:
         text = "  ".join(filter(None, (self.share(), self.speed(), self.left())))
-        self._bars.update(
-            self._task,
-            description=self._title,
-            completed=self.done,
-            total=self.total,
-            text=text,
-            refresh=True,
-        )
+        with contextlib.suppress(OSError):
+            self._bars.update(
+                self._task,
+                description=self._title,
+                completed=self.done,
+                total=self.total,
+                text=text,
+                refresh=True,
+            )
 
     def say(self, line: str) -> None:
-        text = Text(f"ntvmedia: {printable(line)}")
-        self._console.print(text, soft_wrap=True)
+        with contextlib.suppress(OSError):
+            self._console.print(Text(f"ntvmedia: {printable(line)}"), soft_wrap=True)
 
     def end(self) -> None:
         self.tick()
-        self._bars.stop()
+        with contextlib.suppress(OSError):
+            self._bars.stop()
 
 
 def new_progress(out: TextIO) -> Progress:

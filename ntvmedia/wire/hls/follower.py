@@ -73,8 +73,8 @@ class Follower:
 
     Args:
         start: Where to begin.
-        after: The last segment that was loaded before, if what is known of it is to be used: where
-            the list has it, all after it follows; else a new beginning is made.
+        after: The last segment that was loaded at another time: what the list has after it
+            follows, or all that the list has.
 
     Attributes:
         ended: The list has said that there is nothing more.
@@ -146,7 +146,8 @@ class Follower:
             self._discontinuities = count
         self._stale = self._stale + 1 if is_stale else 0
         self._changed = bool(found)
-        self._first_number = number
+        if not is_stale:
+            self._first_number = number
         self.target_duration = playlist.target_duration
         self.ended = playlist.ended and not is_stale
         return found
@@ -162,7 +163,7 @@ class Follower:
         listed = [identity(segment, number + i) for i, segment in enumerate(segments)]
         if self._numbers_lie:
             return self._place_by_name(listed) or (
-                nothing if self._may_be_stale(listed) else self._begun_anew(playlist)
+                nothing if self._may_be_stale(listed) else self._begun_anew()
             )
         # Where the numbers say that it goes on.
         following = self._seen[-1].number + 1 - number
@@ -170,12 +171,11 @@ class Follower:
         if not self._known.isdisjoint(listed):
             if not is_older:
                 return _Place(following)
-            return nothing if self._stale < STALE_LISTS else self._begun_anew(playlist)
+            return nothing if self._stale < STALE_LISTS else self._begun_anew()
         if following <= 0:
-            # All that was known has left the list.
-            if self._first_number >= 0:
-                return _Place(0)
-            return _Place(self._beginning(playlist), is_new=True)
+            # All that was known has left the list. What goes on from another time does so with
+            # all that is left of it.
+            return _Place(0, is_new=following < 0 and self._first_number < 0)
         found = self._place_by_name(listed)
         if found is not None:
             # The same segment with another number: this server does not count as it should.
@@ -186,13 +186,15 @@ class Follower:
         if not is_older and 0 <= self._first_number <= number:
             # Nothing of it is known, and yet the numbers go on: each list has other addresses.
             return _Place(following)
-        return self._begun_anew(playlist)
+        return self._begun_anew()
 
     def _place_by_name(self, listed: list[Identity]) -> _Place | None:
         """Find what follows the last segment, if it is there under any number."""
         names = [found[1:] for found in listed]
         last = self._seen[-1][1:]
-        if last in names and len(set(names)) == len(names):
+        # Some have one name for all, in different folders.
+        is_unique = sum(known[1:] == last for known in self._seen) == 1
+        if is_unique and last in names and len(set(names)) == len(names):
             return _Place(names.index(last) + 1)
         return None
 
@@ -201,10 +203,9 @@ class Follower:
         names = {known[1:] for known in self._known}
         return self._stale < STALE_LISTS and any(found[1:] in names for found in listed)
 
-    def _begun_anew(self, playlist: MediaPlaylist) -> _Place:
+    def _begun_anew(self) -> _Place:
         self.restarts += 1
-        has_begun = self._first_number >= 0
-        return _Place(0 if has_begun else self._beginning(playlist), is_new=True)
+        return _Place(0, is_new=True)
 
     def _beginning(self, playlist: MediaPlaylist) -> int:
         """Return the index of the segment to begin with (sections 6.3.3, 4.4.2.2)."""

@@ -92,7 +92,7 @@ class Sender:
             ticks = rescale(ticks, self._track.clock_rate, self.clock_rate)
         return (self._start + ticks) & 0xFFFFFFFF
 
-    def send(self, packet: Packet) -> list[bytes]:
+    def packetise(self, packet: Packet) -> list[bytes]:
         """Return the RTP packets of one media packet; none where it cannot be sent."""
         maker = self._packetiser
         payloads = maker.packetise(packet)

@@ -193,7 +193,7 @@ class StreamSender:
             self._group_ms = time_ms
         sender = self._sender(track)
         number = sender.sequence_number
-        packets = sender.send(packet)
+        packets = sender.packetise(packet)
         made = _Made(track.id, time_ms, packet.is_keyframe, packet.pts, number, packets)
         self._newer[place] = made
         self.newest_ms = time_ms

@@ -26,7 +26,7 @@ class ResumeTests(FollowingCase):
     def go_on(self, body: bytes, window: Window = WHOLE) -> Following:
         """Begin with a list."""
         following = self.follow(body, window=window)
-        self.assertIsNone(following.begin(None))
+        self.assertIsNotNone(following.begin(None))
         return following
 
     def test_goes_on(self) -> None:
@@ -108,6 +108,13 @@ class ResumeTests(FollowingCase):
         self.run_out(following)
         self.assertEqual(self.times, [])
 
+    def test_duration_with_a_hole(self) -> None:
+        """So does what is missing of it and listed still."""
+        self.there(range(3, 7), lost=[4])
+        following = self.go_on(media_list(range(3, 12)), Window(None, None, 16.0))
+        self.run_out(following)
+        self.assertEqual(self.loaded(), names(range(3, 7)))
+
     def test_enough_already(self) -> None:
         """There is enough: nothing is loaded."""
         self.there([3, 4, 5])
@@ -124,11 +131,14 @@ class ResumeTests(FollowingCase):
         self.assertEqual(self.times, [])
 
     def test_another_server(self) -> None:
-        """The stream has begun anew since, with numbers that meet."""
-        self.there([3, 4, 5])
+        """The stream has begun anew since, with numbers that meet: nothing of it is known."""
+        self.there(range(3, 8), lost=[5])
         self.serve_segments(range(20), f"{LIST.removesuffix('index.m3u8')}new{{}}.ts")
         self.go_on(media_list(range(12), name="new{}.ts"))
-        self.assertEqual(self.loaded(), [*names([3, 4, 5]), "|new9.ts", "new10.ts", "new11.ts"])
+        there = {place: entry.name for (_, place), entry in sorted(self.folder.entries.items())}
+        new = {place: f"new{place - 5}.ts" for place in range(5, 17)}
+        self.assertEqual(there, {0: "3.ts", 1: "4.ts", 3: "6.ts", 4: "7.ts", **new})
+        self.assertTrue(self.folder.entries[0, 5].discontinuity)
 
     def test_again_and_again(self) -> None:
         """However often it is ended, each segment is there once, in order."""

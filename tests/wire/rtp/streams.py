@@ -157,7 +157,7 @@ def receive(
 def payloads(track: Track, packets: Sequence[Packet], **options: int) -> list[RTPPacket]:
     """Send packets, and read RTP's header of what was sent."""
     source = sender(track, **options)
-    return [parse_packet(data) for packet in packets for data in source.send(packet)]
+    return [parse_packet(data) for packet in packets for data in source.packetise(packet)]
 
 
 def media(events: Sequence[Event]) -> list[Packet]:
