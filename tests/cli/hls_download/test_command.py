@@ -199,6 +199,21 @@ class WholeTests(CommandCase):
         self.assertEqual(self.names_of(), names(range(5)))
         self.assertEqual(self.outbound.urls(), [LIST, f"{SITE}3.ts", f"{SITE}4.ts"])
 
+    def test_token_has_run_out(self) -> None:
+        """An address with another query: `--resume` goes on, and nothing else does."""
+        for token in (1, 2):
+            self.serve(f"{LIST}?t={token}", Reply(media_list(range(5), ended=True)))
+        self.serve(f"{SITE}3.ts", Reply(b"", 403))
+        self.fail_with("--jobs", "1", url=f"{LIST}?t=1")
+        self.serve_segments([3])
+        self.outbound.asked.clear()
+        self.assertIn("--resume goes on", self.fail_with(url=f"{LIST}?t=2"))
+        self.assertIn("other options", self.fail_with("--variant", "worst", url=f"{LIST}?t=1"))
+        self.assertEqual(len(entries_of(self.path)), 3)
+        self.succeed("--resume", url=f"{LIST}?t=2")
+        segments = [url for url in self.outbound.urls() if url.endswith(".ts")]
+        self.assertEqual(segments, [f"{SITE}3.ts", f"{SITE}4.ts"])
+
     def test_failure_of_all_leaves_nothing(self) -> None:
         """Where nothing was loaded, nothing is left."""
         self.serve(LIST, Reply(media_list(range(5), ended=True)))
