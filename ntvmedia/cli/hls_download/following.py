@@ -248,6 +248,9 @@ class Following:
         last = there[-1]
         self._follower = Follower(after=_identity(last))
         found = self._follower.playlist_received(playlist, base)
+        seconds = sum(entry.duration for entry in there)
+        if self._source.number == 0:
+            self._progress.done += seconds
         missing = list(_holes(there))
         if missing and not self._follower.restarts:
             listed = Follower(Start.FIRST).playlist_received(playlist, base)
@@ -255,14 +258,12 @@ class Following:
             for place, number in missing:
                 segment = by_number.get(number)
                 if segment is not None:
+                    seconds += segment.duration
                     self._downloads.add(
                         Task(0.0, self._source.number, place, segment, is_live=True)
                     )
         self._index = last.place + 1
-        seconds = sum(entry.duration for entry in there)
         self._time = self._begin + seconds
-        if self._source.number == 0:
-            self._progress.done += seconds
         self._add(found)
 
     def _add(self, segments: list[MediaSegment]) -> None:
