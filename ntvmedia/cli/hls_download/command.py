@@ -306,7 +306,7 @@ class _Command:
         progress.done = wanted
         seconds = result["seconds"]
         # The playlist's own numbers are rounded.
-        allowed = result["frame_seconds"] * (result["discontinuities"] + 1)
+        allowed = result["frame_seconds"] * (result["discontinuities"] + 1 + trims)
         allowed += step / 2 * (have[0].last - have[0].first + 1)
         if abs(seconds - wanted) > allowed:
             progress.say(f"the file is {seconds:.3f} s long; the playlist says {wanted:.3f} s")
