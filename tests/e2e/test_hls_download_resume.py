@@ -103,6 +103,17 @@ def test_interrupted(
     assert web.counts("*.ts").total() <= SECONDS + JOBS
 
 
+def test_interrupted_at_start(web: HostileServer, out: Path) -> None:
+    """Ctrl-C while it is still about to begin has the same status, and no traceback."""
+    for seconds in (0.3, 0.7, 1.1):
+        with start_slowly(web, out, way=start) as program:
+            time.sleep(seconds)
+            program.send(signal.SIGINT)
+            assert program.wait(5) == 130, program.tail()
+        assert_plain(program)
+        assert not out.exists()
+
+
 def test_interrupted_on_terminal(sources: Sources, web: HostileServer, out: Path) -> None:
     """Ctrl-C goes to all of a terminal's processes: those of the command stay quiet."""
     mark = f"proof-{os.getpid()}-{time.monotonic_ns()}"
