@@ -39,6 +39,8 @@ PROTOCOLS = {
     "hls": "hls",
     "rtsp": "rtsp",
     "rtsps": "rtsp",
+    "rtsp-http": "rtsp",
+    "rtsp-https": "rtsp",
 }
 
 

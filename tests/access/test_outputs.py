@@ -19,6 +19,8 @@ from ntvmedia.access import OUTPUTS, output_of
         ("hls", "hls"),
         ("rtsp", "rtsp"),
         ("rtsps", "rtsp"),
+        ("rtsp-http", "rtsp"),
+        ("rtsp-https", "rtsp"),
         ("carrier-pigeon", "carrier-pigeon"),
         ("", ""),
     ],
