@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from ntvmedia.config.reading import Setting, describe_section
+from ntvmedia.config.reading import Network, PortRange, Setting, describe_section
 from ntvmedia.config.settings import SECTIONS
 
 _INTRODUCTION: Final = """\
@@ -73,9 +73,9 @@ def _shown(item: Setting) -> str:
     value = item.default
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not isinstance(value, PortRange):
         value = value[0] if len(value) == 1 else list(value)
-    if isinstance(value, str):
+    if isinstance(value, str | Network | PortRange):
         return f'"{value}"'
     if isinstance(value, float):
         return f"{value:g}"

@@ -1,9 +1,9 @@
 """Read one section of the configuration into a frozen dataclass.
 
 A section is a frozen dataclass of `setting`s. Their annotations say what a value is (`Seconds`,
-`Size`, `Count`, `Texts`, `Networks`, `str`, `bool`, or a `Literal` of the texts allowed), the
-metadata say its range and what it is for; so checking, `docs/configuration.md` and the type
-checker all work from one declaration. Plugins declare their sections with the same names.
+`Size`, `Count`, `Texts`, `Networks`, `Groups`, `Ports`, `str`, `bool`, or a `Literal` of the texts
+allowed), the metadata say its range and what it is for; so checking, `docs/configuration.md` and
+the type checker all work from one declaration. Plugins declare their sections with the same names.
 
 Everything here is pure: text and numbers in, a value or one `ConfigError` out.
 """
@@ -18,7 +18,17 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from ntvmedia.errors import ConfigError
 
@@ -27,6 +37,7 @@ Network = IPv4Network | IPv6Network
 _Section = TypeVar("_Section")
 
 _UNITS: Final = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_PORTS: Final = re.compile(r"(\d{1,5})-(\d{1,5})", re.ASCII)
 _SIZE: Final = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
 
 # Longer values are cut where an error quotes them: an error stays one readable line.
@@ -42,6 +53,21 @@ class Text(str):
     """
 
     __slots__ = ()
+
+
+class PortRange(NamedTuple):
+    """Ports from one to another.
+
+    Attributes:
+        first: 1024 or more.
+        last: 65535 or less; at least one even port has the next one in it too.
+    """
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
 
 
 class WrongValue(ValueError):
@@ -122,6 +148,26 @@ def _read_networks(value: object) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in read_texts(value))
 
 
+def _read_groups(value: object) -> tuple[Network, ...]:
+    texts = [str(item) for item in value] if isinstance(value, tuple) else value
+    groups = _read_networks(texts)
+    if not groups or not all(group.is_multicast for group in groups):
+        raise WrongValue("multicast is 224.0.0.0/4 and ff00::/8")
+    return groups
+
+
+def _read_ports(value: object) -> PortRange:
+    match = _PORTS.fullmatch(str(value) if isinstance(value, PortRange) else _read_text(value))
+    if match is None:
+        raise ValueError
+    first, last = int(match[1]), int(match[2])
+    if not 1024 <= first < last <= 65535:
+        raise WrongValue("ports are from 1024 to 65535, and the first is the lower one")
+    if first + first % 2 + 1 > last:
+        raise WrongValue("there is no even port with the next one in it")
+    return PortRange(first, last)
+
+
 Seconds = Annotated[float, Kind("seconds", _read_number)]
 """A length of time in seconds; a fraction is allowed."""
 
@@ -139,6 +185,15 @@ Networks = Annotated[
     Kind('an IP address or network such as "10.0.0.0/8", or a list of them', _read_networks),
 ]
 """Networks of IP addresses; a single address is a network of one."""
+
+Groups = Annotated[
+    tuple[Network, ...],
+    Kind('a network of multicast groups such as "239.192.0.0/16", or a list of them', _read_groups),
+]
+"""Networks of multicast groups, at least one."""
+
+Ports = Annotated[PortRange, Kind('ports such as "30000-30999"', _read_ports)]
+"""A range of ports, with room for one pair or more."""
 
 _FLAG: Final = Kind("true or false", _read_flag)
 _TEXT: Final = Kind("text on one line", _read_text)

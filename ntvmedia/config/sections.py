@@ -7,10 +7,21 @@ servers ship; `docs/configuration.md` is made from this module.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Final, Literal
 
 from ntvmedia.config.descriptions import Listen
-from ntvmedia.config.reading import Count, Networks, Seconds, Size, Texts, setting
+from ntvmedia.config.reading import (
+    Count,
+    Groups,
+    Networks,
+    PortRange,
+    Ports,
+    Seconds,
+    Size,
+    Texts,
+    setting,
+)
 
 # A day: what is longer is a mistake in the unit.
 _DAY: Final = 86400.0
@@ -170,7 +181,7 @@ class RTMPSSettings:
 
 @dataclass(frozen=True, slots=True)
 class RTSPSettings:
-    """RTSP: publishing and playing, interleaved in TCP."""
+    """RTSP: publishing and playing, within TCP, over UDP, and playing from multicast groups."""
 
     listen: Listen = setting(("tcp:8554",), _LISTEN.format(port=8554))
     idle_timeout: Seconds = setting(
@@ -191,6 +202,30 @@ class RTSPSettings:
     )
     max_connections_per_address: Count = setting(
         0, "Connections at a time from one IP address; 0 is no limit.", minimum=0, maximum=_MANY
+    )
+    udp: bool = setting(
+        True,
+        "Take UDP from clients that ask for it; the others have all within TCP. Never with TLS.",
+    )
+    udp_ports: Ports = setting(
+        PortRange(30000, 30999),
+        "The ports for it, to be opened in the firewall. All players of one address of this server "
+        "share two of them; each track that is published needs two.",
+    )
+    udp_segmentation: bool = setting(
+        True,
+        "Let the kernel or the network card cut what is sent into datagrams, which saves time. "
+        "Some cards are said to do it wrongly.",
+    )
+    multicast: Literal["off", "on"] = setting(
+        "off", "Send a stream to a multicast group for players that ask for it, once for all."
+    )
+    multicast_groups: Groups = setting(
+        (IPv4Network("239.192.0.0/16"),),
+        "The IPv4 or IPv6 groups that streams are sent to, one each.",
+    )
+    multicast_ttl: Count = setting(
+        1, "How many routers may pass a group on; with 1, none.", minimum=1, maximum=255
     )
     http_tunnel: bool = setting(
         True,

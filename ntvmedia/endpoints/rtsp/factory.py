@@ -19,6 +19,7 @@ from ntvmedia.endpoints.draining import Connections, DrainingService
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.peers import host_of
 from ntvmedia.endpoints.rtsp.connection import RTSPConnection
+from ntvmedia.endpoints.rtsp.ports import UDPPorts
 from ntvmedia.endpoints.rtsp.senders import Senders
 from ntvmedia.errors import ConfigError
 from ntvmedia.hub.outlet import Outlet
@@ -37,6 +38,7 @@ class RTSPFactory(Factory):
         settings: Of `rtsp`.
         authority: What stands before a path that a client sends without it.
         senders: Of the streams that are played.
+        ports: For UDP; None where that is not taken.
         ssrc: Ours, in reports to publishers.
         cname: Likewise.
         connections: Those that live.
@@ -51,6 +53,8 @@ class RTSPFactory(Factory):
         self.settings = settings
         self.authority = f"{protocol_name}://{self.host.settings.server.address or 'localhost'}"
         self.senders: Senders = host.part(Senders)
+        has_udp = settings.udp and protocol_name == "rtsp"
+        self.ports: UDPPorts | None = host.part(UDPPorts) if has_udp else None
         self.ssrc = int.from_bytes(host.random(4), "big")
         self.cname = host.random(12).hex()
         self.connections = Connections(

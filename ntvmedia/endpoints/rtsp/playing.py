@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntvmedia.endpoints.rtsp.senders import INTERLEAVED
 from ntvmedia.endpoints.selection import track_options
 from ntvmedia.errors import Refused
+from ntvmedia.hub.blocks import BlockOutlet
 from ntvmedia.hub.rendition import RenditionKey, select_tracks
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
@@ -56,10 +57,12 @@ class Player:
     """A viewer within an RTSP connection.
 
     Args:
-        connection: Its way out.
+        connection: Which is told when it is over.
         presentation: What was described.
         channels: By the place of each track that was set up: the channel of its packets.
         user_agent: Of the client.
+        outlet: Its way out; None for the connection's own.
+        format: Of what goes there.
     """
 
     def __init__(
@@ -68,6 +71,9 @@ class Player:
         presentation: Presentation,
         channels: Mapping[int, int],
         user_agent: str,
+        *,
+        outlet: BlockOutlet | None = None,
+        format: str = INTERLEAVED,
     ) -> None:
         self._connection = connection
         self._presentation = presentation
@@ -82,7 +88,8 @@ class Player:
         senders = connection.factory.senders
         shared = senders.options(presentation.stream, by_track)
         self._sender = senders.of(presentation.stream)
-        self._key = RenditionKey(INTERLEAVED, tuple(sorted({**options, **dict(shared)}.items())))
+        self._key = RenditionKey(format, tuple(sorted({**options, **dict(shared)}.items())))
+        self._outlet: BlockOutlet = connection.outlet if outlet is None else outlet
         self._viewer: OutletViewer | None = None
 
     def starts(self) -> dict[int, tuple[int, int]]:
@@ -111,7 +118,7 @@ class Player:
         """
         if self._viewer is None:
             self._viewer = self._presentation.stream.play(
-                self._key, self._connection.outlet, self._info, self._ended
+                self._key, self._outlet, self._info, self._ended
             )
         else:
             self._viewer.pause(False)
@@ -120,6 +127,9 @@ class Player:
         """Send nothing for a while."""
         if self._viewer is not None:
             self._viewer.pause(True)
+            if self._outlet is not self._connection.outlet:
+                # What waits there is no answer that somebody needs.
+                self._outlet.skip_to_keyframe()
 
     def leave(self) -> None:
         """Stop watching. Idempotent."""

@@ -94,6 +94,16 @@ class Incoming:
             for place, receiver in self._receivers.items():
                 yield place, receiver.report(self._ssrc, self._cname, now)
 
+    def next_timeout(self) -> float | None:
+        """Return when `handle_timeout` is to be called, in monotonic seconds; None for never."""
+        times = [receiver.next_timeout() for receiver in self._receivers.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timeout(self, now: float, publication: Publication) -> None:
+        """Give on what has waited long enough for something lost."""
+        for receiver in self._receivers.values():
+            _pass_on(receiver.handle_timeout(now), publication)
+
     def flush(self, now: float, publication: Publication) -> None:
         """Give on what waits: nothing more comes."""
         for receiver in self._receivers.values():

@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from ntvmedia.hub.datagrams import BURST_MS
 from ntvmedia.hub.stream import Stream
 from ntvmedia.media import Packet, Track, to_milliseconds
+from ntvmedia.wire.rtp.datagrams import DatagramSerialiser
 from ntvmedia.wire.rtp.interleaving import InterleavedSerialiser
 from ntvmedia.wire.rtp.stream_sender import RANDOM_BYTES, StreamSender
 
 INTERLEAVED: Final = "rtsp"
 """The format of what is sent within a connection."""
 
+DATAGRAMS: Final = "rtsp-udp"
+"""The format of what is sent in datagrams."""
 
 # In ms of the stream: longer than from a description to PLAY, after which a session is over.
 UNUSED_MS: Final = 120_000
@@ -82,13 +86,14 @@ class Senders:
         self._by_name: WeakValueDictionary[str, StreamSender] = WeakValueDictionary()
         self._count = 0
         host.hub.register_format(INTERLEAVED, self._interleaved)
+        host.hub.register_format(DATAGRAMS, self._datagrams)
 
     def of(self, stream: Stream) -> StreamSender:
         """Return the sender of a stream, made when it is first asked for."""
         return self._entry(stream)[1]
 
     def options(self, stream: Stream, channels: Mapping[int, int]) -> tuple[tuple[str, str], ...]:
-        """Return what makes an interleaved rendition.
+        """Return what makes a rendition, whatever carries it.
 
         Args:
             stream: What is played.
@@ -119,7 +124,13 @@ class Senders:
         stream.detach(feed)
 
     def _interleaved(self, options: Mapping[str, str]) -> InterleavedSerialiser:
+        return InterleavedSerialiser(*self._wanted(options), time.time)
+
+    def _datagrams(self, options: Mapping[str, str]) -> DatagramSerialiser:
+        return DatagramSerialiser(*self._wanted(options), time.time, BURST_MS)
+
+    def _wanted(self, options: Mapping[str, str]) -> tuple[StreamSender, dict[int, int]]:
+        """Read what `options` wrote."""
         pairs = (pair.split(":") for pair in options["channels"].split())
         channels = {int(track): int(channel) for track, channel in pairs}
-        sender = self._by_name[options["sender"]]
-        return InterleavedSerialiser(sender, channels, time.time)
+        return self._by_name[options["sender"]], channels
