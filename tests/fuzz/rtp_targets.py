@@ -122,7 +122,7 @@ def _of(name: str, **options: int) -> Target:
     for sizes in ([30], [1500, 40], [3000]):
         source = streams.sender(first, **options)
         frames = [make(number, sizes, key=number % 3 == 0, sei=True) for number in range(5)]
-        seeds.append(_framed([data for frame in frames for data in source.send(frame)]))
+        seeds.append(_framed([data for frame in frames for data in source.packetise(frame)]))
     return Target(_receiver(told.rtpmap, told.parameters), tuple(seeds))
 
 

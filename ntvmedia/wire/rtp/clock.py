@@ -54,6 +54,10 @@ _WORST_REPORT: Final = 0.5
 _PERSISTENT_FIRST: Final = 3
 _PERSISTENT: Final = 5
 
+# So many reports in a row that agree with nothing, and the track's are not heard any more: there
+# are cameras whose wall clock stands still.
+_MOST_IGNORED: Final = 10
+
 # Of what a report says that a track is off: senders read their clocks a few milliseconds apart.
 _SMOOTHING: Final = 0.25
 
@@ -112,6 +116,7 @@ class TrackClock:
         self._report: SenderReport | None = None
         self._doubtful = 0.0
         self._doubts = 0
+        self._ignored = 0
 
     def ticks(self, timestamp: int, now: float) -> int:
         """Return the time of a packet: in ticks, of the session's timeline, unbounded.
@@ -159,7 +164,8 @@ class TrackClock:
             self._report = report  # for when there is a packet to compare with
             return
         session = self._session
-        if self.by_arrival:
+        # A sender without wall clock tells 0 (RFC 3550 6.4.1).
+        if self.by_arrival or not report.ntp or self._ignored >= _MOST_IGNORED:
             return
         wall = unix_from_ntp(report.ntp)
         unwrapped = unwrap(report.timestamp, self._unwrapped, 32)
@@ -175,9 +181,12 @@ class TrackClock:
             self._doubts = self._doubts + 1 if near else 1
             self._doubtful = zero
             if self._doubts < (_PERSISTENT_FIRST if is_teller else _PERSISTENT):
+                self._ignored += 1
+                if self._ignored >= _MOST_IGNORED:
+                    self._unlock()
                 return
             self.is_locked = False
-        self._doubts = 0
+        self._doubts = self._ignored = 0
         if is_teller:
             # The timeline is this track's: it is the wall clock that moves against it.
             session.wall_zero = zero
@@ -223,6 +232,15 @@ class TrackClock:
         self._least -= seconds
         if self._skew is not None:
             self._skew -= seconds
+
+    def _unlock(self) -> None:
+        """Go by arrival from now on; if it was this track that told the time, all tracks do."""
+        self.is_locked = False
+        session = self._session
+        if session._teller is self:
+            session.wall_zero = session._teller = None
+            for track in session._tracks:
+                track.is_locked = False
 
     def _at_fault(self, now: float) -> None:
         self.faults += 1

@@ -142,6 +142,10 @@ class Depacketiser(NALDepacketiser):
         sps, pps = sets
         return h264.build_configuration(sps, pps) if sps and pps else b""
 
+    def _is_interlaced(self, sets: dict[int, tuple[bytes, ...]]) -> bool:
+        units = sets[h264.SPS_UNIT]
+        return bool(units) and not h264.parse_sps(units[0]).progressive
+
     def _order(self, sets: dict[int, tuple[bytes, ...]]) -> tuple[int | None, float | None]:
         unit = sets[h264.SPS_UNIT][0]
         return h264_reordered(unit), h264.parse_sps(unit).frame_rate

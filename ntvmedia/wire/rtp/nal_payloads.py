@@ -144,6 +144,9 @@ class NALDepacketiser:
     some set it in each packet. So the first access unit waits for the next timestamp; if then the
     marker was at its end, and only there, it is trusted from then on.
 
+    The two fields of an interlaced picture have one time, and are one packet: so there only the
+    timestamp tells.
+
     An access unit of which a packet is missing, or may be, is left out. Parameter sets and
     delimiters are taken out: the track's configuration has the sets. What comes in the stream wins
     over what the session's description said.
@@ -168,10 +171,11 @@ class NALDepacketiser:
         self._track: Track | None = None
         self._sets: dict[int, tuple[bytes, ...]] = {kind: () for kind in self._set_types}
         self._times = DecodeTimes()
+        self._trusted: bool | None = None
+        self._has_fields = False
         # What is to come out with the next packet: the track of the description.
         self._pending: list[Event] = []
         self._take_sets({kind: list(units) for kind, units in sets.items()}, self._pending)
-        self._trusted: bool | None = None
         self._next = -1
         self._timestamp = -1
         self._ticks = 0
@@ -191,7 +195,7 @@ class NALDepacketiser:
                 if lost:
                     self._break()
                 elif self._trusted is None:
-                    self._trusted = self._marked
+                    self._trusted = self._marked and not self._has_fields
                 self._finish(events)
             start = _FIRST if self._timestamp < 0 else _SURE
             self._begin(_AFTER_LOSS if lost and not only_end else start)
@@ -202,7 +206,7 @@ class NALDepacketiser:
                 self._ticks = ticks
             self._break()
         elif self._marked:
-            if self._starts(payload):
+            if self._starts(payload) and not self._expects_fields():
                 # Another picture of the same time.
                 if self._is_open:
                     self._finish(events)
@@ -270,6 +274,16 @@ class NALDepacketiser:
             self.is_damaged = False
         dts, pts = self._times.take(self._ticks)
         events.append(Packet(self._track, dts, pts, is_keyframe, payload))
+
+    def _expects_fields(self) -> bool:
+        """Whether this access unit may be a field, also by the sets that it brings itself."""
+        if self._has_fields or not self._found:
+            return self._has_fields
+        found = {kind: tuple(units) for kind, units in self._found.items()}
+        try:
+            return self._is_interlaced({**self._sets, **found})
+        except PeerError:
+            return False
 
     def _break(self) -> None:
         """Leave out this access unit, and hold nothing more of it."""
@@ -367,6 +381,9 @@ class NALDepacketiser:
         self._sets = known
         if config and (self._track is None or self._track.config != config):
             self._track = Track(self._codec, self._number, config=config)
+            self._has_fields = self._is_interlaced(known)
+            if self._has_fields:
+                self._trusted = False
             depth, rate = self._order(known)
             step = DEFAULT_STEP if rate is None else max(1, round(VIDEO_CLOCK_RATE / rate))
             self._times.configure(depth, step)
@@ -399,6 +416,10 @@ class NALDepacketiser:
     def _configuration(self, sets: list[tuple[bytes, ...]]) -> bytes:
         """Make the configuration record; none where sets are missing."""
         raise NotImplementedError
+
+    def _is_interlaced(self, sets: dict[int, tuple[bytes, ...]]) -> bool:
+        """Whether pictures may be fields."""
+        return False
 
     def _order(self, sets: dict[int, tuple[bytes, ...]]) -> tuple[int | None, float | None]:
         """Tell how many pictures are held back, and the frame rate; None where not known."""

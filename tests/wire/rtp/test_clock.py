@@ -197,6 +197,32 @@ def test_wall_clock_that_jumps() -> None:
     assert wall == pytest.approx(WALL + 3600 + 122, abs=0.1)
 
 
+@pytest.mark.parametrize("who", ["video", "audio", "both"])
+@pytest.mark.parametrize("stands", [True, False])
+def test_wall_clock_that_stands_still(who: str, stands: bool) -> None:
+    """D-PL-06: reports with one and the same wall time, or none: arrival keeps tracks together."""
+    session = SessionClock()
+    cameras = {"video": Camera(session, 90000), "audio": Camera(session, 48000, speed=1.001)}
+    dice = random.Random(1)
+    apart = 0.0
+    for index in range(25 * 400):
+        true = index / 25
+        seen = {name: camera.send(true, dice.random() / 100) for name, camera in cameras.items()}
+        if index > 25 * 200:
+            apart = max(apart, abs(seen["video"] - seen["audio"]))
+        if index % 125 == 0:
+            for name, camera in cameras.items():
+                wrong = who in (name, "both")
+                if wrong and not stands:
+                    camera.clock.report_received(
+                        SenderReport(1, 0, camera.timestamp(true), 0, 0), 1000.0 + true
+                    )
+                    continue
+                camera.epoch = -true if wrong else 0.0
+                camera.report(true)
+    assert apart < 0.1
+
+
 def test_one_wrong_report() -> None:
     """D-PL-06: a single report that is off is passed over."""
     session = SessionClock()

@@ -331,6 +331,21 @@ def test_repeated_timestamps() -> None:
     assert times == sorted(set(times))
 
 
+def test_fields() -> None:
+    """Both fields of an interlaced picture are one packet, whatever the markers say."""
+    record = codec.parse_configuration(vectors.AVCC_576I)
+    second = b"\x41\x9a" + bytes(range(5, 40))
+    for marked in (False, True):
+        target = Feed(Depacketiser({}))
+        for number, unit in enumerate((IDR, P1, P2)):
+            if not number:
+                target.give(0, stap(*record.sps, *record.pps))
+            target.give(3600 * number, unit, marker=marked)
+            target.give(3600 * number, second, marker=True)
+        target.end()
+        assert target.payloads == [frame(IDR, second), frame(P1, second), frame(P2, second)]
+
+
 @pytest.mark.parametrize(
     "sprop",
     [

@@ -42,7 +42,7 @@ def test_round_trip(name: str, data: st.DataObject) -> None:
     if name in ("opus", "mp3"):
         mtu = MAX_PAYLOAD  # cannot be cut, or is kept whole
     source = streams.sender(packets[0].track, mtu=mtu)
-    sent = [rtp for packet in packets for rtp in source.send(packet)]
+    sent = [rtp for packet in packets for rtp in source.packetise(packet)]
     assert all(len(rtp) <= HEADER_SIZE + mtu <= 1460 for rtp in sent)
     target = streams.receiver(packets[0].track)
     # A second of media a second, about.
@@ -65,7 +65,7 @@ def test_loss_reordering_duplicates(name: str, data: st.DataObject) -> None:
     """D-RT-01, D-RT-03: what comes out was sent, in order, byte for byte; nothing freezes."""
     packets = data.draw(media(name))
     source = streams.sender(packets[0].track)
-    sent = [rtp for packet in packets for rtp in source.send(packet)]
+    sent = [rtp for packet in packets for rtp in source.packetise(packet)]
     count = len(sent)
     fates = data.draw(st.lists(st.integers(0, 99), min_size=count, max_size=count))
     worst = data.draw(st.integers(0, 40))
@@ -88,7 +88,7 @@ def test_loss_reordering_duplicates(name: str, data: st.DataObject) -> None:
     assert all(a.dts < b.dts for a, b in pairwise(found))
     # What comes whole behind it all is read: nothing waits for ever.
     key = streams.MAKERS[name](16, [100], key=True)
-    after = [*source.send(key), *source.send(streams.MAKERS[name](17, [100], key=False))]
+    after = [*source.packetise(key), *source.packetise(streams.MAKERS[name](17, [100], key=False))]
     target = streams.receiver(packets[0].track)
     whole = streams.receive(target, [*(rtp for _place, rtp in arriving), *after])
     assert known.keys() | {key.payload} >= {x.payload for x in streams.media(whole)[:-1]}

@@ -93,9 +93,9 @@ def test_source_that_changes_within_a_picture() -> None:
     first = streams.sender(streams.H264)
     second = streams.sender(streams.H264)
     second.ssrc = 9
-    cut = first.send(streams.h264(0, [3000], key=True))[:-1]
-    rest = second.send(streams.h264(0, [3000], key=True))[1:]
-    whole = [x for n in (1, 2, 3) for x in second.send(streams.h264(n, [10], key=n == 1))]
+    cut = first.packetise(streams.h264(0, [3000], key=True))[:-1]
+    rest = second.packetise(streams.h264(0, [3000], key=True))[1:]
+    whole = [x for n in (1, 2, 3) for x in second.packetise(streams.h264(n, [10], key=n == 1))]
     events = streams.receive(target, [*cut, *rest, *whole])
     known = {streams.h264(n, [10], key=n == 1).payload for n in (1, 2, 3)}
     assert {packet.payload for packet in streams.media(events)} <= known

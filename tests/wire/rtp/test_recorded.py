@@ -229,7 +229,7 @@ def play(track: Track, packets: list[Packet], program: str, folder: Path) -> lis
         wait_for(port)
         out.sendto(report, ("127.0.0.1", port + 1))
         for packet in packets:
-            for data in source.send(packet):
+            for data in source.packetise(packet):
                 out.sendto(data, ("127.0.0.1", port))
             time.sleep(0.002)
         try:
