@@ -261,6 +261,16 @@ class FollowingTests(FollowingCase):
             self.assertRegex(self.told()[-1], r"^nothing new for \d+ s; the stream is over$")
             self.folder.entries.clear()
 
+    def test_dead_later(self) -> None:
+        """The minute begins with the last segment that came."""
+        following = self.follow(media_list(range(6)))
+        following.begin(None)
+        lists = [media_list(range(i, i + 6)) for i in range(1, 41)]
+        self.then(*lists, lists[-1])
+        self.run_out(following)
+        self.assertEqual(self.loaded(), names(range(3, 46)))
+        self.assertTrue(220 < self.clock.seconds() < 230, self.clock.seconds())
+
     def test_gone(self) -> None:
         """A list that is no more is the end of the stream."""
         for status in (404, 410):

@@ -123,6 +123,12 @@ def test_range(offset: int, length: int, cuts: list[int], how: str) -> None:
         assert taken.is_enough >= longer
 
 
+def test_range_at_the_end_of_a_piece() -> None:
+    """Of a server that sends all, the rest is not waited for, not even a piece of it."""
+    taken = Taken([FILE[:5], FILE[5:10]], byte_range=ByteRange(6, 4))
+    assert (taken.value, taken.is_enough) == (FILE[4:10], True)
+
+
 def test_another_range() -> None:
     """A server, or a cache, that gives another part is asked again; it is never mixed up."""
     for field in ("bytes 0-9/100", "bytes 11-20/100", "bytes 100-109/110"):

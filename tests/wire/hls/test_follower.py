@@ -166,6 +166,13 @@ def test_missed_discontinuity() -> None:
     assert follower.missed == 3 + 1 + 1
 
 
+def test_missed_without_discontinuity() -> None:
+    """One that was seen before is not one that was missed."""
+    follower = Follower(Start.FIRST)
+    show(follower, window([0, 1, 2], cuts=[1]))
+    assert show(follower, window([5, 6], cuts=[1])) == names(5, 6)
+
+
 def test_gap() -> None:
     """EXT-X-GAP: there is nothing to ask for, and its time goes on."""
     playlist = parse_playlist(
