@@ -84,12 +84,14 @@ class Transport(StringTransport):
 
     Attributes:
         writes: The very objects that were written.
+        quiet: Nothing is kept of what is written.
     """
 
     def __init__(self, address: IPv4Address) -> None:
         super().__init__(peerAddress=address)
         self.no_delay = False
         self.writes: list[bytes] = []
+        self.quiet = False
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """Remember it."""
@@ -97,8 +99,9 @@ class Transport(StringTransport):
 
     def write(self, data: bytes) -> None:
         """Keep it."""
-        self.writes.append(data)
-        super().write(data)
+        if not self.quiet:
+            self.writes.append(data)
+            super().write(data)
 
     def resumeProducing(self) -> None:
         """Read again; of a connection that closes, or is closed, as TCP does it: nothing."""
