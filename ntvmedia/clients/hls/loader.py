@@ -14,9 +14,10 @@ from twisted.internet.defer import Deferred, DeferredLock
 from ntvmedia.clients.hls.intake import Check, Enough, Gathered, Intake, Sink, WrongLength
 from ntvmedia.clients.hls.retries import Retries, retry_after
 from ntvmedia.errors import NtvMediaError, PeerError
-from ntvmedia.formats.hls_media import is_media
+from ntvmedia.formats.fmp4_demuxer import FIRST_BOXES
 from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
 from ntvmedia.formats.m3u8_reader import parse_playlist
+from ntvmedia.formats.mpegts_packets import PACKET_SIZE
 from ntvmedia.outbound import OutboundError, origin_of, parse_target
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.exchange import Answer
@@ -312,11 +313,9 @@ def _decrypters(key: bytes | None, described: Key | None) -> Callable[[], Decryp
 
 
 def _is_clear(data: bytes) -> bool:
-    """Whether an init section begins as one does that is not encrypted."""
-    try:
-        return is_media(data, True)
-    except PeerError:
-        return False
+    """Whether an init section begins as one does that is not encrypted: MP4, or MPEG-TS."""
+    is_mpegts = len(data) % PACKET_SIZE == 0 and not data[::PACKET_SIZE].strip(b"G")
+    return data[4:8] in FIRST_BOXES or is_mpegts
 
 
 def _meaning(what: str, status: int) -> str:
