@@ -67,7 +67,9 @@ CASES = {
         25,
     ),
     "h264-interlaced": Case(
-        (*PICTURE, * *["-c:v", "libx264", "-flags", "+ilme+ildct", "-x264opts", "tff=1"]), Codec.H264, 25
+        (*PICTURE, "-c:v", "libx264", "-flags", "+ilme+ildct", "-x264opts", "tff=1"),
+        Codec.H264,
+        25,
     ),
     "hevc": Case((*PICTURE, "-c:v", "libx265", "-x265-params", X265), Codec.HEVC, 25),
     "hevc-sprop": Case(
