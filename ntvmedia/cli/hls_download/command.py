@@ -28,7 +28,7 @@ from ntvmedia.cli.hls_download.following import (
     made,
     plan,
 )
-from ntvmedia.cli.hls_download.merging import job_of, merge
+from ntvmedia.cli.hls_download.merging import Worker, job_of, start_worker
 from ntvmedia.cli.hls_download.network import manner, new_outbound
 from ntvmedia.cli.hls_download.options import add_options
 from ntvmedia.cli.hls_download.progress import Progress, clock, new_progress, size
@@ -138,6 +138,8 @@ class _Command:
         if header_of(path) == {"version": VERSION, **as_live}:
             wanted, is_live = as_live, True
         folder = WorkFolder(path, wanted, force=options.force, resume=options.resume)
+        # It gets ready while segments are loaded.
+        worker = start_worker(self._reactor)
         try:
             places: Sequence[range | None] = [None] * len(parts)
             problem = ""
@@ -147,7 +149,7 @@ class _Command:
             if not any(part.loaded for part in have):
                 raise Failed("there are no segments")
             step = sources[0].playlist.duration_step if sources else 0.0
-            merged = await self._merge(folder, parts, have, step)
+            merged = await self._merge(worker, folder, parts, have, step)
             _publish(merged, out, force=options.force)
             folder.remove()
         except BaseException:
@@ -155,6 +157,7 @@ class _Command:
                 folder.remove()
             raise
         finally:
+            worker.close()
             folder.close()
         if problem:
             raise Failed(f"{out}: it ends where this happened: {problem}")
@@ -274,11 +277,20 @@ class _Command:
         return next((x.problem for x in followings if x.problem), "")
 
     async def _merge(
-        self, folder: WorkFolder, parts: Sequence[Part], have: Sequence[Made], step: float
+        self,
+        worker: Worker,
+        folder: WorkFolder,
+        parts: Sequence[Part],
+        have: Sequence[Made],
+        step: float,
     ) -> Path:
         """Put together what was loaded; return where it is.
 
         Args:
+            worker: Does it.
+            folder: Where it is.
+            parts: What is what.
+            have: How much of each there is.
             step: To how many seconds the playlist's durations were rounded.
         """
         wanted = have[0].seconds
@@ -302,7 +314,7 @@ class _Command:
         # In the middle of a stream sound and pictures do not begin at once.
         trims = not Window(options.begin, options.end, options.duration).is_whole
         job = job_of(folder.path, sources, merged, trims=trims)
-        result = await merge(self._reactor, job, progressed)
+        result = await worker.merge(job, progressed)
         progress.done = wanted
         seconds = result["seconds"]
         # The playlist's own numbers are rounded.

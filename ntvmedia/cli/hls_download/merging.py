@@ -24,50 +24,65 @@ _SILENT_SECONDS: Final = 120.0
 _MAX_ERROR_BYTES: Final = 2000
 
 
-def merge(
-    reactor: Any, job: Mapping[str, Any], progressed: Callable[[float], None]
-) -> Deferred[dict[str, Any]]:
-    """Put segments together.
+def start_worker(reactor: Any) -> Worker:
+    """Start the process; by the time that it is given its job it is ready.
 
     Args:
-        reactor: Starts the process.
-        job: As `merge_process.Job` has it.
-        progressed: Called with the seconds of media that are done.
-
-    Returns:
-        Fires with what the process says at the end, as `merge_process` tells. Fails with
-        `Failed`. When cancelled, the process is killed.
+        reactor: Starts it.
     """
-    protocol = _MergeProtocol(reactor, json.dumps(job).encode("ascii"), progressed)
+    worker = Worker(reactor)
     # Without `-P`, a file `json.py` in the folder that somebody works in would be imported.
     arguments = [sys.executable, "-P", "-m", "ntvmedia.cli.hls_download.merge_process"]
-    reactor.spawnProcess(protocol, sys.executable, arguments, env=None)
-    return protocol.done
+    reactor.spawnProcess(worker, sys.executable, arguments, env=None)
+    return worker
 
 
-class _MergeProtocol(ProcessProtocol):
+class Worker(ProcessProtocol):
     """Talks to the process: JSON in, lines of JSON out."""
 
-    def __init__(self, reactor: Any, job: bytes, progressed: Callable[[float], None]) -> None:
-        self.done: Deferred[dict[str, Any]] = Deferred(lambda _done: self._kill())
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._job = job
-        self._progressed = progressed
+        self._done: Deferred[dict[str, Any]] | None = None
+        self._progressed: Callable[[float], None] = _ignore
         self._line = b""
         self._errors = b""
         self._result: dict[str, Any] = {}
         self._reason = ""
+        self._ended: Failure | None = None
         self._watchdog: IDelayedCall | None = None
 
-    def connectionMade(self) -> None:
+    def merge(
+        self, job: Mapping[str, Any], progressed: Callable[[float], None]
+    ) -> Deferred[dict[str, Any]]:
+        """Put segments together; to be called once.
+
+        Args:
+            job: As `merge_process.Job` has it.
+            progressed: Called with the seconds of media that are done.
+
+        Returns:
+            Fires with what the process says at the end, as `merge_process` tells. Fails with
+            `Failed`. When cancelled, the process is killed.
+        """
+        self._done = Deferred(lambda _done: self.close())
+        if self._ended is not None:
+            self._tell(self._done, self._ended)
+            return self._done
+        self._progressed = progressed
         self._watchdog = self._reactor.callLater(_SILENT_SECONDS, self._hung)
         transport: Any = self.transport
-        transport.write(self._job)
+        transport.write(json.dumps(job).encode("ascii"))
         transport.closeStdin()
+        return self._done
+
+    def close(self) -> None:
+        """Kill the process, if it still runs."""
+        if self.transport is not None and getattr(self.transport, "pid", None):
+            self.transport.signalProcess("KILL")
 
     def outReceived(self, data: bytes) -> None:
-        assert self._watchdog is not None
-        self._watchdog.reset(_SILENT_SECONDS)
+        if self._watchdog is not None and self._watchdog.active():
+            self._watchdog.reset(_SILENT_SECONDS)
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             try:
@@ -86,17 +101,20 @@ class _MergeProtocol(ProcessProtocol):
         self._errors = (self._errors + data)[-_MAX_ERROR_BYTES:]
 
     def processEnded(self, reason: Failure) -> None:
+        self._ended = reason
         if self._watchdog is not None and self._watchdog.active():
             self._watchdog.cancel()
-        if self.done.called:
-            return
-        if reason.check(ProcessDone) and self._result:
-            if "error" in self._result:
-                self.done.errback(Failed(self._result["error"]))
-            else:
-                self.done.callback(self._result)
-            return
-        self.done.errback(Failed(f"the process that merges {self._end_of(reason)}"))
+        if self._done is not None and not self._done.called:
+            self._tell(self._done, reason)
+
+    def _tell(self, done: Deferred[dict[str, Any]], reason: Failure) -> None:
+        """Say what became of the job."""
+        if not (reason.check(ProcessDone) and self._result):
+            done.errback(Failed(f"the process that merges {self._end_of(reason)}"))
+        elif "error" in self._result:
+            done.errback(Failed(self._result["error"]))
+        else:
+            done.callback(self._result)
 
     def _end_of(self, reason: Failure) -> str:
         if self._reason:
@@ -114,11 +132,11 @@ class _MergeProtocol(ProcessProtocol):
     def _end(self, reason: str) -> None:
         self._reason = reason
         self._result = {}
-        self._kill()
+        self.close()
 
-    def _kill(self) -> None:
-        if self.transport is not None and getattr(self.transport, "pid", None):
-            self.transport.signalProcess("KILL")
+
+def _ignore(_seconds: float) -> None:
+    pass
 
 
 def job_of(

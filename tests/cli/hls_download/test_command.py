@@ -52,11 +52,12 @@ class CommandCase(DownloadCase):
         self.result: Any = {}
         self.before_end: Callable[[], object] = lambda: None
         self.serve_segments(range(200))
-        patch = mock.patch.object(module, "merge", self._merge)
+        worker = mock.Mock(merge=self._merge)
+        patch = mock.patch.object(module, "start_worker", lambda _reactor: worker)
         patch.start()
         self.addCleanup(patch.stop)
 
-    def _merge(self, _reactor: Any, job: Mapping[str, Any], progressed: Any) -> Deferred[Any]:
+    def _merge(self, job: Mapping[str, Any], progressed: Any) -> Deferred[Any]:
         self.jobs.append(job)
         folder = Path(job["folder"])
         entries = {(x.source, x.place): x for x in entries_of(folder)}

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.cli.failures import Failed
-from ntvmedia.cli.hls_download.merging import job_of, merge
+from ntvmedia.cli.hls_download.merging import job_of, start_worker
 
 JOB = job_of(Path("/x/out.mp4.download"), [{"first": 0}], Path("/x/merged"), trims=True)
 
@@ -85,7 +85,7 @@ class MergingTests(SynchronousTestCase):
 
     def begin(self) -> Deferred[dict[str, Any]]:
         """Start it."""
-        return merge(self.process, JOB, self.seconds.append)
+        return start_worker(self.process).merge(JOB, self.seconds.append)
 
     def problem(self, done: Deferred[Any]) -> str:
         """Return why it came to nothing; nothing is left of it."""
