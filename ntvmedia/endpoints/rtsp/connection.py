@@ -21,6 +21,7 @@ from ntvmedia.endpoints.rtsp.senders import DATAGRAMS
 from ntvmedia.endpoints.rtsp.udp_playing import UDPPlaying
 from ntvmedia.endpoints.rtsp.udp_receiving import UDPReceiving
 from ntvmedia.errors import PeerError, Refused
+from ntvmedia.events import ApplicationChanged
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
@@ -51,6 +52,9 @@ GOODBYE_SECONDS: Final = 5.0
 
 # Wrong passwords in one connection: a person who types, not a program that guesses (D-RQ-02).
 MAX_CHALLENGES: Final = 5
+
+# What waits for a client that reads no answers, before no more is asked of it.
+MAX_WAITING_BYTES: Final = 1 << 20
 
 # Bytes of a session's id, unpredictable (RFC 2326 section 3.4).
 _ID_BYTES: Final = 12
@@ -100,6 +104,8 @@ class RTSPConnection(Protocol):
         self._publication: Publication | None = None
         self._playing: UDPPlaying | None = None
         self._receiving: UDPReceiving | None = None
+        self._asked: Request | None = None
+        self._asked_at = 0
         self._deciding: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
         self._user_agent = ""
@@ -110,6 +116,7 @@ class RTSPConnection(Protocol):
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.outlet: Outlet = self.factory.outlet(self.transport)
+        self.outlet.on_drained = self._throttle
         self.factory.connections.add(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -290,7 +297,7 @@ class RTSPConnection(Protocol):
         presentation = await self._present(event.target, event.request)
         stream = presentation.stream
         description = describe_stream(
-            self.factory.senders.of(stream),
+            presentation.sender,
             presentation.tracks,
             stream.key.stream,
             str(int(stream.started_at * 1000)),
@@ -300,10 +307,10 @@ class RTSPConnection(Protocol):
 
     async def _present(self, target: str, message: Message) -> Presentation:
         address = parse_path(target)
-        _verdict, stream = await allowed_stream(
-            self.factory.host, self._request(Action.PLAY, address, message)
-        )
-        return present(target, stream, address.query)
+        request = self._request(Action.PLAY, address, message)
+        _verdict, stream = await allowed_stream(self.factory.host, request)
+        self._remember(request)
+        return present(target, stream, address.query, self.factory.senders)
 
     async def _set_up(self, event: SetupRequested) -> None:
         if event.records:
@@ -324,13 +331,14 @@ class RTSPConnection(Protocol):
             self._session.refuse(404)
             return
         track = presentation.tracks[place]
-        ssrc = self.factory.senders.of(presentation.stream).ssrc(track)
+        ssrc = presentation.sender.ssrc(track)
         transport = self._carried(event.offers, lambda offer: self._udp_to(place, offer))
         self._session.accept_setup(transport._replace(ssrc=ssrc), self._new_id(event))
 
     async def _play(self, event: PlayRequested) -> None:
         presentation = self._presentation
         assert presentation is not None
+        await self._ask_again()
         player = self._player
         if player is None:
             player = self._new_player(presentation)
@@ -402,6 +410,7 @@ class RTSPConnection(Protocol):
         incoming = Incoming(event.description, self.factory.ssrc, self.factory.cname)
         request = self._request(Action.PUBLISH, address, event.request)
         self._verdict = await allowed(self.factory.host, request)
+        self._remember(request)
         self._address, self._incoming = address, incoming
         self._session.accept_announce()
 
@@ -425,6 +434,7 @@ class RTSPConnection(Protocol):
     async def _record(self, _event: RecordRequested) -> None:
         address, verdict = self._address, self._verdict
         assert address is not None and verdict is not None
+        verdict = await self._ask_again() or verdict
         key = verdict.rename or address.key
         if self._publication is None:
             self._publication = self.factory.host.hub.publish(
@@ -436,6 +446,24 @@ class RTSPConnection(Protocol):
         self._session.accept_record()
 
     # The connection
+
+    def _remember(self, request: Request) -> None:
+        """Keep what was allowed just now."""
+        self._asked = request
+        self._asked_at = self.factory.host.events.emitted[ApplicationChanged]
+
+    async def _ask_again(self) -> Verdict | None:
+        """Have what was allowed before decided again, if something has changed since.
+
+        Raises:
+            Denied: It is not allowed any more.
+        """
+        host = self.factory.host
+        if self._asked is None or self._asked_at == host.events.emitted[ApplicationChanged]:
+            return None
+        verdict = await allowed(host, self._asked)
+        self._remember(self._asked)
+        return verdict
 
     def _request(self, action: Action, address: Address, message: Message) -> Request:
         self._user_agent = message.headers.get("user-agent", "") or self._user_agent
@@ -468,8 +496,8 @@ class RTSPConnection(Protocol):
             self.outlet.write(data)
 
     def _throttle(self) -> None:
-        """Read nothing while a request waits for its answer."""
-        if self._deciding is not None:
+        """Read nothing while a request waits for its answer, or answers for the client."""
+        if self._deciding is not None or self.outlet.queued_bytes > MAX_WAITING_BYTES:
             self.transport.pauseProducing()
         else:
             self.transport.resumeProducing()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntvmedia.endpoints.rtsp.senders import INTERLEAVED
+from ntvmedia.endpoints.rtsp.senders import INTERLEAVED, Senders
 from ntvmedia.endpoints.selection import track_options
 from ntvmedia.errors import Refused
 from ntvmedia.hub.blocks import BlockOutlet
@@ -13,7 +13,7 @@ from ntvmedia.hub.rendition import RenditionKey, select_tracks
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
 from ntvmedia.media import MediaKind, Track
-from ntvmedia.wire.rtp.stream_sender import can_send
+from ntvmedia.wire.rtp.stream_sender import StreamSender, can_send
 
 if TYPE_CHECKING:
     from ntvmedia.endpoints.rtsp.connection import RTSPConnection
@@ -31,15 +31,19 @@ class Presentation(NamedTuple):
         stream: That was found.
         options: Which tracks the address asks for.
         tracks: Those that are offered, in order.
+        sender: Of the stream, kept for as long as this is.
     """
 
     target: str
     stream: Stream
     options: dict[str, str]
     tracks: tuple[Track, ...]
+    sender: StreamSender
 
 
-def present(target: str, stream: Stream, query: Mapping[str, str]) -> Presentation:
+def present(
+    target: str, stream: Stream, query: Mapping[str, str], senders: Senders
+) -> Presentation:
     """Choose what an address offers of a stream.
 
     Raises:
@@ -50,7 +54,7 @@ def present(target: str, stream: Stream, query: Mapping[str, str]) -> Presentati
     tracks = tuple(x for x in chosen if x.kind is not MediaKind.DATA and can_send(x))
     if not tracks:
         raise NothingToSend("RTP can carry none of the stream's tracks")
-    return Presentation(target, stream, options, tracks)
+    return Presentation(target, stream, options, tracks, senders.of(stream))
 
 
 class Player:
@@ -85,10 +89,9 @@ class Player:
             # What was not set up begins no group and is no reason to wait.
             if not any(track.kind is kind for track in self._tracks.values()):
                 options[kind] = "none"
-        senders = connection.factory.senders
-        shared = senders.options(presentation.stream, by_track)
-        self._sender = senders.of(presentation.stream)
-        self._key = RenditionKey(format, tuple(sorted({**options, **dict(shared)}.items())))
+        options |= connection.factory.senders.options(presentation.sender, by_track)
+        self._sender = presentation.sender
+        self._key = RenditionKey(format, tuple(sorted(options.items())))
         self._outlet: BlockOutlet = connection.outlet if outlet is None else outlet
         self._viewer: OutletViewer | None = None
 

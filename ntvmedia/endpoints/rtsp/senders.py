@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from ntvmedia.hub.datagrams import BURST_MS
 from ntvmedia.hub.stream import Stream
-from ntvmedia.media import Packet, Track, to_milliseconds
+from ntvmedia.media import Packet, Track
 from ntvmedia.wire.rtp.datagrams import DatagramSerialiser
 from ntvmedia.wire.rtp.interleaving import InterleavedSerialiser
 from ntvmedia.wire.rtp.stream_sender import RANDOM_BYTES, StreamSender
@@ -20,42 +20,47 @@ INTERLEAVED: Final = "rtsp"
 DATAGRAMS: Final = "rtsp-udp"
 """The format of what is sent in datagrams."""
 
-# In ms of the stream: longer than from a description to PLAY, after which a session is over.
-UNUSED_MS: Final = 120_000
-
 
 class _Feed:
     """Gives a sender all packets of its stream, in order: a `PacketSink`.
 
     Args:
-        sender: Takes them.
-        unused: Called when no output has had any for `UNUSED_MS`.
+        stream: Its own.
+        sender: Takes them, for as long as somebody else has it too.
+        untrue: Called when what was described of the stream is not true any more.
     """
 
-    def __init__(self, sender: StreamSender, unused: Callable[[_Feed], None]) -> None:
-        self._sender = sender
-        self._unused = unused
+    def __init__(self, stream: Stream, sender: StreamSender, untrue: Callable[[], None]) -> None:
+        self._stream = stream
+        self._sender = ref(sender)
+        self._untrue = untrue
 
     def start(
         self, tracks: Sequence[Track], metadata: Mapping[str, object], backlog: Sequence[Packet]
     ) -> None:
-        self._sender.tracks_changed(tracks)
-        for packet in backlog:
-            self._sender.prepare(packet)
-            self._sender.used_at_ms = to_milliseconds(packet.dts, packet.track.clock_rate)
+        sender = self._sender()
+        if sender is not None:
+            sender.tracks_changed(tracks)
+            for packet in backlog:
+                sender.prepare(packet)
 
     def packet(self, packet: Packet) -> None:
-        self._sender.prepare(packet)
+        sender = self._sender()
+        if sender is None:
+            self._stream.detach(self)
+        else:
+            sender.prepare(packet)
 
     def batch_ended(self) -> None:
-        now_ms = self._sender.newest_ms
-        if now_ms - self._sender.used_at_ms > UNUSED_MS:
-            self._unused(self)
+        pass
 
     def tracks_changed(
         self, tracks: Sequence[Track], metadata: Mapping[str, object], timestamp: int
     ) -> None:
-        self._sender.tracks_changed(tracks)
+        sender = self._sender()
+        if sender is not None and not sender.tracks_changed(tracks):
+            self._stream.detach(self)
+            self._untrue()
 
     def metadata_changed(self, metadata: Mapping[str, object]) -> None:
         pass
@@ -73,8 +78,8 @@ class _Feed:
 class Senders:
     """All of them; `host.part(Senders)` is the one of a server.
 
-    A sender is made when somebody wants to play, and takes all packets of its stream until nobody
-    has had any of what it makes for a while.
+    A sender lives while somebody has it: a client that has a description of the stream, or an
+    output. It takes all packets of the stream meanwhile.
 
     Args:
         host: An `ntvmedia.interfaces.IHost`.
@@ -82,46 +87,49 @@ class Senders:
 
     def __init__(self, host: Any) -> None:
         self._host = host
-        self._by_stream: WeakKeyDictionary[Stream, tuple[str, StreamSender]] = WeakKeyDictionary()
+        self._by_stream: WeakKeyDictionary[Stream, ref[StreamSender]] = WeakKeyDictionary()
         self._by_name: WeakValueDictionary[str, StreamSender] = WeakValueDictionary()
-        self._count = 0
         host.hub.register_format(INTERLEAVED, self._interleaved)
         host.hub.register_format(DATAGRAMS, self._datagrams)
 
     def of(self, stream: Stream) -> StreamSender:
-        """Return the sender of a stream, made when it is first asked for."""
-        return self._entry(stream)[1]
-
-    def options(self, stream: Stream, channels: Mapping[int, int]) -> tuple[tuple[str, str], ...]:
-        """Return what makes a rendition, whatever carries it.
-
-        Args:
-            stream: What is played.
-            channels: As in `InterleavedSerialiser`.
-        """
-        text = " ".join(f"{track}:{channel}" for track, channel in sorted(channels.items()))
-        return (("channels", text), ("sender", self._entry(stream)[0]))
-
-    def _entry(self, stream: Stream) -> tuple[str, StreamSender]:
-        entry = self._by_stream.get(stream)
-        if entry is None:
+        """Return the sender of a stream, made when there is none."""
+        known = self._by_stream.get(stream)
+        sender = None if known is None else known()
+        if sender is None:
             host = self._host
-            self._count += 1
+            settings = host.settings.hub
             epoch = stream.epoch
             sender = StreamSender(
                 host.random(RANDOM_BYTES),
                 stream.started_at if epoch is None else epoch.wall_seconds,
                 host.random(12).hex(),
-                host.settings.hub.gop_cache_bytes,
+                settings.gop_cache_bytes,
+                settings.gop_cache_frames,
             )
-            entry = self._by_stream[stream] = (str(self._count), sender)
-            self._by_name[entry[0]] = sender
-            stream.attach(_Feed(sender, lambda feed: self._unused(stream, feed)))
-        return entry
+            self._by_stream[stream] = ref(sender)
+            self._by_name[sender.cname] = sender
+            name = sender.cname
+            stream.attach(_Feed(stream, sender, lambda: self._untrue(stream, name)))
+        return sender
 
-    def _unused(self, stream: Stream, feed: _Feed) -> None:
+    def options(self, sender: StreamSender, channels: Mapping[int, int]) -> dict[str, str]:
+        """Return what makes a rendition, whatever carries it.
+
+        Args:
+            sender: Of the stream that is played.
+            channels: As in `InterleavedSerialiser`.
+        """
+        text = " ".join(f"{track}:{channel}" for track, channel in sorted(channels.items()))
+        return {"channels": text, "sender": sender.cname}
+
+    def _untrue(self, stream: Stream, name: str) -> None:
+        """Send away who plays what is not there any more; he may ask for a description again."""
         self._by_stream.pop(stream, None)
-        stream.detach(feed)
+        renditions = [x for x in stream.renditions.values() if ("sender", name) in x.key.options]
+        for viewer in tuple(stream.viewers):
+            if any(viewer.plays(rendition) for rendition in renditions):
+                viewer.end("the stream has another codec now")
 
     def _interleaved(self, options: Mapping[str, str]) -> InterleavedSerialiser:
         return InterleavedSerialiser(*self._wanted(options), time.time)

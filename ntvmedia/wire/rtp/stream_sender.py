@@ -21,6 +21,9 @@ RANDOM_BYTES: Final = 16
 FIRST_PAYLOAD_TYPE: Final = 96
 """The first of those that are for a session to give out (RFC 3551 section 6)."""
 
+KEEP_PACKETS: Final = 2500
+"""Media packets of a group of pictures: 40 s of pictures and sound."""
+
 # So that a number does not wrap at once, which old players take for a loss.
 _FIRST_NUMBERS: Final = 0x7FFF
 
@@ -76,23 +79,28 @@ class StreamSender:
         random: `RANDOM_BYTES` unpredictable bytes.
         wall_zero: Seconds since 1970 at the stream's time 0.
         cname: Names this source among all, for `SDES` (6.5.1).
-        keep_bytes: What is kept of a group: no less than the hub keeps.
+        keep_bytes: What is kept of a group, no less than the hub keeps: bytes of payload.
+        keep_packets: Likewise, media packets.
 
     Attributes:
         cname: As given.
-        newest_ms: Decode time of the last packet that was made.
-        used_at_ms: Decode time of the last packet that an output had.
     """
 
-    def __init__(self, random: bytes, wall_zero: float, cname: str, keep_bytes: int) -> None:
+    def __init__(
+        self,
+        random: bytes,
+        wall_zero: float,
+        cname: str,
+        keep_bytes: int,
+        keep_packets: int = KEEP_PACKETS,
+    ) -> None:
         self.cname = cname
         self._random = random
         self._wall_zero = wall_zero
         self._keep_bytes = keep_bytes
+        self._keep_packets = keep_packets
         self._senders: dict[int, Sender] = {}
         self._tracks: dict[int, Track] = {}
-        self.newest_ms = 0
-        self.used_at_ms = 0
         # Of the video track whose keyframes begin groups; -1 for none.
         self._video = -1
         self._older: dict[tuple[int, int], _Made] = {}
@@ -100,10 +108,20 @@ class StreamSender:
         self._newer_bytes = 0
         self._group_ms = 0
 
-    def tracks_changed(self, tracks: Iterable[Track]) -> None:
-        """Take note of the tracks that there are: the first of pictures begins groups."""
+    def tracks_changed(self, tracks: Iterable[Track]) -> bool:
+        """Take note of the tracks that there are: the first of pictures begins groups.
+
+        Returns:
+            Whether what was described is still true: no track has another codec or clock.
+        """
+        tracks = tuple(tracks)
         videos = [track.id for track in tracks if track.kind is MediaKind.VIDEO]
         self._video = min(videos, default=-1)
+        known = ((self._tracks.get(track.id), track) for track in tracks)
+        return all(
+            old is None or (old.codec, old.clock_rate) == (new.codec, new.clock_rate)
+            for old, new in known
+        )
 
     def prepare(self, packet: Packet) -> None:
         """Make the RTP packets of the stream's next packet, unless an output had them made."""
@@ -118,7 +136,6 @@ class StreamSender:
         made = self._newer.get(place) or self._older.get(place)
         if made is None:
             made = self._make(packet, place)
-        self.used_at_ms = made.time_ms
         return made.packets
 
     def payload_type(self, track: Track) -> int:
@@ -187,7 +204,8 @@ class StreamSender:
             begins = packet.is_keyframe and track.id == self._video
         else:
             begins = self._video < 0 and time_ms - self._group_ms > _GROUP_SECONDS * 1000
-        if begins or self._newer_bytes > self._keep_bytes:
+        is_full = self._newer_bytes > self._keep_bytes or len(self._newer) >= self._keep_packets
+        if begins or is_full:
             self._older, self._newer = self._newer, {}
             self._newer_bytes = 0
             self._group_ms = time_ms
@@ -196,7 +214,6 @@ class StreamSender:
         packets = sender.packetise(packet)
         made = _Made(track.id, time_ms, packet.is_keyframe, packet.pts, number, packets)
         self._newer[place] = made
-        self.newest_ms = time_ms
         self._newer_bytes += len(packet.payload)
         return made
 

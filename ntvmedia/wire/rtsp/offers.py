@@ -64,7 +64,9 @@ def acceptable(
 
 
 def _free_channels(wanted: tuple[int, int] | None, taken: Container[int]) -> tuple[int, int] | None:
-    if wanted is not None and wanted[0] != wanted[1] and not any(x in taken for x in wanted):
+    # Reports go next to their packets: with other pairs nobody was ever seen.
+    is_pair = wanted is not None and wanted[1] == wanted[0] + 1
+    if wanted is not None and is_pair and not any(x in taken for x in wanted):
         return wanted
     for channel in range(0, MAX_CHANNEL, 2):
         if channel not in taken and channel + 1 not in taken:
