@@ -54,7 +54,7 @@ GOODBYE_SECONDS: Final = 5.0
 MAX_CHALLENGES: Final = 5
 
 # What waits for a client that reads no answers, before no more is asked of it.
-MAX_WAITING_BYTES: Final = 1 << 20
+MAX_WAITING_BYTES: Final = 256 << 10
 
 # Bytes of a session's id, unpredictable (RFC 2326 section 3.4).
 _ID_BYTES: Final = 12
