@@ -451,7 +451,8 @@ def _runs(datagrams: Iterable[memoryview]) -> list[list[memoryview]]:
     size = room = 0
     for datagram in datagrams:
         length = len(datagram)
-        if not run or length > size or length > room or len(run) == _MAX_SEGMENTS:
+        # An empty one could not be cut off.
+        if not (run and 0 < length <= size and length <= room and len(run) < _MAX_SEGMENTS):
             run = []
             runs.append(run)
             size, room = length, _MAX_BATCH

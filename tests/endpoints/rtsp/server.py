@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -46,6 +45,7 @@ from ntvmedia.wire.rtsp.rtp_info import TrackInfo, parse_rtp_info
 from ntvmedia.wire.rtsp.session_fields import parse_session
 from ntvmedia.wire.sdp import SessionDescription, build_sdp, parse_sdp
 from tests.codecs import vectors
+from tests.hub.fakes import FakeReactor
 
 RANDOM = bytes(range(256)) * 16
 WALL_CLOCK: Final = 1.8e9
@@ -322,7 +322,7 @@ class Server:
         protocol: str = "rtsp",
         **applications: Application,
     ) -> None:
-        self.reactor: Any = Clock()
+        self.reactor: Any = FakeReactor()
         self.settings = Settings(hub=hub or HubSettings(), rtsp=rtsp or RTSPSettings())
         self.events = EventBus()
         self.applications: Any = {**BUILT_IN, **applications}
