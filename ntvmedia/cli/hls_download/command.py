@@ -134,9 +134,10 @@ class _Command:
         # end of it.
         is_live = not all(source.playlist.ended for source in sources)
         wanted = {**_wanted(options, parts), "live": is_live}
-        as_live = {**wanted, "live": True}
-        if header_of(path) == {"version": VERSION, **as_live}:
-            wanted, is_live = as_live, True
+        as_live = {"version": VERSION, **wanted, "live": True}
+        other = {"query": ""} if options.resume else {}
+        if header_of(path) | other == as_live | other:
+            wanted["live"] = is_live = True
         folder = WorkFolder(path, wanted, force=options.force, resume=options.resume)
         # It gets ready while segments are loaded.
         worker = start_worker(self._reactor)
