@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,12 +14,10 @@ from twisted.python.failure import Failure
 from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
 from ntvmedia.endpoints.peers import host_of, peer_of
-from ntvmedia.endpoints.rtsp.playing import NothingToSend, Player, Presentation, present
-from ntvmedia.endpoints.rtsp.ports import NoPorts, UDPPorts
+from ntvmedia.endpoints.rtsp.carriers import Carriers, Plays
+from ntvmedia.endpoints.rtsp.playing import NothingToSend, Presentation, present
+from ntvmedia.endpoints.rtsp.ports import NoPorts
 from ntvmedia.endpoints.rtsp.publishing import Incoming, Unsupported
-from ntvmedia.endpoints.rtsp.senders import DATAGRAMS
-from ntvmedia.endpoints.rtsp.udp_playing import UDPPlaying
-from ntvmedia.endpoints.rtsp.udp_receiving import UDPReceiving
 from ntvmedia.errors import PeerError, Refused
 from ntvmedia.events import ApplicationChanged
 from ntvmedia.hub.outlet import Outlet
@@ -42,7 +40,6 @@ from ntvmedia.wire.rtsp.messages import Interleaved, Request as Message, build_i
 from ntvmedia.wire.rtsp.ranges import FROM_NOW
 from ntvmedia.wire.rtsp.server import ServerSession
 from ntvmedia.wire.rtsp.server_requests import State
-from ntvmedia.wire.rtsp.transport import Lower, Transport
 
 if TYPE_CHECKING:
     from ntvmedia.endpoints.rtsp.factory import RTSPFactory
@@ -77,12 +74,12 @@ class RTSPConnection(Protocol):
     Args:
         factory: Whose settings it has.
         address: Of the peer.
-        udp: Media may go beside the connection: not where that is a tunnel (D-TR-03).
 
     Attributes:
         protocol: "rtsp" or "rtsps".
         peer: Its address with the port.
         host: Its address without.
+        user_agent: Its program, as it names itself; else empty.
     """
 
     _log = Logger()
@@ -93,22 +90,24 @@ class RTSPConnection(Protocol):
         self.protocol = factory.protocol_name
         self.peer = peer_of(address)
         self.host = host_of(address)
-        self._ports: UDPPorts | None = factory.ports if udp else None
-        self._session = ServerSession(factory.authority, udp=self._ports is not None)
+        self._session = ServerSession(
+            factory.authority,
+            udp=factory.ports is not None,
+            multicast=factory.groups is not None,
+        )
+        self._carriers = Carriers(self, factory.ports, factory.groups)
         self._verifier = factory.verifier(self.host)
         self._presentation: Presentation | None = None
-        self._player: Player | None = None
+        self._player: Plays | None = None
         self._address: Address | None = None
         self._verdict: Verdict | None = None
         self._incoming: Incoming | None = None
         self._publication: Publication | None = None
-        self._playing: UDPPlaying | None = None
-        self._receiving: UDPReceiving | None = None
         self._asked: Request | None = None
         self._asked_at = 0
         self._deciding: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
-        self._user_agent = ""
+        self.user_agent = ""
         self._running = False
         self._leaving = False
         self._heard = factory.host.reactor.seconds()
@@ -163,20 +162,18 @@ class RTSPConnection(Protocol):
             # Whoever sends nothing is sent away by the hub.
             for place, report in self._incoming.reports(now):
                 channels = self._session.tracks[place].interleaved
-                if self._receiving is not None:
-                    self._receiving.report(place, report)
-                elif channels is not None and not self.outlet.queued_bytes:
+                if self._carriers.report(place, report):
+                    continue
+                if channels is not None and not self.outlet.queued_bytes:
                     self.outlet.write(build_interleaved(channels[1], report))
-        elif state is State.PLAYING and self._playing is None:
+        elif state is State.PLAYING and not self._carriers.plays_datagrams:
             # Whoever takes nothing is cut by the hub: one who does lives (D-TR-09).
             pass
         else:
             has_session = state is not State.INIT
             limit = settings.session_timeout if has_session else settings.idle_timeout
-            heard = self._heard
-            if self._playing is not None:
-                # Nobody knows who takes datagrams, but for what he says of them.
-                heard = max(heard, self._playing.heard_at)
+            # Nobody knows who takes datagrams, but for what he says of them.
+            heard = max(self._heard, self._carriers.heard_at)
             if now - heard > limit and self._deciding is None:
                 self._log.info("{peer}: closed, since it does nothing", peer=self.peer)
                 self._hang_up()
@@ -332,7 +329,7 @@ class RTSPConnection(Protocol):
             return
         track = presentation.tracks[place]
         ssrc = presentation.sender.ssrc(track)
-        transport = self._carried(event.offers, lambda offer: self._udp_to(place, offer))
+        transport = self._carriers.play_track(place, event.offers, presentation)
         self._session.accept_setup(transport._replace(ssrc=ssrc), self._new_id(event))
 
     async def _play(self, event: PlayRequested) -> None:
@@ -341,7 +338,7 @@ class RTSPConnection(Protocol):
         await self._ask_again()
         player = self._player
         if player is None:
-            player = self._new_player(presentation)
+            player = self._carriers.player(presentation, self._session.tracks, self.user_agent)
         starts = player.starts()
         self._session.accept_play(starts, FROM_NOW)
         self._flush()
@@ -349,59 +346,6 @@ class RTSPConnection(Protocol):
         if self._player is None and not self._is_leaving():
             self._player = player
             self._log.info("{peer}: plays {key}", peer=self.peer, key=presentation.stream.key)
-
-    def _new_player(self, presentation: Presentation) -> Player:
-        """Return what plays what was set up, in the way in which it was."""
-        playing = self._playing
-        if playing is not None:
-            outlet, name = playing.outlet(), DATAGRAMS
-            return Player(
-                self, presentation, playing.channels, self._user_agent, outlet=outlet, format=name
-            )
-        channels = {
-            place: transport.interleaved[0]
-            for place, transport in self._session.tracks.items()
-            if transport.interleaved is not None
-        }
-        return Player(self, presentation, channels, self._user_agent)
-
-    def _carried(
-        self, offers: Iterable[Transport], over_udp: Callable[[Transport], Transport]
-    ) -> Transport:
-        """Return the answer to the first offer that can be taken, and get ready for it.
-
-        Raises:
-            NoPorts: None can.
-        """
-        refused: NoPorts | None = None
-        for offer in offers:
-            if offer.lower is Lower.TCP:
-                return offer
-            try:
-                return over_udp(offer)
-            except NoPorts as error:
-                refused = error
-        assert refused is not None
-        raise refused
-
-    def _udp_to(self, place: int, offer: Transport) -> Transport:
-        playing = self._playing
-        if playing is None:
-            assert self._ports is not None
-            local = host_of(self.transport.getHost())
-            playing = UDPPlaying(self._ports, local, self.host, self._datagrams_broken)
-        try:
-            answer = playing.set_up(place, offer)
-        except NoPorts:
-            if self._playing is None:
-                playing.close()
-            raise
-        self._playing = playing
-        return answer
-
-    def _datagrams_broken(self) -> None:
-        self._let_go("the output failed", lost=False)
-        self._hang_up()
 
     # Publishing
 
@@ -417,19 +361,8 @@ class RTSPConnection(Protocol):
     def _set_up_incoming(self, event: SetupRequested) -> None:
         place = event.track
         assert self._incoming is not None and place is not None
-        transport = self._carried(event.offers, lambda offer: self._udp_from(place, offer))
-        self._incoming.set_up(place, in_order=transport.lower is Lower.TCP)
+        transport = self._carriers.publish_track(place, event.offers, self._incoming)
         self._session.accept_setup(transport, self._new_id(event))
-
-    def _udp_from(self, place: int, offer: Transport) -> Transport:
-        assert self._incoming is not None
-        receiving = self._receiving
-        if receiving is None:
-            assert self._ports is not None
-            local = host_of(self.transport.getHost())
-            receiving = UDPReceiving(self._ports, self._incoming, local, self.host)
-            self._receiving = receiving
-        return receiving.set_up(place, offer)
 
     async def _record(self, _event: RecordRequested) -> None:
         address, verdict = self._address, self._verdict
@@ -441,8 +374,7 @@ class RTSPConnection(Protocol):
                 key, self, audio_only=verdict.audio_only
             )
             self._log.info("{peer}: publishes {key}", peer=self.peer, key=key)
-        if self._receiving is not None:
-            self._receiving.record(lambda: self._publication)
+        self._carriers.record(lambda: self._publication)
         self._session.accept_record()
 
     # The connection
@@ -466,7 +398,7 @@ class RTSPConnection(Protocol):
         return verdict
 
     def _request(self, action: Action, address: Address, message: Message) -> Request:
-        self._user_agent = message.headers.get("user-agent", "") or self._user_agent
+        self.user_agent = message.headers.get("user-agent", "") or self.user_agent
         header = message.headers.get("authorization", "")
         now = self.factory.host.reactor.seconds()
 
@@ -483,7 +415,7 @@ class RTSPConnection(Protocol):
             self.peer,
             address.query,
             "",
-            self._user_agent,
+            self.user_agent,
             proves if header else None,
         )
 
@@ -529,12 +461,7 @@ class RTSPConnection(Protocol):
         player, self._player = self._player, None
         if player is not None:
             player.leave()
-        playing, self._playing = self._playing, None
-        if playing is not None:
-            playing.close()
-        receiving, self._receiving = self._receiving, None
-        if receiving is not None:
-            receiving.close()
+        self._carriers.close()
         publication, self._publication = self._publication, None
         incoming, self._incoming = self._incoming, None
         if publication is not None:

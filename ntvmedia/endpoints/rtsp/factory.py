@@ -19,6 +19,7 @@ from ntvmedia.endpoints.draining import Connections, DrainingService
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.peers import host_of
 from ntvmedia.endpoints.rtsp.connection import RTSPConnection
+from ntvmedia.endpoints.rtsp.multicast import Groups
 from ntvmedia.endpoints.rtsp.ports import UDPPorts
 from ntvmedia.endpoints.rtsp.senders import Senders
 from ntvmedia.errors import ConfigError
@@ -38,13 +39,16 @@ class RTSPFactory(Factory):
         settings: Of `rtsp`.
         authority: What stands before a path that a client sends without it.
         senders: Of the streams that are played.
+        carries_datagrams: Clients of this are reached by UDP, if the settings allow it.
         ports: For UDP; None where that is not taken.
+        groups: For multicast; None where that is not taken.
         ssrc: Ours, in reports to publishers.
         cname: Likewise.
         connections: Those that live.
     """
 
     noisy = False
+    carries_datagrams: ClassVar[bool] = True
     _log = Logger()
 
     def __init__(self, host: IHost, settings: RTSPSettings, protocol_name: str) -> None:
@@ -53,8 +57,11 @@ class RTSPFactory(Factory):
         self.settings = settings
         self.authority = f"{protocol_name}://{self.host.settings.server.address or 'localhost'}"
         self.senders: Senders = host.part(Senders)
-        has_udp = settings.udp and protocol_name == "rtsp"
+        # D-TR-03: who wants all within TLS, or has nothing but HTTP, is not helped by datagrams.
+        has_udp = settings.udp and protocol_name == "rtsp" and self.carries_datagrams
+        has_groups = has_udp and settings.multicast == "on"
         self.ports: UDPPorts | None = host.part(UDPPorts) if has_udp else None
+        self.groups: Groups | None = host.part(Groups) if has_groups else None
         self.ssrc = int.from_bytes(host.random(4), "big")
         self.cname = host.random(12).hex()
         self.connections = Connections(

@@ -57,6 +57,28 @@ def present(
     return Presentation(target, stream, options, tracks, senders.of(stream))
 
 
+def rendition_key(
+    senders: Senders, presentation: Presentation, channels: Mapping[int, int], format: str
+) -> RenditionKey:
+    """Return what makes the rendition of some tracks.
+
+    Args:
+        senders: Of the server.
+        presentation: What was described.
+        channels: By the place of each track that was set up: the channel of its packets.
+        format: "rtsp" or "rtsp-udp".
+    """
+    tracks = {place: presentation.tracks[place] for place in channels}
+    by_track = {tracks[place].id: channel for place, channel in channels.items()}
+    options = {**presentation.options}
+    for kind in (MediaKind.VIDEO, MediaKind.AUDIO):
+        # What was not set up begins no group and is no reason to wait.
+        if not any(track.kind is kind for track in tracks.values()):
+            options[kind] = "none"
+    options |= senders.options(presentation.sender, by_track)
+    return RenditionKey(format, tuple(sorted(options.items())))
+
+
 class Player:
     """A viewer within an RTSP connection.
 
@@ -83,15 +105,8 @@ class Player:
         self._presentation = presentation
         self._info = ViewerInfo(connection.protocol, connection.peer, user_agent)
         self._tracks = {place: presentation.tracks[place] for place in channels}
-        by_track = {self._tracks[place].id: channel for place, channel in channels.items()}
-        options = {**presentation.options}
-        for kind in (MediaKind.VIDEO, MediaKind.AUDIO):
-            # What was not set up begins no group and is no reason to wait.
-            if not any(track.kind is kind for track in self._tracks.values()):
-                options[kind] = "none"
-        options |= connection.factory.senders.options(presentation.sender, by_track)
         self._sender = presentation.sender
-        self._key = RenditionKey(format, tuple(sorted(options.items())))
+        self._key = rendition_key(connection.factory.senders, presentation, channels, format)
         self._outlet: BlockOutlet = connection.outlet if outlet is None else outlet
         self._viewer: OutletViewer | None = None
 

@@ -65,6 +65,8 @@ class HTTPTunnels(ClockworkService):
 class TunnelFactory(RTSPFactory):
     """Builds the connections of the tunnels of one section."""
 
+    carries_datagrams = False
+
     def outlet(self, transport: Any) -> Outlet:
         """Return the way out of GET's connection, which has one already."""
         assert isinstance(transport, Tunnel)
