@@ -53,7 +53,7 @@ class Groups:
         self._senders: Senders = host.part(Senders)
         self._groups: dict[tuple[Stream, tuple[int, ...], str], Group] = {}
         self._numbers: set[int] = set()
-        self._next = 0
+        self._next = 1  # the first of a network is often taken for the network itself
 
     def group(self, presentation: Presentation, local: str) -> Group:
         """Return the group of some tracks of a stream, for one session more.
