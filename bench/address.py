@@ -11,10 +11,11 @@ APPLICATION: Final = "liveshow"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server's ports; `http_port` is zero where it has no HTTP-FLV."""
+    """A server's ports; `http_port` is zero where it has no HTTP-FLV, as is `rtsp_port`."""
 
     rtmp_port: int
     http_port: int
+    rtsp_port: int = 0
 
 
 def stream_name(number: int) -> str:

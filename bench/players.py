@@ -15,12 +15,14 @@ from typing import Final
 from bench.address import APPLICATION, HOST, Address, stream_name
 from bench.flv import BadStream, FLVPlayer, is_keyframe
 from bench.rtmp import RTMPClient, acknowledgement
+from bench.rtsp import RTSPPlayer
 from bench.source import Print, fingerprint
 from bench.websocket import PONG, WebSocketPlayer
 
 RTMP: Final = "rtmp"
 FLV: Final = "flv"
 WEBSOCKET: Final = "websocket"
+RTSP: Final = "rtsp"
 
 _BUFFER_BYTES: Final = 1 << 20
 
@@ -41,7 +43,7 @@ class PlayersPlan:
     """What the players do, and when; all times by the monotonic clock.
 
     Attributes:
-        protocol: `RTMP`, `FLV` or `WEBSOCKET`.
+        protocol: `RTMP`, `FLV`, `WEBSOCKET` or `RTSP`.
         streams: Player `i` plays stream `i % streams`.
         join_at: When the first one connects; the others follow at `rate` a second.
         window: Bytes are counted between these two times.
@@ -71,7 +73,7 @@ class PlayerFigures:
         stalled: It stopped reading.
         connected: When `connect` was called.
         keyframe: The first one, and when the last byte of its message was there; None: never.
-        chunk_bytes: The server's chunk size, 0 for FLV, in a WebSocket or not.
+        chunk_bytes: The server's chunk size, 0 for FLV, in a WebSocket or not; or `RTP_OVERHEAD`.
         received: Bytes from the beginning of the first keyframe's message on.
         gap: The largest time between two reads, from 1 s after the keyframe to the window's end.
         closed: The server's end, or why this player left before its time; empty: neither.
@@ -103,12 +105,13 @@ def run_players(plan: PlayersPlan, parent: Connection) -> None:
     parent.send(_Players(plan).run())
 
 
-_Client = RTMPClient | FLVPlayer | WebSocketPlayer
+_Client = RTMPClient | FLVPlayer | WebSocketPlayer | RTSPPlayer
 
 _CLIENTS: Final[dict[str, Callable[[str, str, str], _Client]]] = {
     RTMP: RTMPClient,
     FLV: FLVPlayer,
     WEBSOCKET: WebSocketPlayer,
+    RTSP: RTSPPlayer,
 }
 
 # Something to do at a time of the plan.
@@ -169,7 +172,8 @@ class _Players:
         name = stream_name(figures.stream)
         client = _CLIENTS[plan.protocol](HOST, APPLICATION, name)
         address = plan.address
-        port = address.rtmp_port if plan.protocol == RTMP else address.http_port
+        ports = {RTMP: address.rtmp_port, RTSP: address.rtsp_port}
+        port = ports.get(plan.protocol, address.http_port)
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         figures.connected = time.monotonic()
@@ -253,7 +257,7 @@ class _Players:
     def _acknowledge(self, fd: int) -> None:
         """Report that bytes were received, and say when to do so again."""
         connection, protocol = self._sockets[fd], self._plan.protocol
-        if protocol == FLV or connection is None:
+        if protocol in (FLV, RTSP) or connection is None:
             self._acknowledge_at[fd] = 1 << 62
             return
         total = self._total[fd]

@@ -19,7 +19,7 @@ from bench.measure_download import measure_download
 from bench.measure_hls import HLSLoad, Polling, capture_hls, measure_hls, measure_polling
 from bench.measure_ll import measure_blocked
 from bench.measure_mux import measure_muxer_alone, measure_muxing, measure_watched
-from bench.players import FLV, RTMP, WEBSOCKET
+from bench.players import FLV, RTMP, RTSP, WEBSOCKET
 from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
 from bench.slowserver import FAR, NEAR, Line
@@ -252,6 +252,22 @@ class Bench:
         )
         return Scenario(cells, figures)
 
+    def rtsp(self) -> Scenario:
+        """Players of RTSP within its connection against RTMP players."""
+        (count,) = self._options.counts(500)
+        rtmp, rtsp = f"ours, {count} RTMP players", f"ours, {count} RTSP players"
+        cells = (
+            self._fan_out(rtmp, OURS, FanOut(RTMP, count, 100, self._seconds)),
+            self._fan_out(rtsp, OURS, FanOut(RTSP, count, 100, self._seconds)),
+        )
+        figures = (
+            Figure(f"CPU s per GB, {count} players", "cpu_per_gb", rtsp, rtmp, 1.3, 1.1),
+            Figure(f"largest gap p99, {count} players, ms", "gap_p99", rtsp, None, 420),
+            Figure("KiB per RTSP player", "kib_each", rtsp, None, 16, 8),
+            _complete(f"least bytes, {count} players, % of the source", rtsp),
+        )
+        return Scenario(cells, figures)
+
     def hls_segments(self) -> Scenario:
         """Segments of a live stream, against nginx serving the same from disk."""
         options = self._options
@@ -451,6 +467,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "http": Bench.http,
     "stall": Bench.stall,
     "ws": Bench.ws,
+    "rtsp": Bench.rtsp,
     "hls-segments": Bench.hls_segments,
     "hls-playlists": Bench.hls_playlists,
     "hls-viewers": Bench.hls_viewers,

@@ -95,7 +95,7 @@ class Server:
 
     def __init__(self, core: int) -> None:
         self._core = core
-        self.address = Address(*free_ports(2))
+        self.address = Address(*free_ports(3))
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -187,13 +187,14 @@ class Ours(Server):
         settings = [
             f"rtmp.{listen.format(self.address.rtmp_port)}",
             f"http.{listen.format(self.address.http_port)}",
+            f"rtsp.{listen.format(self.address.rtsp_port)}",
             *self._settings,
         ]
         options = [part for setting in settings for part in ("--set", setting)]
         return [str(twistd), "-n", "--pidfile=", "ntvmedia", *options, *self._data]
 
     def ports(self) -> list[int]:
-        return [self.address.rtmp_port, self.address.http_port]
+        return [self.address.rtmp_port, self.address.http_port, self.address.rtsp_port]
 
     def set_application(self, *fields: str) -> None:
         """Change the application that is published to, while the server runs.

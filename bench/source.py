@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from bench.flv import AUDIO, SCRIPT, TAG_OVERHEAD_BYTES, VIDEO, FLVReader, Media, is_keyframe
+from bench.rtsp import RTP_OVERHEAD, rtp_bytes
 
 CACHE: Final = Path(__file__).parent / ".cache"
 FFMPEG: Final = "/usr/bin/ffmpeg"
@@ -112,7 +113,7 @@ class Expectation:
 
     def __init__(self, source: Source, chunk_bytes: int) -> None:
         self._count = len(source.frames)
-        sizes = [wire_bytes(len(frame.body), chunk_bytes) for frame in source.frames]
+        sizes = [wire_bytes(frame, chunk_bytes) for frame in source.frames]
         self._sums = [0, *accumulate(sizes)]
 
     def between(self, first: int, last: int) -> int:
@@ -124,8 +125,11 @@ class Expectation:
         return loops * self._sums[-1] + self._sums[index]
 
 
-def wire_bytes(size: int, chunk_bytes: int) -> int:
-    """Return what a body of this size takes at least, in RTMP chunks or (chunks of 0) in FLV."""
+def wire_bytes(frame: Frame, chunk_bytes: int) -> int:
+    """Return what a frame takes at least, in RTMP chunks, or with chunks of 0 in FLV, or in RTP."""
+    size = len(frame.body)
+    if chunk_bytes == RTP_OVERHEAD:
+        return rtp_bytes(frame.kind, size, 4)
     if not chunk_bytes:
         return size + TAG_OVERHEAD_BYTES
     return size + 8 + max(0, -(-size // chunk_bytes) - 1)
