@@ -1,0 +1,1 @@
+"""Plays from other servers and cameras over RTSP, and publishes to them."""
