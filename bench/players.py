@@ -15,7 +15,7 @@ from typing import Final
 from bench.address import APPLICATION, HOST, Address, stream_name
 from bench.flv import BadStream, FLVPlayer, is_keyframe
 from bench.rtmp import RTMPClient, acknowledgement
-from bench.rtsp import RTSPPlayer
+from bench.rtsp import RTSPDatagramPlayer, RTSPPlayer, VideoDatagrams
 from bench.source import Print, fingerprint
 from bench.websocket import PONG, WebSocketPlayer
 
@@ -23,6 +23,7 @@ RTMP: Final = "rtmp"
 FLV: Final = "flv"
 WEBSOCKET: Final = "websocket"
 RTSP: Final = "rtsp"
+RTSP_UDP: Final = "rtsp-udp"
 
 _BUFFER_BYTES: Final = 1 << 20
 
@@ -43,7 +44,7 @@ class PlayersPlan:
     """What the players do, and when; all times by the monotonic clock.
 
     Attributes:
-        protocol: `RTMP`, `FLV`, `WEBSOCKET` or `RTSP`.
+        protocol: `RTMP`, `FLV`, `WEBSOCKET`, `RTSP` or `RTSP_UDP`.
         streams: Player `i` plays stream `i % streams`.
         join_at: When the first one connects; the others follow at `rate` a second.
         window: Bytes are counted between these two times.
@@ -73,7 +74,7 @@ class PlayerFigures:
         stalled: It stopped reading.
         connected: When `connect` was called.
         keyframe: The first one, and when the last byte of its message was there; None: never.
-        chunk_bytes: The server's chunk size, 0 for FLV, in a WebSocket or not; or `RTP_OVERHEAD`.
+        chunk_bytes: The server's chunk size, 0 for FLV, in a WebSocket or not; below 0 for RTP.
         received: Bytes from the beginning of the first keyframe's message on.
         gap: The largest time between two reads, from 1 s after the keyframe to the window's end.
         closed: The server's end, or why this player left before its time; empty: neither.
@@ -105,14 +106,20 @@ def run_players(plan: PlayersPlan, parent: Connection) -> None:
     parent.send(_Players(plan).run())
 
 
-_Client = RTMPClient | FLVPlayer | WebSocketPlayer | RTSPPlayer
+_Client = (
+    RTMPClient | FLVPlayer | WebSocketPlayer | RTSPPlayer | RTSPDatagramPlayer | VideoDatagrams
+)
 
 _CLIENTS: Final[dict[str, Callable[[str, str, str], _Client]]] = {
     RTMP: RTMPClient,
     FLV: FLVPlayer,
     WEBSOCKET: WebSocketPlayer,
     RTSP: RTSPPlayer,
+    RTSP_UDP: RTSPDatagramPlayer,
 }
+
+# How many descriptors a player has at most.
+_SOCKETS: Final = 5
 
 # Something to do at a time of the plan.
 _Mark = tuple[float, Callable[[PlayersResult], None]]
@@ -125,7 +132,7 @@ class _Players:
         self._plan = plan
         self._poll = select.epoll()
         self._figures: list[PlayerFigures] = []
-        size = plan.count + 256
+        size = _SOCKETS * plan.count + 256
         self._sockets: list[socket.socket | None] = [None] * size
         self._owners: list[PlayerFigures | None] = [None] * size
         self._clients: list[_Client | None] = [None] * size
@@ -134,6 +141,7 @@ class _Players:
         self._last = [0.0] * size
         self._gaps = [0.0] * size
         self._buffer = bytearray(_BUFFER_BYTES)
+        self._kept: list[RTSPDatagramPlayer] = []
         self._delivered_to_the_gone = 0
 
     def run(self) -> PlayersResult:
@@ -172,7 +180,8 @@ class _Players:
         name = stream_name(figures.stream)
         client = _CLIENTS[plan.protocol](HOST, APPLICATION, name)
         address = plan.address
-        ports = {RTMP: address.rtmp_port, RTSP: address.rtsp_port}
+        rtsp_port = address.rtsp_port
+        ports = {RTMP: address.rtmp_port, RTSP: rtsp_port, RTSP_UDP: rtsp_port}
         port = ports.get(plan.protocol, address.http_port)
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -242,6 +251,10 @@ class _Players:
             self._leave(fd, str(error))
             return
         self._total[fd] += len(data)
+        if isinstance(client, RTSPDatagramPlayer):
+            if client.video >= 0:
+                self._receive_datagrams(fd, client, figures)
+            return
         key = next((message for message in media if is_keyframe(message)), None)
         if key is not None:
             now = time.monotonic()
@@ -254,10 +267,28 @@ class _Players:
             self._gaps[fd] = 0.0
             self._acknowledge(fd)
 
+    def _receive_datagrams(
+        self, fd: int, client: RTSPDatagramPlayer, figures: PlayerFigures
+    ) -> None:
+        """Read the datagrams of a player from now on; its connection says nothing more."""
+        self._clients[fd] = None
+        self._total[fd] = 0
+        self._last[fd] = float("inf")
+        for place, (media, _reports) in enumerate(client.tracks):
+            number = media.fileno()
+            self._sockets[number], self._owners[number] = media, figures
+            self._clients[number] = VideoDatagrams() if place == client.video else None
+            self._last[number] = float("inf")
+            self._acknowledge_at[number] = 1 << 62
+            self._poll.register(number, select.EPOLLIN)
+        self._acknowledge_at[fd] = 1 << 62
+        # The ports of the reports stay open as long as all others.
+        self._kept.append(client)
+
     def _acknowledge(self, fd: int) -> None:
         """Report that bytes were received, and say when to do so again."""
         connection, protocol = self._sockets[fd], self._plan.protocol
-        if protocol in (FLV, RTSP) or connection is None:
+        if protocol not in (RTMP, WEBSOCKET) or connection is None:
             self._acknowledge_at[fd] = 1 << 62
             return
         total = self._total[fd]
@@ -293,7 +324,7 @@ class _Players:
         result.window_seconds += now
         for fd, figures in enumerate(self._owners):
             if figures is not None and figures.keyframe is not None:
-                figures.gap = max(self._gaps[fd], now - self._last[fd])
+                figures.gap = max(figures.gap, self._gaps[fd], now - self._last[fd])
 
     def _stall(self, result: PlayersResult) -> None:
         """Let the chosen ones stop reading; their connections stay open on this side."""

@@ -1,4 +1,4 @@
-"""A player of RTSP (RFC 2326) with its media within the connection, and what both ways need.
+"""Players of RTSP (RFC 2326), with their media within the connection and in datagrams.
 
 H.264 only (RFC 6184), and only up to the first keyframe: what follows is counted, not read.
 """
@@ -6,14 +6,26 @@ H.264 only (RFC 6184), and only up to the first keyframe: what follows is counte
 from __future__ import annotations
 
 import re
+import socket
+from itertools import count
 from typing import Final
 
 from bench.flv import AUDIO, VIDEO, BadStream, Media
 
 RTP_OVERHEAD: Final = -1
-"""Stands for the number of bytes of a chunk, as `source.wire_bytes` knows it: it is RTP."""
+RTP_DATAGRAM_OVERHEAD: Final = -2
+"""Stand for the number of bytes of a chunk, as `source.wire_bytes` knows it: it is RTP."""
 
 _MAX_HEAD_BYTES: Final = 65536
+
+# Where datagrams are received: below the ports that the kernel gives to connections.
+_FIRST_PORT: Final = 12_000
+_LAST_PORT: Final = 29_000
+_RECEIVE_BUFFER: Final = 1 << 20
+
+# The most media that a stream has here.
+_TRACKS: Final = 2
+
 _STAP_A: Final = 24
 _FU_A: Final = 28
 _IDR: Final = 5
@@ -142,7 +154,8 @@ class RTSPPlayer:
 
     def __init__(self, host: str, application: str, stream: str) -> None:
         transports = [
-            f"RTP/AVP/TCP;unicast;interleaved={place}-{place + 1}" for place in (0, 2, 4, 6)
+            f"RTP/AVP/TCP;unicast;interleaved={2 * place}-{2 * place + 1}"
+            for place in range(_TRACKS)
         ]
         url = f"rtsp://{host}/{application}/{stream}"
         self._conversation = Conversation(url, transports)
@@ -182,6 +195,94 @@ class RTSPPlayer:
             reply += conversation.answered(head, body)
         self._buffer = buffer[place:]
         return found, reply
+
+
+class VideoDatagrams:
+    """What reads the pictures' datagrams; likewise, though it has nothing to say."""
+
+    chunk_bytes = RTP_DATAGRAM_OVERHEAD
+    greeting = b""
+
+    def __init__(self) -> None:
+        self._pictures = Pictures()
+        self.received = 0
+
+    def feed(self, data: bytes) -> tuple[list[Media], bytes]:
+        """Take a datagram; return the keyframe that it completes.
+
+        Raises:
+            BadStream: It is no RTP.
+        """
+        start = self.received
+        self.received += len(data)
+        picture = self._pictures.feed(data, start)
+        return [] if picture is None else [picture], b""
+
+
+class RTSPDatagramPlayer:
+    """The requests of a player whose media comes over UDP; likewise.
+
+    Nothing is sent beside them, so that the server ends it after a minute.
+
+    Attributes:
+        greeting: What to send as soon as the connection stands.
+        chunk_bytes: `RTP_DATAGRAM_OVERHEAD`.
+        received: Bytes of answers so far.
+        tracks: Two sockets for each track: of its media and of its reports.
+    """
+
+    chunk_bytes = RTP_DATAGRAM_OVERHEAD
+
+    def __init__(self, host: str, application: str, stream: str) -> None:
+        self.tracks = [_open_pair(host) for _track in range(_TRACKS)]
+        ports = [media.getsockname()[1] for media, _reports in self.tracks]
+        transports = [f"RTP/AVP;unicast;client_port={port}-{port + 1}" for port in ports]
+        self._conversation = Conversation(f"rtsp://{host}/{application}/{stream}", transports)
+        self.greeting = self._conversation.greeting
+        self.received = 0
+        self._buffer = b""
+
+    @property
+    def video(self) -> int:
+        """The place of the pictures' track, once PLAY was answered; -1 before."""
+        return self._conversation.video if self._conversation.playing else -1
+
+    def feed(self, data: bytes) -> tuple[list[Media], bytes]:
+        """Take bytes; return nothing of media, and what to answer.
+
+        Raises:
+            BadStream: It is no RTSP, or a refusal.
+        """
+        self.received += len(data)
+        self._buffer += data
+        reply = b""
+        while self._buffer and (answer := split_answer(self._buffer)) is not None:
+            head, body = answer
+            self._buffer = self._buffer[len(head) + len(body) :]
+            reply += self._conversation.answered(head, body)
+        return [], reply
+
+
+_ports = count(_FIRST_PORT, 2)
+
+
+def _open_pair(host: str) -> tuple[socket.socket, socket.socket]:
+    """Open an even port and the next one."""
+    for port in _ports:
+        if port > _LAST_PORT:
+            break
+        pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _number in range(2)]
+        try:
+            for number, found in enumerate(pair):
+                found.setblocking(False)
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+                found.bind((host, port + number))
+        except OSError:
+            for found in pair:
+                found.close()
+            continue
+        return pair[0], pair[1]
+    raise BadStream("no ports are left to receive on")
 
 
 def split_answer(data: bytes) -> tuple[bytes, bytes] | None:

@@ -19,7 +19,7 @@ from bench.measure_download import measure_download
 from bench.measure_hls import HLSLoad, Polling, capture_hls, measure_hls, measure_polling
 from bench.measure_ll import measure_blocked
 from bench.measure_mux import measure_muxer_alone, measure_muxing, measure_watched
-from bench.players import FLV, RTMP, RTSP, WEBSOCKET
+from bench.players import FLV, RTMP, RTSP, RTSP_UDP, WEBSOCKET
 from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
 from bench.slowserver import FAR, NEAR, Line
@@ -268,6 +268,26 @@ class Bench:
         )
         return Scenario(cells, figures)
 
+    def rtsp_udp(self) -> Scenario:
+        """Players of RTSP over UDP, their datagrams cut by the kernel and one by one."""
+        (count,) = self._options.counts(200)
+        load = FanOut(RTSP_UDP, count, 100, min(self._seconds, _MINUTE))
+        cut, single = f"ours, {count} UDP players", f"ours, {count} UDP players, no segmentation"
+        cells = (
+            self._fan_out(cut, OURS, load),
+            self._fan_out(single, OURS, load, "rtsp.udp_segmentation=false"),
+        )
+        figures = []
+        for label in (cut, single):
+            name = label.removeprefix("ours, ")
+            figures += [
+                # live555 took 3.3, ZLMediaKit 4.5, MediaMTX 5.2 on such a machine.
+                Figure(f"CPU s per GB, {name}", "cpu_per_gb", label, None, 6, 3.3),
+                Figure(f"KiB each, {name}", "kib_each", label, None, 16, 8),
+                _complete(f"least bytes, {name}, % of the source", label),
+            ]
+        return Scenario(cells, tuple(figures))
+
     def hls_segments(self) -> Scenario:
         """Segments of a live stream, against nginx serving the same from disk."""
         options = self._options
@@ -443,6 +463,9 @@ class Bench:
 
 # A stalled player must be cut within 30 s; a little longer shows what is given back.
 _STALL_SECONDS: Final = 40.0
+
+# A player over UDP that says nothing is ended after a minute, its joining included.
+_MINUTE: Final = 40.0
 _FULL_SECONDS: Final = 10.0
 
 # What a fifth of a core or so serves: the server is busy, and still waits for the next request.
@@ -468,6 +491,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "stall": Bench.stall,
     "ws": Bench.ws,
     "rtsp": Bench.rtsp,
+    "rtsp-udp": Bench.rtsp_udp,
     "hls-segments": Bench.hls_segments,
     "hls-playlists": Bench.hls_playlists,
     "hls-viewers": Bench.hls_viewers,

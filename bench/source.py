@@ -128,8 +128,8 @@ class Expectation:
 def wire_bytes(frame: Frame, chunk_bytes: int) -> int:
     """Return what a frame takes at least, in RTMP chunks, or with chunks of 0 in FLV, or in RTP."""
     size = len(frame.body)
-    if chunk_bytes == RTP_OVERHEAD:
-        return rtp_bytes(frame.kind, size, 4)
+    if chunk_bytes < 0:
+        return rtp_bytes(frame.kind, size, 4 if chunk_bytes == RTP_OVERHEAD else 0)
     if not chunk_bytes:
         return size + TAG_OVERHEAD_BYTES
     return size + 8 + max(0, -(-size // chunk_bytes) - 1)
