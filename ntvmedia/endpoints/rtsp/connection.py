@@ -140,10 +140,18 @@ class RTSPConnection(Protocol):
         self._hang_up()
 
     def player_ended(self, reason: str) -> None:
-        """Hang up on a player whose stream is over. Called by `Player`."""
+        """Hang up on a player whose stream is over. Called by what plays."""
         self._player = None
         self._log.info("{peer}: no longer plays: {reason}", peer=self.peer, reason=reason)
-        self._hang_up()
+        presentation = self._presentation
+        told = self._carriers.plays_datagrams
+        if not told or presentation is None or presentation.stream.is_ready:
+            self._hang_up()
+            return
+        # His datagrams told him, and he is about to say goodbye. A connection that is lost before,
+        # GStreamer 1.22 makes anew to say it there, and calls the answer an error.
+        self._let_go(reason, lost=False)
+        self._deadline = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self._hang_up)
 
     def close(self, reason: str) -> None:
         """Hang up, since the server stops."""
@@ -334,7 +342,8 @@ class RTSPConnection(Protocol):
 
     async def _play(self, event: PlayRequested) -> None:
         presentation = self._presentation
-        assert presentation is not None
+        if presentation is None:
+            raise NotFound("the stream is over")
         await self._ask_again()
         player = self._player
         if player is None:
@@ -447,6 +456,8 @@ class RTSPConnection(Protocol):
         self._leaving = True
         self._flush()
         self._let_go("connection closed", lost=False)
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
         self.outlet.close()
         self._deadline = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self.outlet.abort)
 

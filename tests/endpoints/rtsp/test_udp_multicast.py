@@ -6,6 +6,7 @@ import socket
 from ipaddress import ip_network
 from typing import Any
 
+from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.endpoints.rtsp.multicast import Groups
 from ntvmedia.wire.rtp.packets import parse_packet
 from ntvmedia.wire.rtp.rtcp import (
@@ -154,9 +155,10 @@ class PlayTests(MulticastCase):
         second.ok("PLAY")
         source.leave()
         self.assertIsInstance(parse_compound(taken(ends[0][1])[-1])[-1], Goodbye)
+        self.assertEqual(self.ports.pool.free, self.pairs)
+        self.server.reactor.advance(GOODBYE_SECONDS)
         for peer in (first, second):
             self.assertTrue(peer.transport.disconnecting)
-        self.assertEqual(self.ports.pool.free, self.pairs)
 
     def test_kick(self) -> None:
         """One player may be sent away; or the group, and with it all."""

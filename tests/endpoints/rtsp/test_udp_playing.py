@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ntvmedia.config.reading import PortRange
+from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.endpoints.rtsp.ports import UDPPorts
 from ntvmedia.wire.rtp.packets import parse_packet
 from ntvmedia.wire.rtp.rtcp import (
@@ -62,7 +63,10 @@ class PlayTests(UDPCase):
         self.assertGreaterEqual(got + sum(bursts), 5)
 
     def test_end(self) -> None:
-        """At the end of the stream a goodbye tells so, and the connection ends."""
+        """At the end of the stream a goodbye tells so, and the ports are back at once.
+
+        The connection ends a little later: GStreamer has something to say in it.
+        """
         source = self.server.source()
         video, audio = Ends(self), Ends(self)
         peer = self.player({0: video, 1: audio})
@@ -70,8 +74,23 @@ class PlayTests(UDPCase):
         for ends in (video, audio):
             compound = parse_compound(ends.rtcp()[-1])
             self.assertIsInstance(compound[-1], Goodbye)
-        self.assertTrue(peer.transport.disconnecting)
         self.assertEqual(self.ports.pool.free, self.pairs)
+        self.assertEqual(peer.ask("PLAY").status, 404)
+        peer.ok("PAUSE")
+        peer.ok("TEARDOWN")
+        self.assertFalse(peer.transport.disconnecting)
+        self.server.reactor.advance(GOODBYE_SECONDS)
+        self.assertTrue(peer.transport.disconnecting)
+
+    def test_server_stops_at_the_end(self) -> None:
+        """When it stops right after, nothing is left that waits."""
+        source = self.server.source()
+        peer = self.player({0: Ends(self)})
+        source.leave()
+        peer.protocol.close("the server stops")
+        self.assertTrue(peer.transport.disconnecting)
+        peer.lose()
+        self.assertNotIn("_hang_up", "".join(self.server.pending()))
 
     def test_pause(self) -> None:
         """Nothing comes in a pause, of the past either; then it goes on at a keyframe."""
