@@ -11,7 +11,10 @@ from hypothesis import given, strategies as st
 
 from ntvmedia.config.reading import (
     Count,
+    Groups,
     Networks,
+    PortRange,
+    Ports,
     Seconds,
     Size,
     Text,
@@ -33,6 +36,8 @@ class Sample:
     mode: Literal["slow", "fast"] = setting("slow", "Which way.")
     names: Texts = setting(("a",), "Whose.")
     near: Networks = setting((), "Where.")
+    groups: Groups = setting((ip_network("239.192.0.0/16"),), "To whom.")
+    ports: Ports = setting(PortRange(30000, 30999), "Through which.")
     title: str = setting("", "What it is called.")
     loud: bool = setting(False, "Whether it sounds.")
 
@@ -183,3 +188,27 @@ def test_sizes_agree(count: int) -> None:
     """A number of KiB is 1024 times that number, in text and as a number."""
     size = max(count, 1)
     assert parse("size", f"{size}KiB") == parse("size", size * 1024)
+
+
+def test_ports() -> None:
+    """Two ports with a hyphen; nothing that only root may have, and room for one pair."""
+    assert parse("ports", "1024-65535") == PortRange(1024, 65535)
+    assert parse("ports", Text("30000-30001")) == PortRange(30000, 30001)
+    assert str(PortRange(30000, 30999)) == "30000-30999"
+    for wrong in ("", "30000", "30000-", "30000-x", "1-2", "30000:30001", 30000, [30000, 30001]):
+        assert "30000-30999" in refusal("ports", wrong)
+    assert "from 1024 to 65535" in refusal("ports", "1023-2000")
+    assert "from 1024 to 65535" in refusal("ports", "30000-65536")
+    assert "the first is the lower one" in refusal("ports", "30001-30000")
+    assert "no even port" in refusal("ports", "30001-30002")
+
+
+def test_groups() -> None:
+    """Networks of multicast, of either kind, and at least one."""
+    assert parse("groups", "239.1.2.3") == (ip_network("239.1.2.3/32"),)
+    both = ["239.192.0.0/16", "ff05::/64"]
+    assert parse("groups", both) == tuple(map(ip_network, both))
+    for wrong in ("10.0.0.0/8", ["239.192.0.0/16", "10.0.0.0/8"], []):
+        assert "multicast is 224.0.0.0/4" in refusal("groups", wrong)
+    for mistaken in ("x", 5, "239.192.0.1/16"):
+        assert "239.192.0.0/16" in refusal("groups", mistaken)

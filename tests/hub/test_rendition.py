@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from ntvmedia.events import (
     PlayStarted,
 )
+from ntvmedia.hub.blocks import Block
 from ntvmedia.hub.refusals import NotFound
-from ntvmedia.hub.rendition import RenditionKey
+from ntvmedia.hub.rendition import Rendition, RenditionKey
+from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.timeline import LONGEST_WAIT_FOR_KEYFRAME_SECONDS
 from ntvmedia.media import Codec, Track
 from tests.hub.cases import (
     AUDIO_2,
     INFO,
+    KEY,
     OTHER_VIDEO,
     SOUND,
     VIDEO_2,
@@ -22,6 +28,7 @@ from tests.hub.fakes import (
     AUDIO,
     UNLIMITED,
     VIDEO,
+    FakeSerialiser,
     audio,
     video,
 )
@@ -317,3 +324,78 @@ class ChangeTests(HubCase):
         self.send(publication, video(80, key=True, track=VIDEO_2))
         self.assertEqual(player.seen.count("[C"), 1)
         self.end()
+
+
+class ShortBlockTests(HubCase):
+    """What has no way to hold a sender back is given blocks of little media."""
+
+    LONGEST_MS = 50
+
+    def serialiser(self, options: Any) -> FakeSerialiser:
+        """Make one that wants them."""
+        made = super().serialiser(options)
+        made.longest_block_ms = self.LONGEST_MS  # type: ignore[attr-defined]
+        return made
+
+    def rendition(self, stream: Stream) -> Rendition:
+        """Have somebody watch, and return what is made for him."""
+        self.player = Player(self, stream)
+        (found,) = stream.renditions.values()
+        return found
+
+    def blocks(self) -> list[str]:
+        """Return the blocks that one gets who joins now."""
+        outlet = BlockList()
+        (rendition,) = self.hub.streams[KEY].renditions.values()
+        rendition.add(outlet)  # type: ignore[arg-type]
+        rendition.remove(outlet)  # type: ignore[arg-type]
+        for block in outlet.blocks:
+            first = block.data.decode().split()[0]
+            self.assertEqual(block.time_ms, int(first[1:].rstrip("k")))
+        return [block.data.decode() for block in outlet.blocks]
+
+    def test_past(self) -> None:
+        """The past is cut too, where it is made into blocks for the first who joins."""
+        publication, stream = self.live()
+        self.send(publication, video(20), video(40), video(60), video(90), audio(100), video(400))
+        self.rendition(stream)
+        self.assertEqual(self.blocks(), ["v0k a0 v20 v40 ", "v60 v90 a100 ", "v400 "])
+        self.end()
+
+    def test_one_read(self) -> None:
+        """What comes in one read is cut."""
+        publication, stream = self.live()
+        self.rendition(stream)
+        self.send(publication, video(1000, key=True), video(1040), video(1080), video(1120))
+        self.assertEqual(self.blocks(), ["v1000k v1040 ", "v1080 v1120 "])
+        self.end()
+
+    def test_many_viewers(self) -> None:
+        """However many watch, no more is gathered, though others wait longer."""
+        publication, stream = self.live()
+        self.rendition(stream)
+        for _viewer in range(400):
+            self.hub.pacing.viewers_changed(1)
+        self.assertGreater(self.hub.pacing.interval, 0.2)
+        self.send(publication, video(1000, key=True))
+        self.reactor.advance(0.01)
+        before = self.player.seen
+        self.send(publication, video(1020))
+        self.assertEqual(self.player.seen, before)
+        self.reactor.advance(0.05)
+        self.assertEqual(self.player.seen, before + "v1020 ")
+        for _viewer in range(400):
+            self.hub.pacing.viewers_changed(-1)
+        self.end()
+
+
+class BlockList:
+    """Takes blocks, and does nothing with them."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.catch_up: object = None
+
+    def begin(self, _header: bytes, blocks: Sequence[Block], _generation: int) -> None:
+        """Keep them."""
+        self.blocks = list(blocks)
