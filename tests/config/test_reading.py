@@ -150,7 +150,7 @@ def test_unknown_setting() -> None:
     line = refusal("zzzzzz", 1)
     assert line == (
         "sample.zzzzzz: unknown setting; expected one of wait, size, count, mode, names, near, "
-        "title, loud"
+        "groups, ports, title, loud"
     )
 
 
