@@ -132,7 +132,9 @@ def test_interrupted_merging(sources: Sources, tmp_path: Path, out: Path) -> Non
     folder = long_list(sources, tmp_path / "film", 40)
     with HostileServer(folder) as web:
         with launch(web.url(), out, folder=tmp_path, env={"PROOF_MARK": mark}) as program:
-            wait_until(lambda: children_with(mark), "it merged")
+            merged = out.with_name(f"{out.name}.download") / "merged"
+            wait_until(merged.exists, "it merged")
+            assert children_with(mark)
             program.send(signal.SIGINT)
             assert program.wait(5) == 130, program.tail()
         wait_until(lambda: not children_with(mark), "nothing was left", 5)
