@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import itertools
 import json
+import random
 import re
 import signal
 import socket
@@ -21,12 +24,18 @@ ROOT = Path(ntvmedia.__file__).parent.parent
 _TROUBLE = re.compile(r"Traceback|Unhandled|^\S+ critical ", re.MULTILINE)
 
 
+# Below those that the kernel gives to clients, and above those that services have.
+_PORTS = range(12_000, 28_000)
+_ports = itertools.cycle(random.SystemRandom().sample(_PORTS, len(_PORTS)))
+
+
 def free_port() -> int:
-    """Find a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port that nobody listens on now, and that no client is given meanwhile."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:

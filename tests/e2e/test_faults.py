@@ -178,10 +178,11 @@ def test_killed(
     with publisher(first, clip, tmp_path), Watchers(first, "liveshow/steady", 5):
         first.program.send(signal.SIGKILL)
         first.program.wait(5)
-        ports = iter([first.rtmp_port, first.http_port])
+        ports = iter([first.rtmp_port, first.http_port, first.rtsp_port])
         monkeypatch.setattr("tests.e2e.server.free_port", ports.__next__)
         second = start_server(options=(f"--data={first.folder / 'data'}",))
     assert (second.rtmp_port, second.http_port) == (first.rtmp_port, first.http_port)
+    assert second.rtsp_port == first.rtsp_port
     with undisturbed(second, clip, tmp_path):
         time.sleep(2)
 
