@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ntvmedia.errors import UsageError
 from ntvmedia.media import Codec, Packet, Track
@@ -234,6 +234,7 @@ def test_memory_of_an_endless_group() -> None:
     assert forgotten(sender, first, made)
 
 
+@settings(max_examples=30)
 @given(st.sampled_from([1000, 4000, 10_000]), st.integers(1, 9), st.booleans(), st.booleans())
 def test_who_comes_later_sees_no_gap(
     group: int, joins: int, sound_first: bool, prepared_first: bool
@@ -269,12 +270,30 @@ def test_preparing() -> None:
     sender = make(tracks=[streams.H264])
     sender.prepare(Packet(Track(Codec.FLAC, clock_rate=48000), 0, 0, True, b"flac"))
     sender.prepare(picture(0, key=True))
-    assert sender.newest_ms == 0
     first = sender.packets(picture(0, key=True))
     sender.prepare(picture(0, key=True))
     sender.prepare(picture(40))
     assert sender.packets(picture(0, key=True)) is first
-    assert (sender.newest_ms, sender.used_at_ms) == (40, 0)
+    assert_in_order(numbers(rtp(sender, [picture(0, key=True), picture(40)]), sender, streams.H264))
+
+
+def test_description() -> None:
+    """Whether what was described is still true: of the codec, not of its configuration."""
+    sender = make()
+    sender.payload_type(streams.H264)
+    sender.payload_type(streams.AAC)
+    other = Track(Codec.H264, config=vectors.AVCC_444)
+    assert sender.tracks_changed([other, streams.AAC])
+    assert sender.tracks_changed([other])
+    assert not sender.tracks_changed([other, streams.OPUS])
+    assert not make_described().tracks_changed([streams.HEVC])
+
+
+def make_described() -> StreamSender:
+    """Make a sender whose pictures are described as H.264."""
+    sender = make()
+    sender.payload_type(streams.H264)
+    return sender
 
 
 def test_reports() -> None:
