@@ -182,8 +182,12 @@ class DatagramReader:
             _log.failure("a datagram could not be read")
 
     def connectionLost(self, reason: object) -> None:
-        """Note that the reactor found the socket to be of no use."""
-        self._stopped = True
+        """Go on: the reactor takes an ICMP message, which anybody may send, for the end."""
+        if self._stopped or self._socket.fileno() < 0:
+            self._stopped = True
+            return
+        self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # which forgets it
+        self._reactor.addReader(self)
 
     def logPrefix(self) -> str:
         return "datagrams"

@@ -143,6 +143,28 @@ class ReaderTests(SynchronousTestCase):
         self.assertEqual([data for data, _address in self.came], [b"stop"])
         self.assertEqual((self.ended, self.reactor.readers), (0, set()))
 
+    def test_unreachable(self) -> None:
+        """An ICMP message for a socket that is connected ends nothing (F-RE-11)."""
+        self.pair.packets.connect(self.client.getsockname())
+        self.client.close()
+        self.pair.packets.send(b"nobody is there")
+        # As Twisted's reactors do with an event that is an error alone.
+        self.reactor.removeReader(self.reader)
+        self.reader.connectionLost(None)
+        self.assertEqual(self.reactor.readers, {self.reader})
+        error = self.pair.packets.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self.assertEqual(error, 0)
+        self.reader.stop()
+        self.reader.connectionLost(None)
+        self.assertEqual(self.reactor.readers, set())
+
+    def test_closed(self) -> None:
+        """One that is closed is not read again."""
+        self.pair.close()
+        self.reactor.removeReader(self.reader)
+        self.reader.connectionLost(None)
+        self.assertEqual(self.reactor.readers, set())
+
     def test_bug(self) -> None:
         """It is logged, and what comes later is read."""
         self.send(b"bug")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from ntvmedia.config.reading import PortRange
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.endpoints.rtsp.ports import UDPPorts
@@ -14,7 +16,7 @@ from ntvmedia.wire.rtp.rtcp import (
     parse_compound,
 )
 from tests.endpoints.rtsp.server import KEY, TCP, infos, media, sound
-from tests.endpoints.rtsp.udp import LOCAL, Ends, UDPCase, bound, server_port, taken
+from tests.endpoints.rtsp.udp import LOCAL, Ends, UDPCase, bound, free_ports, server_port, taken
 
 REPORT = build_compound((ReceiverReport(7, ()),))
 
@@ -246,6 +248,31 @@ class PortsTests(UDPCase):
         peer = self.peer(local="192.0.2.77")
         peer.describe()
         self.assertEqual(peer.ask("SETUP", "/trackID=0", Transport=Ends(self).offer).status, 461)
+
+
+class IPv6Tests(UDPCase):
+    """The same for a client of IPv6."""
+
+    def test_plays(self) -> None:
+        """It is sent to from the address it connected to, and heard."""
+        self.server.source()
+        first = free_ports(1).first
+        ends = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _each in range(2)]
+        for number, sock in enumerate(ends):
+            self.addCleanup(sock.close)
+            sock.settimeout(5)
+            sock.bind(("::1", first + number))
+        peer = self.peer("::1", local="::1")
+        peer.describe()
+        offer = f"RTP/AVP;unicast;client_port={first}-{first + 1}"
+        port = server_port(peer.ok("SETUP", "/trackID=0", Transport=offer))
+        peer.ok("PLAY")
+        self.assertEqual(ends[0].recvfrom(2000)[1][:2], ("::1", port))
+        self.assertEqual(ends[1].recvfrom(2000)[1][:2], ("::1", port + 1))
+        self.server.wait(5)
+        ends[1].sendto(REPORT, ("::1", port + 1))
+        self.read()
+        self.assertEqual(peer.protocol._carriers.heard_at, self.server.reactor.seconds())
 
 
 class KeepaliveTests(UDPCase):
