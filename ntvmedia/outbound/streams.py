@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -73,17 +72,31 @@ class StreamConnector:
             made = TLSMemoryBIOFactory(creator, True, factory, self._gate)
         endpoint = HostnameEndpoint(self._gate, host, port, timeout_seconds)
         connecting: Deferred[Any] = endpoint.connect(made)
-        connecting.addErrback(_cancelled)
         connecting.addTimeout(timeout_seconds, self._gate, _too_late)
-        connecting.addCallbacks(lambda protocol: protocol.wrappedProtocol if tls else protocol)
-        return connecting.addErrback(_in_words)
+        connecting.addCallback(lambda protocol: protocol.wrappedProtocol if tls else protocol)
+        connecting.addErrback(_in_words)
+        return _cancellable(connecting)
 
 
-def _cancelled(failure: Failure) -> Failure:
-    """Make one of the two things that Twisted fails with when cancelled."""
-    if failure.check(ConnectingCancelledError):
-        raise CancelledError
-    return failure
+def _cancellable(connecting: Deferred[Any]) -> Deferred[Any]:
+    """Return what fails with `CancelledError` when cancelled, whatever Twisted makes of that.
+
+    For a name that is being looked up, it says that there is none.
+    """
+    is_cancelled = False
+
+    def cancel(_waiting: object) -> None:
+        nonlocal is_cancelled
+        is_cancelled = True
+        connecting.cancel()
+
+    def pass_on(result: Any) -> None:
+        if not is_cancelled:
+            waiting.callback(result)
+
+    waiting: Deferred[Any] = Deferred(cancel)
+    connecting.addBoth(pass_on)
+    return waiting
 
 
 def _too_late(_result: object, seconds: float) -> None:

@@ -67,7 +67,7 @@ class IncomingTracks:
         self._clock = SessionClock()
         self._numbers: dict[int, int] = {}
         self._receivers: dict[int, Receiver] = {}
-        self._reported = 0.0
+        self._reported: float | None = None
         counts: dict[MediaKind, int] = {}
         for track in described.tracks[:MAX_TRACKS]:
             direction = described.description.direction(track.media)
@@ -122,8 +122,13 @@ class IncomingTracks:
         return self._receivers[index].report(self._ssrc, self._cname, now)
 
     def reports(self, now: float) -> Iterator[tuple[int, bytes]]:
-        """Yield what is to be reported now: by index, an RTCP compound."""
-        if now - self._reported >= REPORT_SECONDS:
+        """Yield what is to be reported now: by index, an RTCP compound.
+
+        There is nothing to be said at the first call.
+        """
+        if self._reported is None:
+            self._reported = now
+        elif now - self._reported >= REPORT_SECONDS:
             self._reported = now
             for index in self._receivers:
                 yield index, self.report(index, now)
