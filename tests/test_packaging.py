@@ -96,7 +96,8 @@ def imported(folder: Path) -> set[str]:
                 roots.update(alias.name.partition(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
                 roots.add(node.module.partition(".")[0])
-    ours = {"ntvmedia", "tests", "bench"}
+    # "gi" is Debian's, for the scripts that Debian's own Python runs.
+    ours = {"ntvmedia", "tests", "bench", "gi"}
     outside = roots - set(sys.stdlib_module_names) - ours
     # "zope" and "twisted" are shared by several distributions: what setup.cfg names is enough.
     known = {

@@ -327,7 +327,7 @@ class _Command:
             progress.say(f"left out, since it cannot be carried: {', '.join(result['unknown'])}")
         elif result["left_out"]:
             progress.say(f"{result['left_out']} pictures or sounds were broken, and are left out")
-        progress.say(f"{self._out}: {clock(seconds)}, {size(result['size'])}")
+        progress.say(f"{self._out}: {clock(result['seconds'])}, {size(result['size'])}")
         return merged
 
 

@@ -59,7 +59,7 @@ class Result(NamedTuple):
     """What was made.
 
     Attributes:
-        seconds: Its duration.
+        seconds: How long its pictures are, or its sound where it has none.
         discontinuities: Where times were put right.
         frame_seconds: How long a frame is, of the track with the longest ones, on average.
         left_out: Pictures and frames of sound that are not in it.
@@ -113,14 +113,18 @@ def merge(job: Job) -> Result:
     )
     packets = _Trimmed(joiner) if job.trims else iter(joiner)
     muxer = Muxer()
-    counts: dict[int, int] = {}
+    spans: dict[int, _Span] = {}
     told = time.monotonic()
     with Path(job.out).open("w+b") as file:
         for packet in packets:
             for data in muxer.packet(packet):
                 file.write(data)
             track = packet.track
-            counts[track.id] = counts.get(track.id, 0) + 1
+            span = spans.get(track.id)
+            if span is None:
+                span = spans[track.id] = _Span(packet)
+            span.count += 1
+            span.last = packet.dts
             now = time.monotonic()
             if now - told > _TOLD_SECONDS:
                 told = now
@@ -133,15 +137,36 @@ def merge(job: Job) -> Result:
         _prepend(file, muxer.header(), muxer.duration_seconds)
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-    seconds = muxer.duration_seconds
+    # Tracks of pictures have lower ids than those of sound with the same number.
+    main = spans[min(spans)]
     return Result(
-        seconds,
+        main.seconds,
         joiner.discontinuities,
-        seconds / max(1, min(counts.values())),
+        max(span.seconds / span.count for span in spans.values()),
         joiner.dropped + joiner.damaged + muxer.left_out,
         sorted({*joiner.unread, *(x.codec.value for x in muxer.left_out_tracks.values())}),
         size,
     )
+
+
+class _Span:
+    """How long a track is, by decode times: those of presentation have the same length.
+
+    Attributes:
+        count: Of its packets.
+        last: Decode time of the last one.
+    """
+
+    def __init__(self, first: Packet) -> None:
+        self.count = 0
+        self.last = self._first = first.dts
+        self._rate = first.track.clock_rate
+
+    @property
+    def seconds(self) -> float:
+        """From the first packet to the end of the last one, which is as long as the others."""
+        steps = (self.last - self._first) / self._rate
+        return steps * self.count / (self.count - 1) if self.count > 1 else 0.0
 
 
 class NothingThere(NtvMediaError):
