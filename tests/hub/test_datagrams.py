@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, strategies as st
@@ -365,6 +366,57 @@ class FullTests(Case):
         self.assertEqual(self.reactor.writers, {self.sockets})
         self.sockets.close()
         self.assertEqual(self.reactor.writers, set())
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("block"), st.integers(1, 4)),
+        st.tuples(st.just("room"), st.integers(0, 6)),
+        st.tuples(st.just("time"), st.integers(0, 40)),
+        st.tuples(st.just("turn"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(st.integers(0, 30), actions)
+def test_in_order(past: int, taken_actions: list[tuple[str, int]]) -> None:
+    """Whatever the kernel takes and when: each datagram once at most, in order; then all is live.
+
+    What was left out begins again with a keyframe.
+    """
+    case = Case()
+    case.setUp()
+    outlet = case.outlet()
+    blocks = [
+        block(x * 40, (0, b"%d" % (4 * x)), (0, b"%d" % (4 * x + 1)), key=x % 5 == 0)
+        for x in range(past)
+    ]
+    outlet.begin(b"", blocks, 0)
+    number = past
+    for action, count in taken_actions:
+        if action == "block":
+            datagrams = [(0, b"%d" % (4 * number + x)) for x in range(count)]
+            fan_out([outlet], block(number * 40, *datagrams, key=number % 5 == 0))
+            number += 1
+        elif action == "room":
+            case.packets.room = count
+        elif action == "time":
+            case.reactor.advance(count / 1000)
+        else:
+            case.run_writers()
+    case.packets.room = 1 << 40
+    while case.reactor.writers or outlet.queued_bytes:
+        case.run_writers()
+        case.reactor.advance(STEP)
+    fan_out([outlet], block(number * 40, (0, b"%d" % (4 * number)), key=True))
+    got = [int(x) for x in case.packets.taken()]
+    assert got == sorted(set(got))
+    assert got[-1] == 4 * number
+    for before, after in pairwise(got):
+        assert after // 4 - before // 4 <= 1 or after // 4 % 5 == 0 or after // 4 == number
+    assert (outlet.ready, outlet.queued_bytes) == (True, 0)
+    assert case.reactor.getDelayedCalls() == []
 
 
 class SocketTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ import socket
 from ntvmedia.config.reading import PortRange
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.endpoints.rtsp.ports import UDPPorts
+from ntvmedia.endpoints.rtsp.tunnel import TunnelFactory
 from ntvmedia.wire.rtp.packets import parse_packet
 from ntvmedia.wire.rtp.rtcp import (
     Goodbye,
@@ -349,6 +350,12 @@ class SettingsTests(UDPCase):
             self.server.settings.rtsp,
             "rtsps",
         )
+        self.assertIsNone(factory.ports)
+        self.assertIsNone(factory.groups)
+
+    def test_in_a_tunnel(self) -> None:
+        """D-TR-03: nor where it is a tunnel."""
+        factory = TunnelFactory(self.server, self.server.settings.rtsp, "rtsp")
         self.assertIsNone(factory.ports)
         self.assertIsNone(factory.groups)
 
