@@ -188,24 +188,31 @@ class ClientConnection(Protocol):
         """
         if self._finished:
             return
-        self._finished = True
-        self._stop_timer()
-        try:
-            self._role.stop(complete=isinstance(result, Outcome))
-        except Exception:
-            result = Failure()
-        if self._connected:
-            self._hang_up()
+        problem = self._end(complete=isinstance(result, Outcome))
+        if problem is not None:
+            result = problem
         if isinstance(result, RTSPError | Failure):
             self.done.errback(result)
         else:
             self.done.callback(result)
 
     def close(self) -> None:
-        """Hang up: nobody wants it any more. Idempotent; `done` does not matter then."""
+        """Hang up: nobody wants it any more, and `done` does not fire. Idempotent."""
         if not self._finished:
-            self.done.addErrback(lambda _failure: Outcome.ENDED)
-            self.finish(RTSPError("closed"))
+            self._end(complete=False)
+
+    def _end(self, *, complete: bool) -> Failure | None:
+        """Give everything back; returns what was raised at that."""
+        self._finished = True
+        self._stop_timer()
+        problem = None
+        try:
+            self._role.stop(complete=complete)
+        except Exception:
+            problem = Failure()
+        if self._connected:
+            self._hang_up()
+        return problem
 
     def _read(self) -> None:
         now = self.reactor.seconds()

@@ -71,6 +71,10 @@ class Options(NamedTuple):
     back_channel: bool = False
     user_agent: str = "ntvmedia"
 
+    def __repr__(self) -> str:
+        # Without user and password: it may end up in a log.
+        return f"<Options {self.carrier.value}>"
+
 
 DEFAULTS: Final = Options()
 """What suits most servers and cameras."""
