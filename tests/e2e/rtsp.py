@@ -8,6 +8,7 @@ sounds to itself.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ from pathlib import Path
 
 from tests.e2e.clients import FFMPEG9, Command, wait_for_waiting
 from tests.e2e.media import Frame, packets, pictures
-from tests.e2e.processes import Program, wait_until
+from tests.e2e.processes import Failed, Program, wait_until
 from tests.e2e.server import ROOT, Server
+
+# Seconds for a player to notice that the stream has ended.
+PATIENCE = 6.0
 
 # What holds pictures without times.
 _RAW = {"h264": ".h264", "hevc": ".hevc"}
@@ -39,14 +43,21 @@ class Recording:
         program: It.
         video: The file of the pictures, or of both.
         audio: That of the sound, or the same.
+        may_wait: It does not always notice that the server has closed the connection.
     """
 
     program: Program
     video: Path
     audio: Path
+    may_wait: bool = False
 
     def finish(self, seconds: float = 60.0) -> Recording:
-        """Wait for the player's good end."""
+        """Wait for the player's good end; one that may wait for ever is told of it in time."""
+        if self.may_wait:
+            try:
+                wait_until(lambda: not self.program.is_running, "it ended", PATIENCE)
+            except Failed:
+                self.program.send(signal.SIGINT)
         self.program.finish(seconds)
         return self
 
@@ -103,7 +114,8 @@ class Player:
             env={"HOME": str(folder), "PYTHONPATH": str(ROOT)},
         )
         video = self.video or _RAW.get(codecs[0], ".mkv")
-        return Recording(program, stem.with_suffix(video), stem.with_suffix(self.audio))
+        files = stem.with_suffix(video), stem.with_suffix(self.audio)
+        return Recording(program, *files, may_wait=self is GSTREAMER)
 
 
 def _ffmpeg(program: str) -> Callable[[str, Path, Sequence[str]], Command]:
@@ -133,7 +145,7 @@ def _gstreamer(address: str, stem: Path, codecs: Sequence[str]) -> Command:
         kind = "video" if codec in ("h264", "hevc", "vp9") else "audio"
         ways.append(f"s. ! application/x-rtp,media={kind} ! {_DEPAYLOADERS[codec]} ! queue ! mux.")
     return [
-        *("gst-launch-1.0", "-q", "rtspsrc", f"location={address}", "name=s", "latency=0"),
+        *("gst-launch-1.0", "-q", "-e", "rtspsrc", f"location={address}", "name=s", "latency=0"),
         # Times as they are sent, and not as they come.
         *(
             "buffer-mode=none",

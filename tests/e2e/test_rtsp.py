@@ -97,17 +97,18 @@ def test_in_step(server: Server, tmp_path: Path, way: str) -> None:
     """D-PL-06: a flash and its beep stay together, in by RTSP with B-frames, and out."""
     clip = make_flashes(tmp_path / "flashes.flv", 2, 3.0)
     name = f"liveshow/flashes-{way}"
+    player: rtsp.Recording | clients.Recording
     with ExitStack() as programs:
         if way == "rtsp":
             recording = rtsp.GSTREAMER.start(server.rtsp(name), tmp_path)
-            program, path = recording.program, recording.video
+            player, path = recording, recording.video
         else:
             other = clients.CURL.start(server, name, tmp_path)
-            program, path = other.program, other.path
-        programs.enter_context(program)
+            player, path = other, other.path
+        programs.enter_context(player.program)
         wait_for_waiting(server, 1)
         run(rtsp.publish_command(clip, server.rtsp(name)), tmp_path)
-        program.finish()
+        player.finish()
     assert_in_step(flashes(path), beeps(path), 2)
 
 
