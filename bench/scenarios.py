@@ -269,11 +269,20 @@ class Bench:
         return Scenario(cells, figures)
 
     def rtsp_udp(self) -> Scenario:
-        """Players of RTSP over UDP, their datagrams cut by the kernel and one by one."""
+        """Players of RTSP over UDP, their datagrams cut by the kernel and one by one, and RTMP's.
+
+        By as many RTMP players, and by 500: with fewer each block is smaller, and costs more.
+        """
         (count,) = self._options.counts(200)
-        load = FanOut(RTSP_UDP, count, 100, min(self._seconds, _MINUTE))
+        seconds = min(self._seconds, _MINUTE)
+        load = FanOut(RTSP_UDP, count, 100, seconds)
+        rtmp = {number: f"ours, {number} RTMP players" for number in {count, max(500, count)}}
         cut, single = f"ours, {count} UDP players", f"ours, {count} UDP players, no segmentation"
         cells = (
+            *(
+                self._fan_out(title, OURS, FanOut(RTMP, number, 100, seconds))
+                for number, title in rtmp.items()
+            ),
             self._fan_out(cut, OURS, load),
             self._fan_out(single, OURS, load, "rtsp.udp_segmentation=false"),
         )
@@ -281,8 +290,12 @@ class Bench:
         for label in (cut, single):
             name = label.removeprefix("ours, ")
             figures += [
-                # live555 took 3.3, ZLMediaKit 4.5, MediaMTX 5.2 on such a machine.
-                Figure(f"CPU s per GB, {name}", "cpu_per_gb", label, None, 6, 3.3),
+                *(
+                    Figure(f"CPU s per GB, {name} by {number} RTMP", "cpu_per_gb", label, title, 6)
+                    for number, title in rtmp.items()
+                ),
+                # In seconds: live555 took 3.3, ZLMediaKit 4.5, MediaMTX 5.2 on such a machine.
+                Figure(f"the same in seconds, {name}", "cpu_per_gb", label, None, 5.2, 3.3),
                 Figure(f"KiB each, {name}", "kib_each", label, None, 16, 8),
                 _complete(f"least bytes, {name}, % of the source", label),
             ]
