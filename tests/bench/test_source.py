@@ -68,7 +68,7 @@ def test_index() -> None:
 def test_wire_bytes(size: int, chunk_bytes: int) -> None:
     """The expectation counts what the chunk writer writes."""
     written = chunked_after(6, VIDEO, bytes(size), chunk_bytes, 33)
-    assert wire_bytes(size, chunk_bytes) == len(written)
+    assert wire_bytes(Frame(VIDEO, 0, bytes(size)), chunk_bytes) == len(written)
 
 
 def test_expectation() -> None:

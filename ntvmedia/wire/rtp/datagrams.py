@@ -1,13 +1,11 @@
-"""RTP packets for UDP: as within RTSP, in blocks that are short, with a goodbye at the end."""
+"""RTP packets for UDP: as within RTSP, in blocks that are short."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from ntvmedia.wire.rtp.interleaving import InterleavedSerialiser
-from ntvmedia.wire.rtp.rtcp import Goodbye, build_compound
 from ntvmedia.wire.rtp.stream_sender import StreamSender
-from ntvmedia.wire.rtsp.messages import build_interleaved
 
 
 class DatagramSerialiser(InterleavedSerialiser):
@@ -32,13 +30,3 @@ class DatagramSerialiser(InterleavedSerialiser):
     ) -> None:
         super().__init__(sender, channels, wall_seconds)
         self.longest_block_ms = longest_block_ms
-
-    def trailer(self) -> bytes:
-        # Without a connection that ends, this is how a player knows (RFC 3550 section 6.6).
-        now = self._wall_seconds()
-        frames: list[bytes] = []
-        for track in self._tracks.values():
-            goodbye = build_compound((Goodbye((self._sender.ssrc(track),)),))
-            report = self._sender.report(track, now) + goodbye
-            frames.append(build_interleaved(self._channels[track.id] + 1, report))
-        return b"".join(frames)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ntvmedia.media.packets import Packet, Track
 from ntvmedia.media.timebase import to_milliseconds
+from ntvmedia.wire.rtp.rtcp import Goodbye, build_compound
 from ntvmedia.wire.rtp.stream_sender import StreamSender
 
 REPORT_MS: Final = 5000
@@ -63,7 +64,15 @@ class InterleavedSerialiser:
             parts.append(self._reports())
 
     def trailer(self) -> bytes:
-        return b""
+        # How a player knows that no more comes: over UDP, and GStreamer's waits for it anywhere
+        # (RFC 3550 section 6.6).
+        now = self._wall_seconds()
+        frames: list[bytes] = []
+        for track in self._tracks.values():
+            goodbye = build_compound((Goodbye((self._sender.ssrc(track),)),))
+            report = self._sender.report(track, now) + goodbye
+            frames += (_HEAD(_DOLLAR, self._channels[track.id] + 1, len(report)), report)
+        return b"".join(frames)
 
     def frame(self, block: bytes) -> bytes:
         return block

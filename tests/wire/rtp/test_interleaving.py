@@ -9,7 +9,13 @@ from hypothesis import given, strategies as st
 from ntvmedia.media import Packet, Track
 from ntvmedia.wire.rtp.interleaving import REPORT_MS, InterleavedSerialiser
 from ntvmedia.wire.rtp.packets import parse_packet
-from ntvmedia.wire.rtp.rtcp import SenderReport, parse_compound, unix_from_ntp
+from ntvmedia.wire.rtp.rtcp import (
+    Goodbye,
+    SenderReport,
+    SourceDescription,
+    parse_compound,
+    unix_from_ntp,
+)
 from ntvmedia.wire.rtp.stream_sender import StreamSender
 from ntvmedia.wire.rtsp.messages import Interleaved, Reader
 from tests.wire.rtp import streams
@@ -129,12 +135,18 @@ def test_reports_count_what_was_sent() -> None:
 
 
 def test_track_goes() -> None:
-    """One that is no more is not reported, and nothing is written at the end or around blocks."""
+    """One that is no more is not reported, the others say goodbye; nothing is around blocks."""
     target = serialiser(make())
     write(target, stream(0, 400))
     assert target.tracks_changed([streams.AAC], {}, 400) == b""
     assert [frame.channel for frame in frames(target.header(0))] == [3]
-    assert target.trailer() == b""
+    (goodbye,) = frames(target.trailer())
+    assert goodbye.channel == 3
+    assert [type(x) for x in parse_compound(goodbye.payload)] == [
+        SenderReport,
+        SourceDescription,
+        Goodbye,
+    ]
     block = b"block"
     assert target.frame(block) is block
 
