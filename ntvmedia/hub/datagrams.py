@@ -31,6 +31,11 @@ BURST_MS: Final = 50
 CATCH_UP_RATE: Final = 5
 """How much faster than time who joins is given what there was before him."""
 
+# The same where the reactor comes seldom, up to so seldom: after a longer pause no burst makes up
+# for it.
+_LATE_RATE: Final = 1.5
+_LATEST_MS: Final = 100
+
 # udp(7), since Linux 4.18; Python has no name for it. The kernel cuts one call into 64 at most.
 UDP_SEGMENT: Final = 103
 _MAX_SEGMENTS: Final = 64
@@ -359,9 +364,10 @@ class DatagramOutlet:
             timer.cancel()
         sockets, queue = self._sockets, self._queue
         now = sockets.reactor.seconds()
-        # However late the reactor comes: no more than one burst.
-        passed_ms = (now - self._clocked_at) * 1000 * CATCH_UP_RATE
-        self._clock_ms += min(max(0.0, passed_ms), BURST_MS)
+        # However late the reactor comes: no more than one burst, or than it takes to catch up.
+        passed_ms = max(0.0, (now - self._clocked_at) * 1000)
+        most_ms = max(BURST_MS, min(passed_ms, _LATEST_MS) * _LATE_RATE)
+        self._clock_ms += min(passed_ms * CATCH_UP_RATE, most_ms)
         self._clocked_at = now
         while queue:
             block = queue[0]
