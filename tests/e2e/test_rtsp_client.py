@@ -183,7 +183,7 @@ def send_and_receive(
     assert_clip(path, clip)
 
 
-@pytest.mark.parametrize("carrier", ["tcp", "udp", "auto"])
+@pytest.mark.parametrize("carrier", ["udp", pytest.param("tcp", marks=pytest.mark.long), "auto"])
 def test_own_server(server: SecureServer, clip: Path, tmp_path: Path, carrier: str) -> None:
     """What one of our clients publishes another gets, all of it, by each carrier."""
     url = server.rtsp(f"liveshow/own-{carrier}")
@@ -238,7 +238,10 @@ def test_udp_is_off(tmp_path: Path, clip: Path) -> None:
         server.close()
 
 
-@pytest.mark.parametrize(("lower", "carrier"), [("both", "tcp"), ("both", "udp"), ("tcp", "auto")])
+@pytest.mark.parametrize(
+    ("lower", "carrier"),
+    [("tcp", "auto"), *(pytest.param("both", x, marks=pytest.mark.long) for x in ("tcp", "udp"))],
+)
 def test_gstreamer(clip: Path, tmp_path: Path, lower: str, carrier: str) -> None:
     """GStreamer's server plays to us by each carrier, also when it refuses the one asked for."""
     path = tmp_path / "got.flv"
@@ -247,7 +250,13 @@ def test_gstreamer(clip: Path, tmp_path: Path, lower: str, carrier: str) -> None
     assert_clip(path, clip)
 
 
-@pytest.mark.parametrize(("lower", "carrier"), [("both", "tcp"), ("both", "udp"), ("udp", "auto")])
+@pytest.mark.parametrize(
+    ("lower", "carrier"),
+    [
+        ("both", "udp"),
+        *(pytest.param(*x, marks=pytest.mark.long) for x in (("both", "tcp"), ("udp", "auto"))),
+    ],
+)
 def test_gstreamer_records(clip: Path, tmp_path: Path, lower: str, carrier: str) -> None:
     """GStreamer's server records what we publish, by each carrier."""
     path = tmp_path / "recorded.mkv"
@@ -273,7 +282,7 @@ def _pictures_so_far(path: Path) -> list[object]:
         return []
 
 
-@pytest.mark.parametrize("method", ["digest", "basic"])
+@pytest.mark.parametrize("method", ["digest", pytest.param("basic", marks=pytest.mark.long)])
 def test_gstreamer_passwords(clip: Path, tmp_path: Path, method: str) -> None:
     """GStreamer's server believes our password, with TLS around it; a wrong one is refused."""
     certificate, key = make_pair(tmp_path, "localhost")
@@ -291,7 +300,7 @@ def test_gstreamer_passwords(clip: Path, tmp_path: Path, method: str) -> None:
             assert "wrong@" not in problem
 
 
-@pytest.mark.parametrize("carrier", ["tcp", "udp"])
+@pytest.mark.parametrize("carrier", ["tcp", pytest.param("udp", marks=pytest.mark.long)])
 def test_gstreamer_codecs(tmp_path: Path, carrier: str) -> None:
     """HEVC with G.711, and Opus alone, come whole; a stream that is not there is said."""
     options = (f"--carrier={carrier}",)

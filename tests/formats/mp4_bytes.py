@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ntvmedia.errors import PeerError
 from ntvmedia.formats.fmp4_demuxer import Demuxer, Event
@@ -169,7 +170,7 @@ def moof(*trafs: bytes, number: int = 1) -> bytes:
     return box(b"moof", full(b"mfhd", words(number)), *trafs)
 
 
-def demux(parts: Iterable[bytes], **limits: int) -> tuple[list[Event], tuple[object, ...]]:
+def demux(parts: Iterable[bytes], **limits: Any) -> tuple[list[Event], tuple[object, ...]]:
     """Demux parts: the events, and the error that ended them with its place."""
     demuxer = Demuxer(**limits)
     events: list[Event] = []
