@@ -201,10 +201,9 @@ def publish_gstreamer(clip: Path, address: str, folder: Path) -> None:
         demux.audio ! queue ! aacparse ! identity sync=true ! sink.
         rtspclientsink name=sink protocols=tcp location={address}
     """.split()
-    with Program(words, folder, "rtspclientsink") as program:
-        # What it published is there all the same when it has to be stopped.
-        with contextlib.suppress(Failed):
-            wait_until(lambda: not program.is_running, "rtspclientsink ended", 12)
+    # What it published is there all the same when it has to be stopped.
+    with Program(words, folder, "rtspclientsink") as program, contextlib.suppress(Failed):
+        wait_until(lambda: not program.is_running, "rtspclientsink ended", 12)
 
 
 def start_all(
