@@ -9,11 +9,12 @@ from ntvmedia.clients.rtsp.options import RTSPError
 from ntvmedia.errors import PeerError
 from ntvmedia.media.packets import MediaKind, Packet, Track
 from ntvmedia.wire.rtp.clock import SessionClock
-from ntvmedia.wire.rtp.formats import Format, find_format
+from ntvmedia.wire.rtp.formats import Format
 from ntvmedia.wire.rtp.payloads import Event
+from ntvmedia.wire.rtp.presentation import media_format, media_name
 from ntvmedia.wire.rtp.receiver import REPORT_SECONDS, Receiver
 from ntvmedia.wire.rtsp.events import Described, RemoteTrack
-from ntvmedia.wire.sdp import Direction, MediaDescription
+from ntvmedia.wire.sdp import Direction
 
 MAX_TRACKS: Final = 16
 """Media of a session; cameras have three or four."""
@@ -73,7 +74,7 @@ class IncomingTracks:
             direction = described.description.direction(track.media)
             if direction is Direction.INACTIVE or (track.is_back_channel and not back_channel):
                 continue
-            found = _format(track.media)
+            found = media_format(track.media)
             if found is not None and self._can_read(found):
                 kind = MediaKind.VIDEO if found.codec is None else found.codec.kind
                 self.wanted[track.index] = found
@@ -164,27 +165,7 @@ class IncomingTracks:
         return True
 
 
-def _format(media: MediaDescription) -> Format | None:
-    """Return the first payload type of a media that can be read."""
-    if "RTP" not in media.protocol:
-        return None
-    for payload_type in media.payload_types:
-        rtpmap = media.rtpmap(payload_type)
-        text = "" if rtpmap is None else "/".join(map(str, rtpmap))
-        found = find_format(payload_type, text, media.fmtp(payload_type))
-        if found is not None:
-            return found
-    return None
-
-
 def _names(tracks: Iterable[RemoteTrack]) -> str:
     """Say what tracks are; a server's words are cut and cleaned."""
-    names = ", ".join(sorted({_name(track.media) for track in tracks}))
+    names = ", ".join(sorted({media_name(track.media) for track in tracks}))
     return ascii(names[:_SHOWN])[1:-1]
-
-
-def _name(media: MediaDescription) -> str:
-    for payload_type in media.payload_types:
-        rtpmap = media.rtpmap(payload_type)
-        return rtpmap.encoding if rtpmap is not None else f"payload type {payload_type}"
-    return f"{media.kind} {media.protocol}"

@@ -9,10 +9,11 @@ from ntvmedia.errors import Refused
 from ntvmedia.hub.publication import Publication
 from ntvmedia.media import MediaKind, Packet
 from ntvmedia.wire.rtp.clock import SessionClock
-from ntvmedia.wire.rtp.formats import Format, find_format
+from ntvmedia.wire.rtp.formats import Format
 from ntvmedia.wire.rtp.payloads import Event
+from ntvmedia.wire.rtp.presentation import media_format, media_name
 from ntvmedia.wire.rtp.receiver import REPORT_SECONDS, Receiver
-from ntvmedia.wire.sdp import MediaDescription, SessionDescription
+from ntvmedia.wire.sdp import SessionDescription
 
 # Media of a session; cameras have three or four.
 MAX_TRACKS: Final = 16
@@ -47,7 +48,7 @@ class Incoming:
         self._reported = 0.0
         counts: dict[MediaKind, int] = {}
         for place, media in enumerate(description.media[:MAX_TRACKS]):
-            found = _format(media)
+            found = media_format(media)
             if found is None:
                 continue
             kind = MediaKind.VIDEO if found.codec is None else found.codec.kind
@@ -55,7 +56,7 @@ class Incoming:
             self._numbers[place] = counts.get(kind, 0)
             counts[kind] = self._numbers[place] + 1
         if not self.formats:
-            names = ", ".join(sorted({_name(media) for media in description.media}))
+            names = ", ".join(sorted({media_name(media) for media in description.media}))
             raise Unsupported(f"none of its tracks can be taken: {names[:200]}")
 
     def set_up(self, place: int, *, in_order: bool) -> None:
@@ -116,23 +117,3 @@ def _pass_on(events: list[Event], publication: Publication) -> None:
             publication.packet_received(event)
         else:
             publication.track_received(event)
-
-
-def _format(media: MediaDescription) -> Format | None:
-    """Return the first payload type of a media that can be read."""
-    if "RTP" not in media.protocol:
-        return None
-    for payload_type in media.payload_types:
-        rtpmap = media.rtpmap(payload_type)
-        text = "" if rtpmap is None else "/".join(map(str, rtpmap))
-        found = find_format(payload_type, text, media.fmtp(payload_type))
-        if found is not None:
-            return found
-    return None
-
-
-def _name(media: MediaDescription) -> str:
-    for payload_type in media.payload_types:
-        rtpmap = media.rtpmap(payload_type)
-        return rtpmap.encoding if rtpmap is not None else f"payload type {payload_type}"
-    return f"{media.kind} {media.protocol}"

@@ -1,11 +1,14 @@
-"""How the tracks of a stream are described to those who may play it (RFC 8866, RFC 2326 C)."""
+"""How tracks are described to those who may play them, and what a description offers.
+
+RFC 8866, RFC 2326 appendix C.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ntvmedia.media.packets import Track
-from ntvmedia.wire.rtp.formats import describe
+from ntvmedia.wire.rtp.formats import Format, describe, find_format
 from ntvmedia.wire.rtp.stream_sender import StreamSender
 from ntvmedia.wire.rtsp.urls import track_control
 from ntvmedia.wire.sdp import Attribute, Connection, MediaDescription, Origin, SessionDescription
@@ -33,6 +36,27 @@ def describe_stream(
             Attribute("range", "npt=now-"),
         ),
     )
+
+
+def media_format(media: MediaDescription) -> Format | None:
+    """Return the first payload type of a described media that can be read; None for none."""
+    if "RTP" not in media.protocol:
+        return None
+    for payload_type in media.payload_types:
+        rtpmap = media.rtpmap(payload_type)
+        text = "" if rtpmap is None else "/".join(map(str, rtpmap))
+        found = find_format(payload_type, text, media.fmtp(payload_type))
+        if found is not None:
+            return found
+    return None
+
+
+def media_name(media: MediaDescription) -> str:
+    """Return what a described media is, in the peer's words, for a message."""
+    for payload_type in media.payload_types:
+        rtpmap = media.rtpmap(payload_type)
+        return rtpmap.encoding if rtpmap is not None else f"payload type {payload_type}"
+    return f"{media.kind} {media.protocol}"
 
 
 def _media(sender: StreamSender, track: Track, place: int) -> MediaDescription:
