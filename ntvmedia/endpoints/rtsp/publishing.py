@@ -57,7 +57,9 @@ class Incoming:
             counts[kind] = self._numbers[place] + 1
         if not self.formats:
             names = ", ".join(sorted({media_name(media) for media in description.media}))
-            raise Unsupported(f"none of its tracks can be taken: {names[:200]}")
+            # A peer's words, for the log.
+            shown = ascii(names[:200])[1:-1]
+            raise Unsupported(f"none of its tracks can be taken: {shown}")
 
     def set_up(self, place: int, *, in_order: bool) -> None:
         """Get ready for a track.

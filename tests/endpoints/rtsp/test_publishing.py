@@ -6,11 +6,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.config import HubSettings
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
+from ntvmedia.endpoints.rtsp.publishing import Incoming, Unsupported
 from ntvmedia.events import PublishStarted
 from ntvmedia.hub.context import StreamState
 from ntvmedia.media import Codec, MediaKind, Packet, Track
 from ntvmedia.wire.rtp.rtcp import ReceiverReport, SourceDescription, parse_compound
 from ntvmedia.wire.rtsp.messages import build_interleaved
+from ntvmedia.wire.sdp import Attribute, MediaDescription, SessionDescription
 from tests.codecs import vectors
 from tests.endpoints.rtsp.server import (
     AUDIO,
@@ -138,6 +140,17 @@ class PublishTests(SynchronousTestCase):
         answer = peer.ask("ANNOUNCE", "", body, Content_Type="application/sdp")
         self.assertEqual(answer.status, 415)
         self.assertEqual(peer.ask("OPTIONS").status, 200)
+
+    def test_names_of_the_unsupported(self) -> None:
+        """F-IN-06: what a peer calls its tracks is text for one line of the log."""
+        media = MediaDescription(
+            "video", ("96",), attributes=(Attribute("rtpmap", "96 X\x1b[31m\u2028Y/90000"),)
+        )
+        with self.assertRaises(Unsupported) as caught:
+            Incoming(SessionDescription(media=(media,)), 1, "us")
+        self.assertEqual(
+            str(caught.exception), r"none of its tracks can be taken: X\x1b[31m\u2028Y"
+        )
 
     def test_unsupported_among_others(self) -> None:
         """A track that nobody can use is taken and thrown away; the rest is published."""
