@@ -99,6 +99,7 @@ class Rendition:
 
     Attributes:
         outlets: Of the viewers that take blocks; a dict for its order and its cheap removal.
+        held: Of those that pause.
         users: How many viewers have it, those that pause included.
         bytes_made: Bytes of all blocks so far.
         blocks_made: How many those were.
@@ -117,6 +118,7 @@ class Rendition:
     ) -> None:
         self.key = key
         self.outlets: dict[BlockOutlet, None] = {}
+        self.held: dict[BlockOutlet, None] = {}
         self.users = 0
         self.bytes_made = 0
         self.blocks_made = 0
@@ -280,8 +282,14 @@ class Rendition:
         outlet.begin(self._header, () if from_now else self._blocks, self._generation)
         self.outlets[outlet] = None
 
+    def hold(self, outlet: BlockOutlet) -> None:
+        """Send a viewer no blocks for a while."""
+        self.remove(outlet)
+        self.held[outlet] = None
+
     def resume(self, outlet: BlockOutlet) -> None:
-        """Let a viewer that was removed go on with the next block that begins with a keyframe."""
+        """Let a viewer that was held go on with the next block that begins with a keyframe."""
+        del self.held[outlet]
         outlet.catch_up = self._catch_up
         outlet.skip_to_keyframe()
         self.outlets[outlet] = None
@@ -289,13 +297,14 @@ class Rendition:
     def remove(self, outlet: BlockOutlet) -> None:
         """Send it nothing more. Idempotent."""
         self.outlets.pop(outlet, None)
+        self.held.pop(outlet, None)
         outlet.catch_up = None
 
     def end(self) -> None:
-        """Send what is left and the trailer; there will be no more packets."""
+        """Send what is left, and the trailer to all; there will be no more packets."""
         self.flush()
         trailer = self._serialiser.trailer()
-        for outlet in tuple(self.outlets):
+        for outlet in (*self.outlets, *self.held):
             outlet.write(trailer)
             self.remove(outlet)
 

@@ -205,8 +205,8 @@ class OutletViewer(Viewer):
         if not self.watching:
             return
         if paused:
-            self._rendition.remove(self.outlet)
-        elif self.outlet not in self._rendition.outlets:
+            self._rendition.hold(self.outlet)
+        elif self.outlet in self._rendition.held:
             self._rendition.resume(self.outlet)
 
     def _detach(self, audience: Audience) -> None:

@@ -144,14 +144,18 @@ class RTSPConnection(Protocol):
         self._player = None
         self._log.info("{peer}: no longer plays: {reason}", peer=self.peer, reason=reason)
         presentation = self._presentation
-        told = self._carriers.plays_datagrams
-        if not told or presentation is None or presentation.stream.is_ready:
+        if presentation is None or presentation.stream.is_ready:
             self._hang_up()
             return
-        # His datagrams told him, and he is about to say goodbye. A connection that is lost before,
+        # A report told him, and he is about to say goodbye. A connection that is lost before,
         # GStreamer 1.22 makes anew to say it there, and calls the answer an error.
         self._let_go(reason, lost=False)
-        self._deadline = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self._hang_up)
+        self._deadline = self.factory.host.reactor.callLater(GOODBYE_SECONDS, self._forsake)
+
+    def _forsake(self) -> None:
+        """Hang up on a player that has not said goodbye, nor asked for anything else since."""
+        if self._presentation is None and self._incoming is None:
+            self._hang_up()
 
     def close(self, reason: str) -> None:
         """Hang up, since the server stops."""

@@ -14,7 +14,7 @@ from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.events import PlayEnded, PlayStarted
 from ntvmedia.media import Codec, Packet, Track
 from ntvmedia.wire.rtp.packets import RTPPacket
-from ntvmedia.wire.rtp.rtcp import unix_from_ntp
+from ntvmedia.wire.rtp.rtcp import Goodbye, parse_compound, unix_from_ntp
 from ntvmedia.wire.rtsp.transport import parse_transport
 from tests.codecs import vectors
 from tests.endpoints.rtsp.server import (
@@ -52,6 +52,13 @@ def texts(packets: list[RTPPacket]) -> list[int]:
 def pictures(packets: list[RTPPacket]) -> list[int]:
     """The same of pictures, without packets of parameter sets."""
     return texts([x for x in packets if x.payload[0] & 31 not in (7, 8)])
+
+
+def goodbyes(peer: Peer) -> list[int]:
+    """Return the channels whose last report is a goodbye."""
+    peer.receive()
+    reports = {x.channel: parse_compound(x.payload) for x in peer.frames if x.channel % 2}
+    return sorted(x for x, found in reports.items() if isinstance(found[-1], Goodbye))
 
 
 class StartTests(SynchronousTestCase):
@@ -380,6 +387,8 @@ class PauseTests(SynchronousTestCase):
         peer = self.server.player()
         peer.ok("PAUSE")
         self.source.leave()
+        self.assertEqual(goodbyes(peer), [1, 3])
+        self.server.wait(GOODBYE_SECONDS)
         self.assertTrue(peer.transport.disconnecting)
 
     def test_again(self) -> None:
@@ -411,17 +420,39 @@ class EndTests(SynchronousTestCase):
         self.source = self.server.source()
 
     def test_stream_ends(self) -> None:
-        """All that was sent comes, and the connection is closed."""
+        """All that was sent comes, then a goodbye; the connection is closed a little later.
+
+        GStreamer's player has something to say in it, and fails without it.
+        """
         peer = self.server.player()
         self.source.send(*media(2200, 2400))
         self.source.leave()
         self.assertEqual(pictures(peer.rtp(0))[-1], 2360)
+        self.assertEqual(goodbyes(peer), [1, 3])
+        peer.ok("PAUSE")
+        peer.ok("TEARDOWN")
+        self.assertFalse(peer.transport.disconnecting)
+        self.server.wait(GOODBYE_SECONDS)
         self.assertTrue(peer.transport.disconnecting)
         self.server.reactor.advance(GOODBYE_SECONDS)
         self.assertTrue(peer.transport.disconnected)
         peer.lose()
         self.assertEqual(self.server.hub.viewers, 0)
         self.assertEqual(self.server.kinds()[-1], "PlayEnded")
+
+    def test_plays_another_at_the_end(self) -> None:
+        """Who asks for something else within the time that it has goes on in its connection."""
+        peer = self.server.player()
+        self.source.leave()
+        source = self.server.source(key=KEY._replace(stream="other"))
+        peer.ok("TEARDOWN")
+        peer.session = ""
+        peer.url = f"{URL[:-4]}other"
+        peer.play()
+        self.server.wait(2 * GOODBYE_SECONDS)
+        self.assertFalse(peer.transport.disconnecting)
+        source.send(*media(2200, 2400))
+        self.assertEqual(pictures(peer.rtp(0))[-1], 2360)
 
     def test_ends_before_play(self) -> None:
         """What was there when it was described may be gone: 404, and the connection stays."""
@@ -447,6 +478,8 @@ class EndTests(SynchronousTestCase):
         peer = self.server.player()
         self.server.change(Application("liveshow", enabled=False))
         self.server.hub.streams[KEY].end("it was disabled")
+        self.assertEqual(goodbyes(peer), [1, 3])
+        self.server.wait(GOODBYE_SECONDS)
         self.assertTrue(peer.transport.disconnecting)
 
     def test_publisher_comes_back(self) -> None:

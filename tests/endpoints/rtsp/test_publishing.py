@@ -370,11 +370,12 @@ class LeaveTests(SynchronousTestCase):
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
 
     def test_lost_for_good(self) -> None:
-        """When the grace is over its viewers are cut off."""
+        """When the grace is over its viewers are told, and then cut off."""
         first = self.publisher()
         player = self.server.player()
         first.lose()
         self.server.reactor.advance(15)
+        self.server.wait(GOODBYE_SECONDS)
         self.assertTrue(player.transport.disconnecting)
         self.assertEqual(
             sorted(self.server.kinds()),
