@@ -131,6 +131,11 @@ class Application:
     hls_end_list: bool = setting(
         False, "Say in the playlist that a stream has ended; players then do not wait for more."
     )
+    rtsp_multicast: bool = setting(
+        False,
+        "Whether RTSP players that ask for it are sent a stream from a multicast group, once for "
+        "all of them. The groups are those of `rtsp.multicast_groups`.",
+    )
 
 
 FIELDS: Final = tuple(Application.__dataclass_fields__)

@@ -217,12 +217,10 @@ class RTSPSettings:
         "Let the kernel or the network card cut what is sent into datagrams, which saves time. "
         "Some cards are said to do it wrongly.",
     )
-    multicast: Literal["off", "on"] = setting(
-        "off", "Send a stream to a multicast group for players that ask for it, once for all."
-    )
     multicast_groups: Groups = setting(
         (IPv4Network("239.192.0.0/16"),),
-        "The IPv4 or IPv6 groups that streams are sent to, one each.",
+        "The IPv4 or IPv6 groups that streams are sent to, one each, where their application has "
+        "`rtsp_multicast`.",
     )
     multicast_ttl: Count = setting(
         1, "How many routers may pass a group on; with 1, none.", minimum=1, maximum=255

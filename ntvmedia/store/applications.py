@@ -53,6 +53,7 @@ class ApplicationRow:
     hls_always: bool
     hls_sessions: bool
     hls_end_list: bool
+    rtsp_multicast: bool
     created_at: float
     updated_at: float
 

@@ -59,6 +59,7 @@ APPLICATIONS: Final = Table(
     Column("hls_always", Boolean, nullable=False),
     Column("hls_sessions", Boolean, nullable=False),
     Column("hls_end_list", Boolean, nullable=False),
+    Column("rtsp_multicast", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     CheckConstraint("name <> ''", name="name"),

@@ -51,6 +51,7 @@ def test_defaults() -> None:
         hls_always=False,
         hls_sessions=True,
         hls_end_list=False,
+        rtsp_multicast=False,
     )
 
 

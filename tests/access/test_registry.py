@@ -93,6 +93,7 @@ class ApplicationsTests(RegistryCase):
             "hls_always": True,
             "hls_sessions": False,
             "hls_end_list": True,
+            "rtsp_multicast": True,
         }
         self.assertEqual(set(FIELDS) - set(fields), {"name", "recording"})
         added = self.add("studio", **fields)

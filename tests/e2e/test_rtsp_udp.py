@@ -15,6 +15,7 @@ from tests.e2e.media import Frame, assert_part, assert_same, make_clip, packets,
 from tests.e2e.processes import Program, run, wait_until
 from tests.e2e.rtsp import FFMPEG, FFMPEG_9, GSTREAMER, MPV, Player, Recording
 from tests.e2e.server import Server
+from tests.e2e.test_applications import app
 
 SECONDS = 2.0
 
@@ -55,8 +56,8 @@ GROUPS = [player_over("group", MULTICAST, x) for x in (FFMPEG, GSTREAMER)]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests here."""
-    settings = [PLAY_WAIT, "hub.publisher_grace=1", "rtsp.multicast=on"]
-    server = Server(tmp_path_factory.mktemp("server"), settings)
+    server = Server(tmp_path_factory.mktemp("server"), [PLAY_WAIT, "hub.publisher_grace=1"])
+    app(server, "set", "liveshow", "rtsp_multicast=true")
     yield server
     server.close()
 

@@ -59,6 +59,7 @@ _ADDED: dict[str, tuple[ApplicationRow, ...]] = {
             hls_audio_variant=False,
         ),
     ),
+    "0003": (row("groups", rtsp_multicast=True),),
 }
 
 

@@ -153,6 +153,7 @@ def row(name: str, **fields: Any) -> ApplicationRow:
         "hls_always": False,
         "hls_sessions": True,
         "hls_end_list": False,
+        "rtsp_multicast": False,
         "created_at": 1_700_000_000.125,
         "updated_at": 1_700_000_000.25,
     }

@@ -65,6 +65,7 @@ def test_every_field(place: Place) -> None:
         hls_always=True,
         hls_sessions=False,
         hls_end_list=True,
+        rtsp_multicast=True,
         created_at=1_795_315_916.118_165_7,
         updated_at=0.1,
     )

@@ -41,7 +41,7 @@ class RTSPFactory(Factory):
         senders: Of the streams that are played.
         carries_datagrams: Clients of this are reached by UDP, if the settings allow it.
         ports: For UDP; None where that is not taken.
-        groups: For multicast; None where that is not taken.
+        groups: For multicast; None where UDP is not taken.
         ssrc: Ours, in reports to publishers.
         cname: Likewise.
         connections: Those that live.
@@ -59,9 +59,8 @@ class RTSPFactory(Factory):
         self.senders: Senders = host.part(Senders)
         # D-TR-03: who wants all within TLS, or has nothing but HTTP, is not helped by datagrams.
         has_udp = settings.udp and protocol_name == "rtsp" and self.carries_datagrams
-        has_groups = has_udp and settings.multicast == "on"
         self.ports: UDPPorts | None = host.part(UDPPorts) if has_udp else None
-        self.groups: Groups | None = host.part(Groups) if has_groups else None
+        self.groups: Groups | None = host.part(Groups) if has_udp else None
         self.ssrc = int.from_bytes(host.random(4), "big")
         self.cname = host.random(12).hex()
         self.connections = Connections(

@@ -25,7 +25,9 @@ from ntvmedia.endpoints.rtsp.ports import (
     is_report,
 )
 from ntvmedia.endpoints.rtsp.senders import DATAGRAMS, Senders
+from ntvmedia.events import ApplicationChanged
 from ntvmedia.hub.datagrams import Address, DatagramOutlet, DatagramSockets, can_segment
+from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.viewer import OutletViewer, RequestViewer, ViewerInfo
 from ntvmedia.wire.rtsp.transport import Transport
@@ -54,6 +56,7 @@ class Groups:
         self._groups: dict[tuple[Stream, tuple[int, ...], str], Group] = {}
         self._numbers: set[int] = set()
         self._next = 1  # the first of a network is often taken for the network itself
+        host.events.subscribe(ApplicationChanged, self._changed)
 
     def group(self, presentation: Presentation, local: str) -> Group:
         """Return the group of some tracks of a stream, for one session more.
@@ -63,8 +66,11 @@ class Groups:
             local: The address of this server that the client connected to: it is sent from there.
 
         Raises:
-            NoPorts: There is no group or port left, or none of the address's kind.
+            NoPorts: The application has no multicast; there is no group or port left, or none of
+                the address's kind.
         """
+        if not self._is_allowed(presentation.stream):
+            raise NoPorts("its application has no multicast")
         tracks = tuple(track.id for track in presentation.tracks[:_MAX_TRACKS])
         name = (presentation.stream, tracks, local)
         group = self._groups.get(name)
@@ -87,6 +93,16 @@ class Groups:
             self._numbers.add(number)
         group.users += 1
         return group
+
+    def _is_allowed(self, stream: Stream) -> bool:
+        application = self._host.applications.get(stream.key.application)
+        return application is not None and application.rtsp_multicast
+
+    def _changed(self, event: ApplicationChanged) -> None:
+        """Send away those who play from groups that there may not be any more."""
+        for (stream, _tracks, _local), group in tuple(self._groups.items()):
+            if stream.key.application == event.name and not self._is_allowed(stream):
+                group.end("the application has no multicast any more")
 
     def _forget(
         self, name: tuple[Stream, tuple[int, ...], str], number: int, pair: PortPair
@@ -135,6 +151,7 @@ class Group:
         address: As given.
         ttl: How many routers pass it on, and one.
         users: Sessions that have set up one of its tracks.
+        is_over: Nobody may play from it any more.
     """
 
     def __init__(
@@ -155,6 +172,7 @@ class Group:
         self._members: dict[MulticastPlaying, str] = {}
         self._players: dict[MulticastPlaying, None] = {}
         self._viewer: OutletViewer | None = None
+        self.is_over = False
         _prepare(pair, self.ttl)
         places = range(min(len(presentation.tracks), _MAX_TRACKS))
         channels = {place: 2 * place for place in places}
@@ -227,6 +245,14 @@ class Group:
                 sock.close()
             self._closed()
 
+    def end(self, reason: str) -> None:
+        """Send all who play from it away, for good, while the stream goes on for others."""
+        self.is_over = True
+        viewer, self._viewer = self._viewer, None
+        if viewer is not None:
+            viewer.leave(reason)
+        self._ended(reason)
+
     def _ended(self, reason: str) -> None:
         self._viewer = None
         for member in tuple(self._players):
@@ -287,7 +313,13 @@ class MulticastPlaying:
         return offer._replace(destination=group.address[0], port=(port, port + 1), ttl=group.ttl)
 
     def starts(self) -> dict[int, tuple[int, int]]:
-        """Tell nothing: what comes first depends on when the client has joined the group."""
+        """Tell nothing: what comes first depends on when the client has joined the group.
+
+        Raises:
+            NotFound: The group is over.
+        """
+        if self._group is not None and self._group.is_over:
+            raise NotFound("the group is no more")
         return {}
 
     def play(self) -> None:

@@ -403,3 +403,19 @@ class Server:
     def pending(self) -> list[str]:
         """Name the timers that are left."""
         return [str(call) for call in self.reactor.getDelayedCalls()]
+
+
+def assert_in_order(packets: list[RTPPacket]) -> None:
+    """Check that nothing is missing, and nothing comes twice."""
+    numbers = [packet.sequence_number for packet in packets]
+    assert numbers == [(numbers[0] + place) & 0xFFFF for place in range(len(numbers))]
+
+
+def texts(packets: list[RTPPacket]) -> list[int]:
+    """Return the times in milliseconds that stand in the pictures or sounds."""
+    return [int(packet.payload[-8:]) for packet in packets]
+
+
+def pictures(packets: list[RTPPacket]) -> list[int]:
+    """The same of pictures, without packets of parameter sets."""
+    return texts([x for x in packets if x.payload[0] & 31 not in (7, 8)])

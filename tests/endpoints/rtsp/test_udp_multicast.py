@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 from ipaddress import ip_network
 from select import select
 from typing import Any
 
+from ntvmedia.access import Application
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.endpoints.rtsp.multicast import Groups
 from ntvmedia.wire.rtp.packets import parse_packet
@@ -23,6 +25,7 @@ from tests.endpoints.rtsp.udp import LOCAL, Ends, UDPCase, taken
 
 OFFER = "RTP/AVP;multicast"
 REPORT = build_compound((ReceiverReport(7, ()),))
+LIVESHOW = Application("liveshow", rtsp_multicast=True)
 GROUP = "239.192.77.0/28"
 
 
@@ -38,7 +41,9 @@ class MulticastCase(UDPCase):
     def make(self, **settings: Any) -> Server:
         """Make it."""
         groups = (ip_network(settings.pop("groups", GROUP)),)
-        return super().make(multicast="on", multicast_groups=groups, **settings)
+        server = super().make(multicast_groups=groups, **settings)
+        server.change(LIVESHOW)
+        return server
 
     def joined(self, group: str, port: int) -> socket.socket:
         """Make a client's socket that hears a group."""
@@ -235,13 +240,28 @@ class GroupTests(MulticastCase):
             peer.lose()
 
     def test_off(self) -> None:
-        """It is not there unless it was turned on."""
-        self.server = UDPCase.make(self)
-        self.assertIsNone(self.server.factory.groups)
+        """It is not there unless the application has it; unicast is."""
+        self.server.change(replace(LIVESHOW, rtsp_multicast=False))
         self.server.source()
         peer = self.peer()
         peer.describe()
         self.assertEqual(peer.ask("SETUP", "/trackID=0", Transport=OFFER).status, 461)
+        ends = Ends(self)
+        both = f"{OFFER},{ends.offer}"
+        answer = peer.ok("SETUP", "/trackID=0", Transport=both)
+        self.assertIn("client_port", answer.headers.get("transport"))
+
+    def test_turned_off(self) -> None:
+        """Those who play from a group are sent away; who had not begun does not."""
+        self.server.source()
+        peers = [self.set_up()[0], self.set_up()[0]]
+        peers[0].ok("PLAY")
+        self.server.change(replace(LIVESHOW, signed=True))
+        self.assertFalse(peers[0].transport.disconnecting)
+        self.server.change(replace(LIVESHOW, rtsp_multicast=False))
+        self.assertTrue(peers[0].transport.disconnecting)
+        self.assertEqual(len(self.server.hub.streams[KEY].viewers), 0)
+        self.assertEqual(peers[1].ask("PLAY").status, 404)
 
     def test_publishers(self) -> None:
         """Nobody publishes to a group."""
