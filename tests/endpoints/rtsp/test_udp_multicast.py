@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from dataclasses import replace
@@ -26,7 +27,9 @@ from tests.endpoints.rtsp.udp import LOCAL, Ends, UDPCase, taken
 OFFER = "RTP/AVP;multicast"
 REPORT = build_compound((ReceiverReport(7, ()),))
 LIVESHOW = Application("liveshow", rtsp_multicast=True)
-GROUP = "239.192.77.0/28"
+# Others for each process that tests at the same time: all that is sent to a group is heard by all.
+NETWORK = f"239.192.{os.getpid() % 251}"
+GROUP = f"{NETWORK}.0/28"
 
 
 def fields_of(transport: str) -> dict[str, str]:
@@ -84,7 +87,7 @@ class PlayTests(MulticastCase):
             for x in (0, 1)
         ]
         self.assertIn("multicast", found[0])
-        self.assertEqual([x["destination"] for x in found], ["239.192.77.1"] * 2)
+        self.assertEqual([x["destination"] for x in found], [f"{NETWORK}.1"] * 2)
         self.assertEqual([x["ttl"] for x in found], ["1", "1"])
         ports = [x["port"].split("-") for x in found]
         self.assertEqual(len({port for pair in ports for port in pair}), 4)
@@ -120,7 +123,7 @@ class PlayTests(MulticastCase):
             self.assertEqual(len(taken(ends[1][0])), 1)
         viewers = [x.info.peer for x in self.server.hub.streams[KEY].viewers]
         self.assertEqual(len(viewers), 3)
-        self.assertEqual(len([x for x in viewers if x.startswith("239.192.77.1:")]), 1)
+        self.assertEqual(len([x for x in viewers if x.startswith(f"{NETWORK}.1:")]), 1)
 
     def test_last_leaves(self) -> None:
         """It is sent to while one plays, whoever began; then all is given back."""
@@ -177,7 +180,7 @@ class PlayTests(MulticastCase):
         viewers[LOCAL].kick("go")
         states = sorted(x.transport.disconnecting for x in (first, second))
         self.assertEqual(states, [False, True])
-        viewers["239.192.77.1"].kick("go")
+        viewers[f"{NETWORK}.1"].kick("go")
         states = [x.transport.disconnecting for x in (first, second)]
         self.assertEqual(states, [True, True])
         self.assertEqual(len(self.server.hub.streams[KEY].viewers), 0)
@@ -202,7 +205,7 @@ class GroupTests(MulticastCase):
 
     def test_used_up(self) -> None:
         """Without a group it is 461, or the next that the client offers; then it is free again."""
-        self.server = self.make(groups="239.192.77.9/32")
+        self.server = self.make(groups=f"{NETWORK}.9/32")
         self.server.source()
         self.server.source(key=KEY._replace(stream="other"))
         first, _ends = self.set_up()
