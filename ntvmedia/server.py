@@ -22,7 +22,9 @@ from zope.interface import implementer
 
 from ntvmedia.access import Access, Applications, ApplicationType
 from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
+from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings
 from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
@@ -32,7 +34,9 @@ from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.preferences import Preferences
 from ntvmedia.services import ParallelService, StagedService
+from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
 
 # Objects made between two looks at the young ones, and looks before the older ones have a turn. By
@@ -58,6 +62,11 @@ class Host:
     settings: Settings
     certificates: Certificates | None
     outbound: Outbound
+    store: Store
+    preferences: Preferences
+    accounts: Accounts
+    callbacks: Callbacks = field(init=False)
+    statistics: Statistics = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -139,8 +148,12 @@ class Server(StagedService):
                 ) from None
             self._control.claim()
             self._store.open()
+            self._host.preferences.load()
+            self._host.accounts.load()
             self._host.applications.load()
             self._host.access.load()
+            self._host.callbacks.load()
+            self._host.statistics.load()
             super().privilegedStartService()
         except ConfigError as error:
             self._log.critical("not started: {error}", error=error)

@@ -17,7 +17,9 @@ from twisted.python import usage
 
 from ntvmedia import __version__
 from ntvmedia.access import Access, Applications
+from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
+from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
@@ -27,8 +29,10 @@ from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.preferences import Preferences
 from ntvmedia.server import Endpoints, Enforcement, Host, Server
 from ntvmedia.services import SignalService
+from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
 from ntvmedia.store.postgresql import check_url
 
@@ -162,12 +166,26 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     events = EventBus()
     hub = Hub(reactor, settings.hub, events, time.time)
     store = Store(reactor, settings.database.url, settings.data)
+    preferences = Preferences(store, events, time.time)
+    accounts = Accounts(store, events, time.time, reactor, settings.data)
     applications = Applications(store, events, time.time, reactor)
     access = Access(applications, settings.data, time.time)
     outbound = Outbound(reactor, settings.outbound)
     host = Host(
-        reactor, hub, access, applications, events, settings, options["certificates"], outbound
+        reactor,
+        hub,
+        access,
+        applications,
+        events,
+        settings,
+        options["certificates"],
+        outbound,
+        store,
+        preferences,
+        accounts,
     )
+    host.callbacks = Callbacks(host)
+    host.statistics = Statistics(host)
     Enforcement(host)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
@@ -195,6 +213,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     control.setServiceParent(root)
     outbound.setName("outbound")
     outbound.setServiceParent(root)
+    host.statistics.setName("statistics")
+    host.statistics.setServiceParent(root)
+    host.callbacks.setName("callbacks")
+    host.callbacks.setServiceParent(root)
     host.parts.setName("parts")
     host.parts.setServiceParent(root)
     endpoints = Endpoints()
