@@ -46,3 +46,11 @@ def _statistics() -> None:
 
 def _streams() -> None:
     """Labels of streams."""
+    op.create_table(
+        "stream_labels",
+        sa.Column("application", sa.String(128), nullable=False),
+        sa.Column("stream", sa.String(128), nullable=False),
+        sa.Column("label", sa.String(200), nullable=False),
+        sa.PrimaryKeyConstraint("application", "stream", name="pk_stream_labels"),
+        sa.CheckConstraint("label <> ''", name=op.f("ck_stream_labels_label")),
+    )
