@@ -172,7 +172,8 @@ class Server(StagedService):
         if isinstance(self._host.reactor, ReactorBase):
             self._host.reactor.callWhenRunning(settle_garbage_collector)
         routes = self._host.media_routes()
-        for base in base_addresses(self._host.settings, socket.gethostname()):
+        address = self._host.preferences.values.server_address
+        for base in base_addresses(self._host.settings, socket.gethostname(), address):
             if not base.scheme.startswith("http"):
                 self._log.info("publish to {url}", url=f"{base.text}/liveshow/STREAM")
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM")

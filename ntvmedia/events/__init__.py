@@ -2,12 +2,16 @@
 
 from ntvmedia.events.bus import EventBus
 from ntvmedia.events.happenings import (
+    AccountsChanged,
+    AccessChanged,
     ApplicationChanged,
     Event,
     PlayEnded,
     PlayStarted,
+    PreferencesChanged,
     PublishEnded,
     PublishStarted,
+    SessionEnded,
     StreamEvent,
     StreamIdle,
     StreamOver,
@@ -16,13 +20,17 @@ from ntvmedia.events.happenings import (
 )
 
 __all__ = [
+    "AccountsChanged",
+    "AccessChanged",
     "ApplicationChanged",
     "Event",
     "EventBus",
     "PlayEnded",
     "PlayStarted",
+    "PreferencesChanged",
     "PublishEnded",
     "PublishStarted",
+    "SessionEnded",
     "StreamEvent",
     "StreamIdle",
     "StreamOver",

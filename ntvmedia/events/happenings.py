@@ -117,3 +117,44 @@ class ApplicationChanged(Event):
 
     name: str
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencesChanged(Event):
+    """What is set for the whole server was changed; what holds now is known to all already."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsChanged(Event):
+    """The server was set up: there is an administrator now; or, after a repair, none any more.
+
+    Attributes:
+        is_set_up: Whether there is one.
+    """
+
+    is_set_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """A session or token of the administration opens nothing any more.
+
+    Attributes:
+        session: Its id, as an identity has it.
+    """
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChanged(Event):
+    """A rule of access was made, changed or removed; what holds now is known to all already.
+
+    Attributes:
+        what: "ip_rules", "forbidden", "share_links" or "signing_keys".
+        id: Which of them: the id of a rule, link or key, or "APP/STREAM"; empty where several may
+            have changed.
+    """
+
+    what: str
+    id: str = ""
