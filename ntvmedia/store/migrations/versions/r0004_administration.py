@@ -244,10 +244,115 @@ def _access() -> None:
 
 def _callbacks() -> None:
     """Callbacks, and the queue of what is still to be delivered."""
+    op.create_table(
+        "callbacks",
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(128), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.JSON(), nullable=False),
+        sa.Column("method", sa.String(8), nullable=False),
+        sa.Column("dialect", sa.String(16), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("decides", sa.Boolean(), nullable=False),
+        sa.Column("on_failure", sa.String(8), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_callbacks"),
+        sa.CheckConstraint("id <> ''", name="ck_callbacks_id"),
+    )
+    op.create_table(
+        "notifications",
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("callback", sa.String(32), nullable=False),
+        sa.Column("event_id", sa.String(64), nullable=False),
+        sa.Column("event", sa.String(32), nullable=False),
+        sa.Column("lane", sa.Text(), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_notifications"),
+    )
 
 
 def _statistics() -> None:
     """Days, charts, the log of viewers."""
+    op.create_table(
+        "statistics_days",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("application", sa.String(128), nullable=False),
+        sa.Column("stream", sa.String(128), nullable=False),
+        sa.Column("protocol", sa.String(32), nullable=False),
+        sa.Column("viewers", sa.BigInteger(), nullable=False),
+        sa.Column("peak", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("bytes_in", sa.BigInteger(), nullable=False),
+        sa.Column("bytes_out", sa.BigInteger(), nullable=False),
+        sa.Column("publishes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "day", "application", "stream", "protocol", name="pk_statistics_days"
+        ),
+    )
+    op.create_table(
+        "statistics_refusals",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("application", sa.String(128), nullable=False),
+        sa.Column("protocol", sa.String(32), nullable=False),
+        sa.Column("rule", sa.String(32), nullable=False),
+        sa.Column("refused", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "day", "application", "protocol", "rule", name="pk_statistics_refusals"
+        ),
+    )
+    op.create_table(
+        "statistics_points",
+        sa.Column("span", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("application", sa.String(128), nullable=False),
+        sa.Column("time", sa.Double(), nullable=False),
+        sa.Column("viewers", sa.BigInteger(), nullable=False),
+        sa.Column("publishers", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("bytes_in", sa.BigInteger(), nullable=False),
+        sa.Column("bytes_out", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("span", "application", "time", name="pk_statistics_points"),
+    )
+    op.create_index("ix_statistics_points_span_time", "statistics_points", ["span", "time"])
+    op.create_table(
+        "viewer_log",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("run", sa.String(32), nullable=False),
+        sa.Column("application", sa.String(128), nullable=False),
+        sa.Column("stream", sa.String(128), nullable=False),
+        sa.Column("protocol", sa.String(32), nullable=False),
+        sa.Column("peer", sa.String(64), nullable=False),
+        sa.Column("user_agent", sa.Text(), nullable=False),
+        sa.Column("page_url", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=True),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("bytes_out", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_viewer_log"),
+    )
+    op.create_index("ix_viewer_log_started_at_id", "viewer_log", ["started_at", "id"])
+    op.create_index(
+        "ix_viewer_log_application_stream_started_at",
+        "viewer_log",
+        ["application", "stream", "started_at"],
+    )
+    op.create_index(
+        "ix_viewer_log_open",
+        "viewer_log",
+        ["run"],
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
+        "statistics_runs",
+        sa.Column("run", sa.String(32), nullable=False),
+        sa.Column("batch", sa.BigInteger(), nullable=False),
+        sa.Column("written_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("run", name="pk_statistics_runs"),
+    )
 
 
 def _streams() -> None:
