@@ -1,64 +1,152 @@
-"""What a client asks to have changed: one JSON object."""
+"""What a client sends: a JSON object in the body, names and values in the query.
+
+Both are read by the types that an operation declares; what is wrong is named.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+import re
+from typing import Any, Final, get_origin, get_type_hints
+from urllib.parse import parse_qsl
 
-from ntvmedia.errors import NtvMediaError
+import msgspec
+
+from ntvmedia.admin.problems import Problem
 
 # An application with all its sites is some 50 kB.
 MAX_BODY_BYTES: Final = 128 << 10
 
+MAX_DEPTH: Final = 32
+"""Objects and lists inside one another; what is asked for here has five or so."""
 
-class BadBody(NtvMediaError):
-    """A request's body is not what it has to be.
+MAX_QUERY_NAMES: Final = 100
 
-    Attributes:
-        status: A code of `http.HTTPStatus`.
-        field: The one that is wrong, fit to be shown; empty where it is none or all.
-    """
+_SHOWN_CHARACTERS: Final = 60
 
-    def __init__(self, message: str, status: int, field: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.field = field
+# As msgspec says where something is wrong: "... - at `$.rules[0].network`".
+_WHERE: Final = re.compile(r"^(.*) - at `(?:key in )?\$([^`]*)`$", re.DOTALL)
+
+# "Object missing required field `name`", "Object contains unknown field `nam`".
+_NAMED: Final = re.compile(r"^Object (missing required|contains unknown) field `([^`]*)`$")
 
 
 def json_body(request: Any) -> dict[str, object]:
     """Read the body: an object in JSON (RFC 8259), each name once.
 
-    A form or a text, which a page of another site may have a browser send, is refused by its type.
+    A form or a text, which a page of another site may have a browser send, is refused by its type
+    (F-IN-07).
 
     Args:
         request: An `IRequest` of `twisted.web`.
 
     Raises:
-        BadBody: It is something else.
+        Problem: It is something else (400, 413, 415), or has text that cannot be kept: half of a
+            surrogate pair, or a NUL character.
     """
     kinds = request.requestHeaders.getRawHeaders("content-type", [])
     if len(kinds) != 1 or kinds[0].partition(";")[0].strip().lower() != "application/json":
-        raise BadBody("the body has to be application/json", 415)
+        raise Problem(415, "the body has to be application/json")
     data = request.content.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
-        raise BadBody(f"the body is longer than {MAX_BODY_BYTES:,} bytes", 413)
+        raise Problem(413, f"the body is longer than {MAX_BODY_BYTES:,} bytes")
     try:
         body = json.loads(
             data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
         )
     except (ValueError, RecursionError):
-        raise BadBody("the body is not JSON", 400) from None
+        raise Problem(400, "the body is not JSON") from None
     if not isinstance(body, dict):
-        raise BadBody("the body has to be a JSON object", 400)
+        raise Problem(400, "the body has to be a JSON object")
+    _look_through(body)
     return body
+
+
+def read_body(request: Any, kind: type[Any]) -> Any:
+    """Read the body as an instance of a `msgspec.Struct`.
+
+    Raises:
+        Problem: As for `json_body`, or 400 with the field that is wrong.
+    """
+    return _converted(json_body(request), kind, strict=True)
+
+
+def refuse_body(request: Any) -> None:
+    """Refuse a body where none is wanted, but for an empty one or an empty object.
+
+    Raises:
+        Problem: 400 or as for `json_body`.
+    """
+    if request.content.read(1):
+        request.content.seek(0)
+        if json_body(request):
+            raise Problem(400, "this takes no body")
+
+
+def read_query(request: Any, kind: type[Any] | None) -> Any:
+    """Read the query as an instance of a `msgspec.Struct`; None where none is declared.
+
+    Raises:
+        Problem: 400, with the name that is wrong.
+    """
+    query = request.uri.partition(b"?")[2]
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_QUERY_NAMES,
+        )
+    except ValueError:
+        raise Problem(400, "the query is broken") from None
+    lists = _lists(kind) if kind is not None else frozenset()
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        _check_text(value, _shown(name))
+        if name in lists:
+            found.setdefault(name, []).append(value)
+        elif name in found:
+            raise Problem(400, f"{_shown(name)}: given twice", _shown(name))
+        else:
+            found[name] = value
+    if kind is None:
+        if found:
+            name = _shown(next(iter(found)))
+            raise Problem(400, f"{name}: this takes no query", name)
+        return None
+    return _converted(found, kind, strict=False)
+
+
+def _lists(kind: type[Any]) -> frozenset[str]:
+    return frozenset(name for name, x in get_type_hints(kind).items() if get_origin(x) is list)
+
+
+def _converted(found: dict[str, Any], kind: type[Any], *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(found, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _wrong(str(error)) from None
+
+
+def _wrong(text: str) -> Problem:
+    """Turn what msgspec says into a problem that names the field first, as ours do."""
+    match = _WHERE.match(text)
+    clause, place = (match[1], match[2].lstrip(".")) if match else (text, "")
+    named = _NAMED.match(clause)
+    if named:
+        place = f"{place}.{named[2]}".lstrip(".")
+        clause = "is missing" if named[1].startswith("missing") else "unknown field"
+    else:
+        clause = clause[:1].lower() + clause[1:].replace("`", "")
+    field = ascii(place[: 2 * _SHOWN_CHARACTERS])[1:-1]
+    return Problem(400, f"{field}: {clause}" if field else clause, field)
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
-            shown = ascii(name[:60])[1:-1]
-            raise BadBody(f"{shown}: given twice", 400, shown)
+            raise Problem(400, f"{_shown(name)}: given twice", _shown(name))
         found[name] = value
     return found
 
@@ -66,3 +154,34 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _no_constant(name: str) -> object:
     # Python's parser takes NaN and Infinity, which are not JSON.
     raise ValueError(name)
+
+
+def _look_through(body: dict[str, object]) -> None:
+    """Refuse what is too deep, and text that no database keeps."""
+    level: list[tuple[str, object]] = list(body.items())
+    for name in body:
+        _check_text(name, _shown(name))
+    for _depth in range(MAX_DEPTH):
+        below: list[tuple[str, object]] = []
+        for name, value in level:
+            if isinstance(value, str):
+                _check_text(value, _shown(name))
+            elif isinstance(value, list):
+                below.extend((name, item) for item in value)
+            elif isinstance(value, dict):
+                for inner in value:
+                    _check_text(inner, _shown(name))
+                below.extend((name, item) for item in value.values())
+        if not below:
+            return
+        level = below
+    raise Problem(400, f"more than {MAX_DEPTH} objects and lists are inside one another")
+
+
+def _check_text(text: str, field: str) -> None:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise Problem(400, f"{field}: it has a character that is none", field)
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:_SHOWN_CHARACTERS])[1:-1]

@@ -1,0 +1,17 @@
+"""What the API is made of: all classes of operations, in the order of its description.
+
+Imported when the API is first asked for, and not before: see `ntvmedia.admin.site`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ntvmedia.admin.description import Description
+from ntvmedia.admin.operations import Operations
+from ntvmedia.admin.server_status import ServerStatus
+
+RESOURCES: Final[list[type[Operations]]] = [
+    Description,
+    ServerStatus,
+]
