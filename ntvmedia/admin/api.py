@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from ntvmedia.accounts import Role
 from ntvmedia.admin.bodies import read_body, read_query, refuse_body
-from ntvmedia.admin.identification import Identification, unknown
+from ntvmedia.admin.identification import Identification, client_host, unknown
 from ntvmedia.admin.metrics import Metrics
 from ntvmedia.admin.operations import (
     READING,
@@ -117,7 +117,7 @@ class API:
             query=query,
             body=body,
             identity=identity,  # type: ignore[arg-type]
-            peer_host=str(getattr(request.getClientAddress(), "host", "")),
+            peer_host=client_host(self._host, request),
             if_match=", ".join(matches) if matches else None,
             request=request,
             note_change=self._host.accounts.note,

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ntvmedia.admin.problems import Problem
+from ntvmedia.config.reading import unknown_name
 
 # An application with all its sites is some 50 kB.
 MAX_BODY_BYTES: Final = 128 << 10
@@ -125,17 +126,23 @@ def _converted(found: dict[str, Any], kind: type[Any], *, strict: bool) -> Any:
     try:
         return msgspec.convert(found, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise _wrong(str(error)) from None
+        raise _wrong(str(error), kind) from None
 
 
-def _wrong(text: str) -> Problem:
+def _wrong(text: str, kind: type[Any]) -> Problem:
     """Turn what msgspec says into a problem that names the field first, as ours do."""
     match = _WHERE.match(text)
     clause, place = (match[1], match[2].lstrip(".")) if match else (text, "")
     named = _NAMED.match(clause)
     if named:
+        is_outermost = not place
         place = f"{place}.{named[2]}".lstrip(".")
-        clause = "is missing" if named[1].startswith("missing") else "unknown field"
+        clause = "is missing"
+        if named[1].startswith("contains"):
+            clause = "unknown field"
+            names = [field.encode_name for field in msgspec.structs.fields(kind)]
+            if is_outermost and names:
+                clause += f"; {unknown_name(_shown(named[2]), names)}"
     else:
         clause = clause[:1].lower() + clause[1:].replace("`", "")
     field = ascii(place[: 2 * _SHOWN_CHARACTERS])[1:-1]

@@ -17,6 +17,7 @@ from typing import Any, Final
 from ntvmedia.accounts import Identity, Role
 from ntvmedia.admin.operations import READING
 from ntvmedia.admin.problems import Problem
+from ntvmedia.preferences import client_address, is_within
 
 COOKIE: Final = "ntvmedia_session"
 
@@ -61,7 +62,8 @@ class Identification:
                 identity = accounts.identify_token(text.strip())
             if identity is None:
                 raise unknown("the token is not known, or is over")
-            return identity
+            bearer: Identity = identity
+            return bearer
         value = session_cookie(request)
         found: Identity | None = accounts.identify_session(value) if value else None
         return found
@@ -103,6 +105,30 @@ class Identification:
         elif not tokens and is_same_origin(request):
             return
         raise Problem(403, "X-CSRF-Token is missing, or not of this session", "X-CSRF-Token")
+
+
+def client_host(host: Any, request: Any) -> str:
+    """Return the address of the client, behind the proxies that are believed (F-AC-05).
+
+    Returns:
+        It without a port; empty over the control socket.
+    """
+    peer = str(getattr(request.getClientAddress(), "host", ""))
+    values = {
+        name.decode("ascii", "replace").lower(): b",".join(lines).decode("ascii", "replace")
+        for name, lines in request.requestHeaders.getAllRawHeaders()
+    }
+    return client_address(peer, values, host.preferences.values.trusted_proxies)
+
+
+def is_secure(host: Any, request: Any) -> bool:
+    """Say whether the client came by TLS, to this server or to a proxy that is believed."""
+    if request.isSecure():
+        return True
+    peer = str(getattr(request.getClientAddress(), "host", ""))
+    said = request.requestHeaders.getRawHeaders("x-forwarded-proto", [])
+    is_proxy = is_within(peer, host.preferences.values.trusted_proxies)
+    return is_proxy and [x.strip().lower() for x in said] == ["https"]
 
 
 def unknown(detail: str) -> Problem:

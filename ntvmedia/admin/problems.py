@@ -98,7 +98,7 @@ def problem_of(error: Exception, refusals: Mapping[type[Exception], int]) -> Pro
     if isinstance(error, Problem):
         return error
     for kind in type(error).__mro__:
-        status = refusals.get(kind, _EVERYWHERE.get(kind))  # type: ignore[arg-type]
+        status = refusals.get(kind, _EVERYWHERE.get(kind))
         if status is not None:
             return Problem(
                 status,

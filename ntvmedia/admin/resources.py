@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ntvmedia.admin.applications import ApplicationOperations
 from ntvmedia.admin.description import Description
 from ntvmedia.admin.operations import Operations
 from ntvmedia.admin.server_status import ServerStatus
@@ -14,4 +15,5 @@ from ntvmedia.admin.server_status import ServerStatus
 RESOURCES: Final[list[type[Operations]]] = [
     Description,
     ServerStatus,
+    ApplicationOperations,
 ]
