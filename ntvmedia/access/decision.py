@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -42,6 +43,10 @@ class Request:
         query: The decoded query of the address.
         page_url: The page that holds the player, as far as the peer tells; else empty.
         user_agent: The peer's program, as it names itself; else empty.
+        page_session: What a page of this server gave its player, made by `Access.page_session`;
+            else empty. A good one stands for a page that is allowed.
+        bearer: The token of a field "Authorization: Bearer"; else empty. One in the query
+            (`token=`) comes first.
         proves: Tells whether the peer has shown in another way, such as a digest, that it knows a
             password; None where its protocol has none.
     """
@@ -55,6 +60,8 @@ class Request:
     page_url: str = ""
     user_agent: str = ""
     proves: Callable[[str], bool] | None = field(default=None, repr=False)
+    page_session: str = field(default="", repr=False)
+    bearer: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,13 @@ class Verdict:
         rename: Publish or play this stream instead, or None.
         audio_only: Only the audio of the stream may be kept (P-207).
         wants_password: With the right password it would not have been refused for this reason.
+        rule: Which rule decided: "forbidden", "kicked", "application", "output", "ip",
+            "not_set_up", "password", "share", "signature", "referer", "third_party", "jwt",
+            "plugin", "limit" or "loading"; empty for a plain yes.
+        share: The id of the share link that it has; else empty.
+        trusted: It comes from a trusted network: nothing else was asked.
+        limit: Most viewers at a time of its signed address or share link; 0 for any number.
+        ticket: What those viewers are counted by; empty without a limit.
     """
 
     allowed: bool
@@ -76,6 +90,11 @@ class Verdict:
     rename: StreamKey | None = None
     audio_only: bool = False
     wants_password: bool = False
+    rule: str = ""
+    share: str = ""
+    trusted: bool = False
+    limit: int = 0
+    ticket: str = ""
 
 
 @implementer(IAccess)
@@ -104,6 +123,7 @@ class Access:
         self._wall_clock = wall_clock
         self._random = random
         self._signing_key = b""
+        self.authorizers: list[Any] = []
 
     def load(self) -> None:
         """Read the key that addresses are signed with, or make it; blocking, at the start.
@@ -115,7 +135,9 @@ class Access:
         """
         self._signing_key = keep_signing_key(self._data, self._random)
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(
+        self, request: Request, *, again: bool = False, ask: bool | None = None
+    ) -> Deferred[Verdict]:
         return succeed(self._verdict(request))
 
     def _verdict(self, request: Request) -> Verdict:

@@ -2,8 +2,8 @@
 
 from ntvmedia.events.bus import EventBus
 from ntvmedia.events.happenings import (
-    AccountsChanged,
     AccessChanged,
+    AccountsChanged,
     ApplicationChanged,
     Event,
     PlayEnded,
@@ -20,8 +20,8 @@ from ntvmedia.events.happenings import (
 )
 
 __all__ = [
-    "AccountsChanged",
     "AccessChanged",
+    "AccountsChanged",
     "ApplicationChanged",
     "Event",
     "EventBus",
