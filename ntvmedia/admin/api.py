@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from klein import Klein
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.web.resource import IResource
-from twisted.web.server import NOT_DONE_YET
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from ntvmedia.accounts import Role
@@ -36,6 +35,12 @@ from ntvmedia.admin.problems import Problem, problem_of
 from ntvmedia.admin.replies import encoded, refuse, reply
 
 _PARTS: Final = re.compile(r"\{([a-z_]+)\}")
+
+# RFC 9110 5.6.2 and 9.1, as far as anybody has methods.
+_METHOD: Final = re.compile(rb"[A-Za-z-]{1,20}")
+
+# RFC 3986 3.2.2: names (of other scripts as the DNS has them), addresses, a port.
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 # Changes follow one another.
 _IN_TURN: Final = frozenset({"PATCH", "PUT", "DELETE"})
@@ -59,10 +64,11 @@ class API:
         self, host: Any, kinds: Iterable[type[Operations]], *, is_control: bool = False
     ) -> None:
         self._host = host
-        self._is_control = is_control
         self._identification = Identification(host, is_control=is_control)
         self._metrics = Metrics(host)
         self.app = app = Klein()
+        # No redirections to other spellings: who follows one with another method is surprised.
+        app.url_map.merge_slashes = False
         for kind in kinds:
             operations = kind(host)
             for operation in kind.declared():
@@ -76,7 +82,7 @@ class API:
 
     def resource(self) -> Any:
         """Return the `twisted.web.resource.IResource` for every path."""
-        return Front(self.app.resource(), is_control=self._is_control)
+        return Front(self.app.resource())
 
     def _route(self, operations: Operations, operation: Operation) -> Callable[..., Any]:
         work = getattr(operations, operation.name)
@@ -125,8 +131,8 @@ class API:
 
     def _answered(self, result: Any, request: Any, operation: Operation) -> Any:
         if isinstance(result, Streaming):
-            result.begin(request)
-            return NOT_DONE_YET
+            begun = reply(request, b"", operation.status, operation.media_type)
+            return begun if request.method == b"HEAD" else result.begin(request)
         if not isinstance(result, Answer):
             result = Answer(result)
         for name, value in result.headers.items():
@@ -139,7 +145,9 @@ class API:
         media_type = result.media_type or operation.media_type
         return reply(request, body, result.status or operation.status, media_type)
 
-    def _failed(self, failure: Any, request: Any, operations: Operations) -> bytes:
+    def _failed(self, failure: Any, request: Any, operations: Operations) -> Any:
+        if failure.check(CancelledError):
+            return failure  # the client has left
         problem = problem_of(failure.value, operations.refusals)
         if problem is None:
             self._log.failure(
@@ -160,20 +168,17 @@ class API:
         return reply(request, self._metrics.text(), 200, self._metrics.content_type)
 
     def _no_route(self, request: Any, failure: Any) -> bytes:
-        """Answer what has no route: 404, 405, or a redirection to the proper spelling."""
+        """Answer what has no route: 404 or 405."""
         try:
             if self._identification.identify(request) is None:
                 raise unknown("log in, or show a token")
         except Problem as problem:
             return refuse(request, problem)
         error = failure.value
-        response = error.get_response({})
-        for name, value in response.headers.items():
-            if name.lower() in ("allow", "location"):
-                request.setHeader(name.lower(), value)
-        if response.status_code < 400:
-            return reply(request, b"", response.status_code, "text/plain")
-        return refuse(request, Problem(response.status_code, f"{error.name.lower()}"))
+        headers = {}
+        if isinstance(error, MethodNotAllowed):
+            headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return refuse(request, Problem(error.code or 404, error.name.lower(), headers=headers))
 
 
 @implementer(IResource)
@@ -182,14 +187,12 @@ class Front:
 
     Args:
         resource: A leaf.
-        is_control: As for `API`.
     """
 
     isLeaf = True
 
-    def __init__(self, resource: Any, *, is_control: bool) -> None:
+    def __init__(self, resource: Any) -> None:
         self._resource = resource
-        self._is_control = is_control
 
     def getChildWithDefault(self, name: bytes, request: Any) -> Any:
         raise AssertionError("a leaf has no children")
@@ -198,12 +201,21 @@ class Front:
         raise AssertionError("a leaf has no children")
 
     def render(self, request: Any) -> bytes | int:
-        """Refuse what names no host, or several (RFC 9112 3.2), or pass on."""
+        """Refuse what names no host, or several (RFC 9112 3.2), or pass on.
+
+        Klein and werkzeug would log tracebacks for what is refused here.
+        """
         # Set by `twisted.web` to its name and version, which are nobody's business.
         request.responseHeaders.removeHeader("server")
         hosts = request.requestHeaders.getRawHeaders("host", [])
-        if not self._is_control and len(hosts) != 1:
-            return refuse(request, Problem(400, "expected one field Host"))
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip()):
+            return refuse(request, Problem(400, "expected one field Host, with a host"))
+        if not _METHOD.fullmatch(request.method):
+            return refuse(request, Problem(400, "the method is none"))
+        try:
+            b"/".join(request.postpath).decode("utf-8")
+        except UnicodeDecodeError:
+            return refuse(request, Problem(400, "the path is not UTF-8"))
         result: bytes | int = self._resource.render(request)
         return result
 

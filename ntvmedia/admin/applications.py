@@ -95,7 +95,7 @@ class ApplicationOperations(Operations):
         """
         fields = msgspec.structs.asdict(call.body)
         name = fields.pop("name")
-        note = call.note("application.add", name)
+        note = call.note("applications.add", name)
         application = await self.host.applications.add(name, fields, note=note)
         where = f"{ROOT}/applications/{quote(application.name, safe='')}"
         return self._answer(application, 201, {"Location": where})
@@ -121,7 +121,7 @@ class ApplicationOperations(Operations):
         application = self.host.applications.find(call.path["name"])
         call.must_match(self._editable(application))
         given = {x: getattr(call.body, x) for x in FIELDS if getattr(call.body, x) is not UNSET}
-        note = call.note("application.change", application.name)
+        note = call.note("applications.change", application.name)
         changed = await self.host.applications.change(application.name, given, note=note)
         return self._answer(changed)
 
@@ -130,7 +130,7 @@ class ApplicationOperations(Operations):
         """Delete an application, for good. Its streams end."""
         application = self.host.applications.find(call.path["name"])
         call.must_match(self._editable(application))
-        note = call.note("application.delete", application.name)
+        note = call.note("applications.delete", application.name)
         await self.host.applications.remove(application.name, note=note)
 
     def _answer(

@@ -24,7 +24,7 @@ from hashlib import sha256
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import msgspec
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 
 from ntvmedia.accounts import Identity, Role
 from ntvmedia.admin.problems import Problem
@@ -88,9 +88,9 @@ def operation(
 ) -> Callable[[_F], _F]:
     """Declare that a method of an `Operations` class answers requests.
 
-    The method takes a `Call`, and returns an instance of `answers`, an `Answer`, or None for an
-    answer without a body; it may be `async`, or return a Deferred. Where the client hangs up
-    meanwhile it goes on to its end.
+    The method takes a `Call`, and returns an instance of `answers`, an `Answer`, a `Streaming`,
+    or None for an answer without a body; it may be `async`, or return a Deferred. Where the client
+    hangs up meanwhile it goes on to its end.
 
     Args:
         summary: By default the first line of the method's docstring; the rest of that is the
@@ -150,7 +150,7 @@ class Call:
         """Return the `Note` that writes down, with a change, who made it.
 
         Args:
-            action: What is done, as a verb after its domain: "application.change".
+            action: What is done, as a verb after its domain: "applications.change".
             subject: To what: its name.
         """
         return self.note_change(self.identity, self.peer_host, action, subject)
@@ -194,10 +194,11 @@ class Streaming(NamedTuple):
     """An answer that goes on until its client has enough.
 
     Attributes:
-        begin: Called with the request. It writes to it, and finishes it at some time.
+        begin: Called with the request, whose head is set. It writes to it, and returns what fires
+            when nothing more will be written; it is cancelled when the client leaves.
     """
 
-    begin: Callable[[Any], None]
+    begin: Callable[[Any], Deferred[None]]
 
 
 def etag_of(shown: Any) -> str:

@@ -9,11 +9,17 @@ from typing import Final
 
 from ntvmedia.admin.applications import ApplicationOperations
 from ntvmedia.admin.description import Description
+from ntvmedia.admin.live_updates import LiveUpdates
+from ntvmedia.admin.log import LogOperations
 from ntvmedia.admin.operations import Operations
 from ntvmedia.admin.server_status import ServerStatus
+from ntvmedia.admin.settings import SettingsOperations
 
 RESOURCES: Final[list[type[Operations]]] = [
     Description,
     ServerStatus,
+    LiveUpdates,
     ApplicationOperations,
+    SettingsOperations,
+    LogOperations,
 ]
