@@ -30,7 +30,7 @@ from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
 from ntvmedia.errors import ConfigError
-from ntvmedia.events import ApplicationChanged, EventBus
+from ntvmedia.events import ApplicationChanged, EventBus, ServerStarted, ServerStopping
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
 from ntvmedia.outbound.client import Outbound
@@ -181,6 +181,7 @@ class Server(StagedService):
             self._log.info("watch at {url}", url=f"{base.text}/liveshow/STREAM")
             for extension in (extension for route in routes for extension in route.extensions):
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM.{extension}")
+        self._host.events.emit(ServerStarted())
 
     def stopService(self) -> Deferred[None]:
         """Say that the server is not ready; then close the ports, and end what goes on.
@@ -189,6 +190,7 @@ class Server(StagedService):
         `/readyz` and sends nobody else.
         """
         self._host.draining = True
+        self._host.events.emit(ServerStopping())
         if not self._host.hub.streams:
             return self._stop_all()
         wait = min(NOTICE_SECONDS, self._grace * NOTICE_SHARE)

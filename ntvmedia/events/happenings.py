@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from ntvmedia.media import StreamKey
 
@@ -54,11 +55,14 @@ class PublishStarted(StreamEvent):
         protocol: Such as "rtmp".
         peer: Its address.
         session: Unique in this process; the same in `PublishEnded`.
+        request: What it asked for, an `ntvmedia.access.Request`; None where it does not say.
     """
 
     protocol: str
     peer: str
     session: int
+    # There may be a password in it.
+    request: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ class PlayStarted(StreamEvent):
         protocol: Such as "rtmp" or "flv".
         peer: Its address.
         session: Unique in this process; the same in `PlayEnded`.
+        request: As in `PublishStarted`.
     """
 
     protocol: str
     peer: str
     session: int
+    request: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +164,13 @@ class AccessChanged(Event):
 
     what: str
     id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStarted(Event):
+    """All services run, and all ports listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStopping(Event):
+    """The server was told to stop; what goes on will end."""
