@@ -19,6 +19,7 @@ from ntvmedia import __version__
 from ntvmedia.access import Access, Applications
 from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
+from ntvmedia.admin.tail import LogTail
 from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
@@ -187,6 +188,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.callbacks = Callbacks(host)
     host.statistics = Statistics(host)
     Enforcement(host)
+    host.part(LogTail)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
     control = ControlService(host)

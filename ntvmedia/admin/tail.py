@@ -64,8 +64,15 @@ class LogTail(Service):
         self._publisher = publisher
         self._numbers = count(1)
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
-        # At once: what goes wrong while the server starts is what is asked for most.
-        publisher.addObserver(self)
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        self._publisher.addObserver(self)
+
+    def startService(self) -> None:
+        super().startService()
+        # Idempotent.
+        self._publisher.addObserver(self)
 
     def stopService(self) -> None:
         super().stopService()
