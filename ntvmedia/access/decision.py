@@ -47,6 +47,8 @@ class Request:
             else empty. A good one stands for a page that is allowed.
         bearer: The token of a field "Authorization: Bearer"; else empty. One in the query
             (`token=`) comes first.
+        address: Where the peer asks: scheme, host and port as it has them, such as
+            "rtmp://live.example.org:1936"; empty where it does not say.
         proves: Tells whether the peer has shown in another way, such as a digest, that it knows a
             password; None where its protocol has none.
     """
@@ -62,6 +64,7 @@ class Request:
     proves: Callable[[str], bool] | None = field(default=None, repr=False)
     page_session: str = field(default="", repr=False)
     bearer: str = field(default="", repr=False)
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Verdict:
         trusted: It comes from a trusted network: nothing else was asked.
         limit: Most viewers at a time of its signed address or share link; 0 for any number.
         ticket: What those viewers are counted by; empty without a limit.
+        redirect: With a refusal: the address where it is served instead; else empty.
     """
 
     allowed: bool
@@ -95,6 +99,7 @@ class Verdict:
     trusted: bool = False
     limit: int = 0
     ticket: str = ""
+    redirect: str = ""
 
 
 @implementer(IAccess)
