@@ -213,6 +213,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     HubService(reactor, hub).setServiceParent(root)
     control.setName("control")
     control.setServiceParent(root)
+    accounts.setName("accounts")
+    accounts.setServiceParent(root)
     outbound.setName("outbound")
     outbound.setServiceParent(root)
     host.statistics.setName("statistics")
