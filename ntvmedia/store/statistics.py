@@ -323,10 +323,11 @@ def prune_points(connection: Connection, span: int, before: float, limit: int) -
 
 
 def prune_viewers(connection: Connection, before: float, limit: int) -> int:
-    """Delete from the log who came first, and has left; the rest as of `prune_days`."""
-    log = VIEWER_LOG.c
-    condition = and_(log.started_at < before, log.ended_at.is_not(None))
-    return _prune(connection, VIEWER_LOG, condition, limit)
+    """Delete from the log who came before a time; the rest as of `prune_days`.
+
+    One who watches still is written again.
+    """
+    return _prune(connection, VIEWER_LOG, VIEWER_LOG.c.started_at < before, limit)
 
 
 def _prune(connection: Connection, table: Table, condition: Any, limit: int) -> int:
