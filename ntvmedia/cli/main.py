@@ -27,6 +27,10 @@ _COMMANDS: Final = {
         "ntvmedia.cli.api",
         "ask the running server's API: api GET /streams",
     ),
+    "user": (
+        "ntvmedia.cli.users",
+        "list and change who may administer: list, add, set, password, delete",
+    ),
     "sign": (
         "ntvmedia.cli.signing",
         "print what makes the address of a stream play in a signed application",
