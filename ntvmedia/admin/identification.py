@@ -133,7 +133,7 @@ def is_secure(host: Any, request: Any) -> bool:
 
 def unknown(detail: str) -> Problem:
     """Return the problem of a request by nobody that is known: 401 (RFC 9110 11.6.1)."""
-    return Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="ntvmedia"'})
+    return Problem(401, detail)
 
 
 def session_cookie(request: Any) -> str:

@@ -114,6 +114,10 @@ class LiveUpdates(Operations):
             for client in tuple(self._clients):
                 client.end()
         elif self._ticks % TICKS_PER_STATE == 0:
+            for client in tuple(self._clients):
+                # Sessions and tokens also end by themselves, in time.
+                if not self.host.accounts.holds(client.identity):
+                    client.end()
             self._send(self._server_event())
 
     def _server_event(self) -> bytes:

@@ -39,6 +39,9 @@ def reply(
 
 def refuse(request: Any, problem: Problem) -> bytes:
     """Prepare the answer that says why a request is not done, and return its content."""
+    if problem.status == 401:
+        # RFC 9110 11.6.1: it has to be there. No browser asks for a password because of it.
+        request.setHeader("www-authenticate", 'Bearer realm="ntvmedia"')
     for name, value in problem.headers.items():
         request.setHeader(name.lower(), value)
     return reply(request, encoded(problem.details()), problem.status, MEDIA_TYPE)

@@ -8,15 +8,25 @@ from __future__ import annotations
 from typing import Final
 
 from ntvmedia.admin.applications import ApplicationOperations
+from ntvmedia.admin.audit import AuditOperations
 from ntvmedia.admin.description import Description
 from ntvmedia.admin.live_updates import LiveUpdates
 from ntvmedia.admin.log import LogOperations
 from ntvmedia.admin.operations import Operations
 from ntvmedia.admin.server_status import ServerStatus
+from ntvmedia.admin.sessions import SessionOperations
 from ntvmedia.admin.settings import SettingsOperations
+from ntvmedia.admin.setup import SetupOperations
+from ntvmedia.admin.tokens import TokenOperations
+from ntvmedia.admin.users import UserOperations
 
 RESOURCES: Final[list[type[Operations]]] = [
     Description,
+    SetupOperations,
+    SessionOperations,
+    UserOperations,
+    TokenOperations,
+    AuditOperations,
     ServerStatus,
     LiveUpdates,
     ApplicationOperations,
