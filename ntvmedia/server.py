@@ -20,8 +20,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.plugin import getPlugins
 from zope.interface import implementer
 
-from ntvmedia.access import Access, Applications, ApplicationType
-from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.access import Access, Applications
 from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
 from ntvmedia.callbacks import Callbacks
@@ -30,9 +29,10 @@ from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
 from ntvmedia.errors import ConfigError
-from ntvmedia.events import ApplicationChanged, EventBus, ServerStarted, ServerStopping
+from ntvmedia.events import EventBus, ServerStarted, ServerStopping
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
+from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.preferences import Preferences
 from ntvmedia.services import ParallelService, StagedService
@@ -67,6 +67,7 @@ class Host:
     accounts: Accounts
     callbacks: Callbacks = field(init=False)
     statistics: Statistics = field(init=False)
+    limits: Limits = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -212,37 +213,6 @@ def settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
-
-
-class Enforcement:
-    """Drops who may no longer be there when an application is changed (P-203, P-204).
-
-    `access` decides about those who come, and `hub` knows those who are there.
-
-    Args:
-        host: The server.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        host.events.subscribe(ApplicationChanged, self._changed)
-
-    def _changed(self, event: ApplicationChanged) -> None:
-        name = event.name
-        application = self._host.applications.get(name)
-        streams = [x for key, x in self._host.hub.streams.items() if key.application == name]
-        for stream in streams:
-            if application is None:
-                stream.end(f'application "{name}" was deleted or renamed')
-            elif not application.enabled:
-                stream.end(f'application "{name}" was disabled')
-            elif stream.audio_only is not (application.type is ApplicationType.AUDIO):
-                stream.end(f'application "{name}" has another type now')
-            else:
-                for viewer in tuple(stream.viewers):
-                    output = output_of(viewer.info.protocol)
-                    if output in OUTPUTS and output not in application.outputs:
-                        viewer.kick(f"the output {output} was turned off")
 
 
 class Endpoints(ParallelService):

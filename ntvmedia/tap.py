@@ -24,14 +24,16 @@ from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
+from ntvmedia.enforcement import Enforcement
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus
 from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
+from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.preferences import Preferences
-from ntvmedia.server import Endpoints, Enforcement, Host, Server
+from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService
 from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
@@ -187,7 +189,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     )
     host.callbacks = Callbacks(host)
     host.statistics = Statistics(host)
-    Enforcement(host)
+    host.limits = access.limits = Limits(host)
+    enforcement = Enforcement(host, host.limits)
     host.part(LogTail)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
@@ -211,6 +214,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if isinstance(reactor, ReactorBase):
         SignalService(reactor, reload, lambda: host.draining).setServiceParent(root)
     HubService(reactor, hub).setServiceParent(root)
+    enforcement.setName("enforcement")
+    enforcement.setServiceParent(root)
     control.setName("control")
     control.setServiceParent(root)
     accounts.setName("accounts")

@@ -106,6 +106,11 @@ class Viewer:
         return False
 
     @property
+    def rendition(self) -> Rendition | None:
+        """What it is sent; None for one who fetches pieces."""
+        return None
+
+    @property
     def watching(self) -> bool:
         """Whether it still does."""
         return self._audience is not None
@@ -199,6 +204,10 @@ class OutletViewer(Viewer):
     @property
     def stalled(self) -> bool:
         return self.outlet.stalled
+
+    @property
+    def rendition(self) -> Rendition:
+        return self._rendition
 
     def plays(self, rendition: Rendition) -> bool:
         return self.watching and self._rendition is rendition

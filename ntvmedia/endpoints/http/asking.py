@@ -9,6 +9,13 @@ from ntvmedia.access import Action, Request
 # Of what a client says of itself: it is kept while it watches.
 _MOST_CHARACTERS: Final = 512
 
+PAGE_SESSION: Final = "page"
+"""The name in a query of what a page of this server was given for its player."""
+
+# A token is longer than what a client says of itself, and shorter than a whole head.
+_MOST_TOKEN_CHARACTERS: Final = 8192
+_BEARER: Final = "bearer "
+
 
 def play_request(exchange: Any, protocol: str) -> Request:
     """Describe a request to play.
@@ -30,4 +37,13 @@ def play_request(exchange: Any, protocol: str) -> Request:
         query=exchange.address.query,
         page_url=(headers.get("referer", "") or headers.get("origin", ""))[:_MOST_CHARACTERS],
         user_agent=headers.get("user-agent", "")[:_MOST_CHARACTERS],
+        page_session=exchange.address.query.get(PAGE_SESSION, ""),
+        bearer=_bearer(headers.get("authorization", "")),
     )
+
+
+def _bearer(field: str) -> str:
+    """Return the token in a field `Authorization` (RFC 6750 section 2.1); empty for another."""
+    if field[: len(_BEARER)].lower() != _BEARER or len(field) > _MOST_TOKEN_CHARACTERS:
+        return ""
+    return field[len(_BEARER) :].strip(" ")

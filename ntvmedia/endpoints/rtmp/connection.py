@@ -11,7 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Action, Request
+from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.endpoints.asking import allowed, allowed_stream
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
@@ -55,6 +55,8 @@ class RTMPConnection(Protocol):
         peer: Its address with the port.
         host: Its address without.
         last_read: How many bytes came with the last read.
+        request: What it was allowed as a publisher; None before.
+        verdict: The answer to that.
     """
 
     _log = Logger()
@@ -75,6 +77,8 @@ class RTMPConnection(Protocol):
         self.last_read = 0
         self._patience = 0.0
         self._user_agent = ""
+        self.request: Request | None = None
+        self.verdict: Verdict | None = None
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -254,7 +258,10 @@ class RTMPConnection(Protocol):
     async def _publish(self, request: PublishRequested) -> None:
         self._unpublish("publisher began another stream", lost=False)
         address = parse_rtmp(request.app, request.name, request.tc_url)
-        verdict = await allowed(self.factory.host, self._request(Action.PUBLISH, address, ""))
+        wish = self._request(Action.PUBLISH, address, "")
+        verdict = await allowed(self.factory.host, wish)
+        # Before the hub tells of a publisher.
+        self.request, self.verdict = wish, verdict
         self._publication = self.factory.host.hub.publish(
             verdict.rename or address.key, self, audio_only=verdict.audio_only
         )
@@ -267,14 +274,13 @@ class RTMPConnection(Protocol):
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
             raise Refused("a connection plays one stream at a time")
         address = parse_rtmp(request.app, request.name, request.tc_url)
-        _verdict, stream = await allowed_stream(
-            self.factory.host, self._request(Action.PLAY, address, request.page_url)
-        )
+        wish = self._request(Action.PLAY, address, request.page_url)
+        verdict, stream = await allowed_stream(self.factory.host, wish)
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
         self._session.accept_play()
         self._flush()
         self._players[request.stream_id] = Player(
-            self, request.stream_id, stream, key, self._user_agent, request.page_url
+            self, request.stream_id, stream, key, wish, verdict
         )
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)
 
@@ -301,10 +307,17 @@ class RTMPConnection(Protocol):
         if player is not None:
             player.leave()
 
-    def player_ended(self, stream_id: int, reason: str) -> None:
-        """Tell a player that its stream is over, and hang up. Called by `Player`."""
+    def player_ended(self, stream_id: int, reason: str, *, kicked: bool) -> None:
+        """Tell a player that its stream is over, and hang up. Called by `Player`.
+
+        Args:
+            stream_id: The message stream.
+            reason: One clause for people.
+            kicked: The stream goes on, for others.
+        """
         self._players.pop(stream_id, None)
-        self._session.stop_play("NetStream.Play.UnpublishNotify", reason, stream_id)
+        code = "NetStream.Play.Failed" if kicked else "NetStream.Play.UnpublishNotify"
+        self._session.stop_play(code, reason, stream_id)
         self._flush()
         if not self._players:
             self._hang_up()

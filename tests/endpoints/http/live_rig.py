@@ -38,7 +38,7 @@ class SlowAccess(Access):
         super().__init__(BUILT_IN)
         self.asked: list[tuple[Request, Deferred[Verdict]]] = []
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Keep the question."""
         answer: Deferred[Verdict] = Deferred()
         self.asked.append((request, answer))

@@ -39,7 +39,7 @@ class SlowAccess:
         self.asked: list[Request] = []
         self.dropped = 0
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Take the time."""
         self.asked.append(request)
         deciding: Deferred[Verdict] = deferLater(self._server.reactor, self.seconds, self._answer)

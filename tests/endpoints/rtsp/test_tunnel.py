@@ -101,7 +101,7 @@ class SlowAccess(Access):
         asked: Where the answers go.
     """
 
-    def decide(self, _request: Any) -> Deferred[Verdict]:
+    def decide(self, _request: Any, **_how: Any) -> Deferred[Verdict]:
         """Keep the question."""
         self.asked: Deferred[Verdict] = Deferred()
         return self.asked

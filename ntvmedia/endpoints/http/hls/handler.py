@@ -49,7 +49,6 @@ class Unavailable(Refused):
 
 
 _STATUS: Final[tuple[tuple[type[Refused], int], ...]] = (
-    (Denied, 403),
     (HubFull, 503),
     (Unavailable, 503),
     (WrongDirective, 400),
@@ -271,17 +270,17 @@ class HLSHandler:
         now = self._host.reactor.seconds()
         # One who comes back after a while is asked like one who comes; not at each request of one
         # who polls on when the stream is over.
+        comes_back = session.viewer is None and session.used
         if (
             session.decided_at is None
-            or (not session.viewer and session.used and now >= session.decided_at + ASKED_SECONDS)
+            or (comes_back and now >= session.decided_at + ASKED_SECONDS)
             or now >= session.valid_until
         ):
             try:
-                verdict = await allowed(self._host, session.request)
+                await self._outputs.ask_again(session, as_new=comes_back)
             except Denied as error:
                 self._outputs.refuse(session, str(error))
                 raise
-            self._outputs.permit(session, verdict)
 
     def _find(self, key: StreamKey, rendition: Rendition) -> Playlist:
         playlists = self._outputs.playlists
@@ -307,6 +306,8 @@ class HLSHandler:
             return
         if isinstance(error, Refused):
             status = next((x for kind, x in _STATUS if failure.check(kind)), 404)
+            if isinstance(error, Denied):
+                status = error.status
             self._log.info(
                 "{peer}: {key} refused: {reason}",
                 peer=exchange.peer,

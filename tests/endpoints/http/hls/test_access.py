@@ -144,7 +144,7 @@ class AccessTests(HLSCase):
         player = self.watch()
         asked: list[Deferred[Verdict]] = []
 
-        def decide(_request: Request) -> Deferred[Verdict]:
+        def decide(_request: Request, **_how: Any) -> Deferred[Verdict]:
             asked.append(Deferred())
             return asked[-1]
 
