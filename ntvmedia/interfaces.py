@@ -60,7 +60,7 @@ class IHub(Interface):
 class IAccess(Interface):
     """Who may publish and play."""
 
-    authorizers = Attribute("A list of `IAuthorizer`, asked in order after all rules.")
+    authorizers = Attribute("A list of `IAuthorizer`, asked in order after the rules.")
 
     def decide(request: Any, *, again: bool = False, ask: bool | None = None) -> Deferred[Any]:
         """Decide one request.
@@ -122,6 +122,7 @@ class IHost(Interface):
     accounts = Attribute("Who may administer: `ntvmedia.accounts.Accounts`.")
     callbacks = Attribute("Tells and asks other systems: `ntvmedia.callbacks.Callbacks`.")
     statistics = Attribute("Counts: `ntvmedia.statistics.Statistics`.")
+    labels = Attribute("What streams are called: `ntvmedia.labels.Labels`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")
     certificates = Attribute("The context factory for TLS, or None where none is set up.")
     draining = Attribute("True from the moment that the server was told to stop.")

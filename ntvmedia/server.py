@@ -33,6 +33,7 @@ from ntvmedia.events import EventBus, ServerStarted, ServerStopping
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
 from ntvmedia.limits import Limits
+from ntvmedia.labels import Labels
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.preferences import Preferences
 from ntvmedia.services import ParallelService, StagedService
@@ -68,6 +69,7 @@ class Host:
     callbacks: Callbacks = field(init=False)
     statistics: Statistics = field(init=False)
     limits: Limits = field(init=False)
+    labels: Labels = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -151,6 +153,7 @@ class Server(StagedService):
             self._store.open()
             self._host.preferences.load()
             self._host.accounts.load()
+            self._host.labels.load()
             self._host.applications.load()
             self._host.access.load()
             self._host.callbacks.load()

@@ -31,6 +31,7 @@ from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.limits import Limits
+from ntvmedia.labels import Labels
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.preferences import Preferences
 from ntvmedia.server import Endpoints, Host, Server
@@ -189,6 +190,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     )
     host.callbacks = Callbacks(host)
     host.statistics = Statistics(host)
+    host.labels = Labels(store, events, reactor)
     host.limits = access.limits = Limits(host)
     enforcement = Enforcement(host, host.limits)
     host.part(LogTail)

@@ -89,7 +89,6 @@ from ntvmedia.store.streams import (
     LabelRow,
     delete_stream_label,
     list_stream_labels,
-    move_stream_labels,
     set_stream_label,
 )
 
@@ -155,7 +154,6 @@ __all__ = [
     "list_tokens",
     "list_users",
     "move_access",
-    "move_stream_labels",
     "next_days",
     "next_viewers",
     "prune_audit",

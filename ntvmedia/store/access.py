@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ntvmedia.store.problems import Duplicate, StoreError, is_duplicate
 from ntvmedia.store.schema import METADATA
+from ntvmedia.store.streams import STREAM_LABELS
 
 IP_RULES: Final = Table(
     "ip_rules",
@@ -76,7 +77,7 @@ SIGNING_KEYS: Final = Table(
 )
 
 # Their rows name an application, in its column.
-_OF_APPLICATIONS: Final = (FORBIDDEN_STREAMS, SHARE_LINKS, SIGNING_KEYS)
+_OF_APPLICATIONS: Final = (FORBIDDEN_STREAMS, SHARE_LINKS, SIGNING_KEYS, STREAM_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class SigningKeyRow:
 
     id: str
     application: str
-    secret: str
+    secret: str = field(repr=False)
     enabled: bool
     comment: str
     created_at: float
@@ -164,7 +165,7 @@ class Rows(Generic[_R]):
 
     def __init__(self, table: Table, kind: type[_R], lists: tuple[str, ...] = ()) -> None:
         self._table = table
-        self._kind = kind
+        self._kind: type[Any] = kind
         self._lists = lists
         self._key = tuple(column.name for column in table.primary_key)
 

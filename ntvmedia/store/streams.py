@@ -1,4 +1,7 @@
-"""Labels of streams as rows: what an operator calls a stream, whoever publishes it."""
+"""Labels of streams as rows: what an operator calls a stream, whoever publishes it.
+
+They follow their application to another name: see `ntvmedia.store.access.move_access`.
+"""
 
 from __future__ import annotations
 
@@ -70,20 +73,3 @@ def delete_stream_label(connection: Connection, application: str, stream: str) -
     """
     where = (STREAM_LABELS.c.application == application) & (STREAM_LABELS.c.stream == stream)
     return connection.execute(delete(STREAM_LABELS).where(where)).rowcount == 1
-
-
-def move_stream_labels(connection: Connection, before: str, after: str | None) -> None:
-    """Have the labels follow an application.
-
-    Args:
-        before: Its name so far.
-        after: Its name from now on; what labels are left of an older one of this name go. `None`
-            where it was deleted.
-    """
-    table = STREAM_LABELS
-    if after is None:
-        connection.execute(delete(table).where(table.c.application == before))
-        return
-    connection.execute(delete(table).where(table.c.application == after))
-    change = update(table).where(table.c.application == before)
-    connection.execute(change.values(application=after))
