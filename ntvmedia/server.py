@@ -32,8 +32,8 @@ from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus, ServerStarted, ServerStopping
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
-from ntvmedia.limits import Limits
 from ntvmedia.labels import Labels
+from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.preferences import Preferences
 from ntvmedia.services import ParallelService, StagedService

@@ -30,8 +30,8 @@ from ntvmedia.events import EventBus
 from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
-from ntvmedia.limits import Limits
 from ntvmedia.labels import Labels
+from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.preferences import Preferences
 from ntvmedia.server import Endpoints, Host, Server
