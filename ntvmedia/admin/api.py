@@ -14,6 +14,7 @@ from typing import Any, Final
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
@@ -90,8 +91,8 @@ class API:
         def serve(request: Any, **path: str) -> Any:
             try:
                 call = self._read(request, operation, path)
-            except Problem as problem:
-                return refuse(request, problem)
+            except Exception:
+                return self._failed(Failure(), request, operations)
             # What the client is given is not the work itself: one that hangs up cancels the one,
             # and must not leave the other half done.
             answer: Deferred[Any] = Deferred()

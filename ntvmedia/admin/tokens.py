@@ -18,6 +18,7 @@ from ntvmedia.admin.users import whose
 _LATEST: Final = 253_402_300_799.0
 
 _Time = Annotated[float, Meta(description="Seconds since 1970.")]
+_Owner = Annotated[str, Meta(max_length=256)]
 _Expiry = Annotated[float, Meta(ge=0, le=_LATEST)]
 
 
@@ -54,8 +55,8 @@ class NewToken(Struct, forbid_unknown_fields=True, kw_only=True):
         _Expiry | None, Meta(description="Seconds since 1970, within ten years; null for never.")
     ] = None
     owner: Annotated[
-        str | None,
-        Meta(max_length=256, description="Whose; by default who asks. Others' by administrators."),
+        _Owner | None,
+        Meta(description="Whose; by default who asks. Others' are made by administrators."),
     ] = None
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import ntvmedia
+from ntvmedia.cli.control import ControlClient, NotRunning, Refusal
+from ntvmedia.cli.failures import Failed as CommandFailed
 from tests.e2e.processes import Failed, Program, wait_until
 
 ROOT = Path(ntvmedia.__file__).parent.parent
@@ -23,6 +25,9 @@ ROOT = Path(ntvmedia.__file__).parent.parent
 # What no log of a good run has: a bug, or one that Twisted found.
 _TROUBLE = re.compile(r"Traceback|Unhandled|^\S+ critical ", re.MULTILINE)
 
+
+# What the API has in pages.
+_LISTS = ("applications", "streams", "viewers")
 
 # Below those that the kernel gives to clients, and above those that services have.
 _PORTS = range(12_000, 28_000)
@@ -128,16 +133,39 @@ class Server:
         finally:
             connection.close()
 
-    def api(self, name: str) -> Any:
-        """Fetch `/mserver/api/v1/NAME`.
+    def api(self, name: str, method: str = "GET", body: object = None) -> Any:
+        """Ask for `/mserver/api/v1/NAME`, over the control socket.
+
+        Returns:
+            What the answer says; of a list, as much as one page can have.
 
         Raises:
-            Failed: The status is not 200.
+            Failed: It is refused, or there is no answer.
         """
-        status, body = self.get(f"/mserver/api/v1/{name}")
-        if status != 200:
-            raise Failed(f"/mserver/api/v1/{name}: status {status}, {body[:200]!r}")
-        return json.loads(body)
+        if name in _LISTS and method == "GET":
+            name += "?page_size=500"
+        return self.control(f"/mserver/api/v1/{name}", method, body)
+
+    def control(self, path: str, method: str = "GET", body: object = None) -> Any:
+        """Ask for a path over the control socket, as the operator on the host.
+
+        Returns:
+            What the JSON of the answer says; or its text.
+
+        Raises:
+            Failed: It is refused, or there is no answer.
+        """
+        client = ControlClient(self.folder / "data", timeout=20)
+        data = None if body is None else json.dumps(body).encode("ascii")
+        try:
+            content = client.fetch(method, path, data)
+        except Refusal as error:
+            raise Failed(f"{method} {path}: status {error.status}, {error}") from error
+        except (CommandFailed, NotRunning) as error:
+            raise Failed(f"{method} {path}: {error or 'nobody listens'}") from error
+        if content.media_type == "application/json":
+            return json.loads(content.body)
+        return content.body.decode("utf-8")
 
     @property
     def log(self) -> str:
