@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from ntvmedia.admin.addresses import AddressOperations
 from ntvmedia.admin.applications import ApplicationOperations
 from ntvmedia.admin.audit import AuditOperations
 from ntvmedia.admin.description import Description
+from ntvmedia.admin.health import HealthOperations
 from ntvmedia.admin.live_updates import LiveUpdates
 from ntvmedia.admin.log import LogOperations
 from ntvmedia.admin.operations import Operations
@@ -17,8 +19,11 @@ from ntvmedia.admin.server_status import ServerStatus
 from ntvmedia.admin.sessions import SessionOperations
 from ntvmedia.admin.settings import SettingsOperations
 from ntvmedia.admin.setup import SetupOperations
+from ntvmedia.admin.statistics import StatisticsOperations
+from ntvmedia.admin.streams import StreamOperations
 from ntvmedia.admin.tokens import TokenOperations
 from ntvmedia.admin.users import UserOperations
+from ntvmedia.admin.viewers import ViewerOperations
 
 RESOURCES: Final[list[type[Operations]]] = [
     Description,
@@ -30,6 +35,11 @@ RESOURCES: Final[list[type[Operations]]] = [
     ServerStatus,
     LiveUpdates,
     ApplicationOperations,
+    StreamOperations,
+    ViewerOperations,
+    AddressOperations,
     SettingsOperations,
     LogOperations,
+    HealthOperations,
+    StatisticsOperations,
 ]
