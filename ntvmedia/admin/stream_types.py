@@ -13,6 +13,7 @@ Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(description="Seconds since 1970.")]
 BitRate = Annotated[int, Meta(ge=0, description="Bits a second, over the last second or so.")]
 Name = Annotated[str, Meta(max_length=128)]
+Protocol = Annotated[str, Meta(max_length=32)]
 
 MAX_BLOCK_SECONDS: Final = 30 * 86400
 """Who shall stay away for longer is a matter of IP rules, which survive a restart."""
@@ -158,7 +159,7 @@ class ViewerQuery(Paging, kw_only=True):
 
     application: Annotated[Name | None, Meta(description="Only those of its streams.")] = None
     stream: Annotated[Name | None, Meta(description="Only those of streams of this name.")] = None
-    protocol: Annotated[str | None, Meta(max_length=32, description="Only those with it.")] = None
+    protocol: Annotated[Protocol | None, Meta(description="Only those with it.")] = None
 
 
 class StreamChange(Struct, forbid_unknown_fields=True, kw_only=True):
