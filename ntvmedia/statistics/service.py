@@ -45,6 +45,7 @@ class Statistics(Service):
     Attributes:
         health: What the streams were like in the last minute.
         reports: What was written.
+        wall_clock: As given.
     """
 
     _log = Logger()
@@ -52,7 +53,7 @@ class Statistics(Service):
     def __init__(self, host: Any, wall_clock: Callable[[], float] = time.time) -> None:
         self._host = host
         self._reactor = host.reactor
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
         self._run: str = host.random(_RUN_BYTES).hex()
         wall = wall_clock()
         self._counting = Counting(self._run, self._reactor.seconds(), wall)
@@ -120,7 +121,7 @@ class Statistics(Service):
         presence = self._counting.viewer_came(line, event.session, viewer, now)
         if self._host.preferences.values.viewer_log_days:
             info = viewer.info if viewer is not None else None
-            wall = self._wall_clock()
+            wall = self.wall_clock()
             self._viewers.came(event.session, presence, wall, info, event.peer, now)
 
     def _newest_viewer(self, event: PlayStarted) -> Any:
@@ -157,17 +158,17 @@ class Statistics(Service):
         except Exception:  # a bug in counting must not end it
             self._log.failure("counting failed")
         self._writer.write()
-        self._pruner.look(self._wall_clock())
+        self._pruner.look(self.wall_clock())
 
     def _sample(self) -> None:
         now = self._reactor.seconds()
-        self._counting.sample(now, self._wall_clock(), getattr(self._host.access, "refused", {}))
+        self._counting.sample(now, self.wall_clock(), self._host.access.refused)
         if self._host.preferences.values.viewer_log_days:
             self._viewers.refresh(now)
         else:
             self._viewers.forget()
 
     def _until_mark(self) -> float:
-        left = BATCH_SECONDS - self._wall_clock() % BATCH_SECONDS
+        left = BATCH_SECONDS - self.wall_clock() % BATCH_SECONDS
         # Not twice for the same mark, where a timer came a little before its time.
         return left if left >= 1.0 else left + BATCH_SECONDS
