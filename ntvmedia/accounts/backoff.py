@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
@@ -163,12 +163,13 @@ class Attempts:
             if address not in known:
                 known.append(address)
 
-    def forget(self, account: str) -> None:
-        """Forget where a user logged in from: the user is gone."""
-        self._known.pop(account, None)
+    def prune(self, accounts: Container[str]) -> None:
+        """Forget those who have been quiet for long.
 
-    def prune(self) -> None:
-        """Forget those who have been quiet for long."""
+        Args:
+            accounts: The keys of all users: where others logged in from is forgotten too.
+        """
+        self._known = {key: known for key, known in self._known.items() if key in accounts}
         now = self._clock()
         for table in (self._addresses, self._accounts, self._strangers):
             table.prune(now)

@@ -93,7 +93,7 @@ def check_password(password: str, name: str) -> None:
     folded = password.casefold()
     if folded in _COMMON or len(set(folded)) == 1:
         raise WrongField("it is among the first that are tried", "password")
-    if name_key(name) in folded and len(folded) < len(name_key(name)) + MIN_LENGTH // 2:
+    if len(folded.replace(name_key(name), "")) < MIN_LENGTH // 2:
         raise WrongField("it is little more than the name", "password")
 
 

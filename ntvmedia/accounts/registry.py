@@ -395,7 +395,7 @@ class Accounts(Service):
 
     def _keep_house(self) -> None:
         self._timer = self._reactor.callLater(HOUSEKEEPING_SECONDS, self._keep_house)
-        self._attempts.prune()
+        self._attempts.prune(self._ledger.users)
         sessions, tokens = self._logins.over(), self._tokens.over()
         if sessions or tokens:
             removing = self._ledger.in_turn(partial(self._remove, sessions, tokens))
