@@ -173,8 +173,17 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     preferences = Preferences(store, events, time.time, reactor)
     accounts = Accounts(store, events, time.time, reactor, settings.data)
     applications = Applications(store, events, time.time, reactor)
-    access = Access(applications, settings.data, time.time)
     outbound = Outbound(reactor, settings.outbound)
+    access = Access(
+        applications,
+        settings.data,
+        time.time,
+        store=store,
+        events=events,
+        reactor=reactor,
+        outbound=outbound,
+        is_set_up=lambda: accounts.is_set_up,
+    )
     host = Host(
         reactor,
         hub,
@@ -191,8 +200,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.callbacks = Callbacks(host)
     host.statistics = Statistics(host)
     host.labels = Labels(store, events, reactor)
-    host.limits = access.limits = Limits(host)
-    enforcement = Enforcement(host, host.limits)
+    host.limits = limits = Limits(host)
+    access.limits, access.watching = limits, limits.viewers_of
+    enforcement = Enforcement(host, limits)
     host.part(LogTail)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
