@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ntvmedia.access import Action, Request, Verdict
+from ntvmedia.access.decision import PAGE
 from ntvmedia.callbacks.answers import Opinion, read_answer
 from ntvmedia.callbacks.attendance import Attendance, Client
 from ntvmedia.callbacks.callback import DECISIONS, Callback
@@ -94,7 +95,11 @@ class Decisions:
         found = [
             callback
             for callback in self._callbacks.values()
-            if callback.enabled and callback.decides and event in callback.events
+            if callback.enabled
+            and callback.decides
+            and event in callback.events
+            # A page plays nothing yet, and SRS counts.
+            and not (callback.dialect == "srs" and request.protocol == PAGE)
         ]
         application = self._applications.get(request.key.application)
         if application is not None and application.authorize_url:
