@@ -206,6 +206,7 @@ class IExchange(Interface):
     headers = Attribute("Mapping of lower-case names to values, both text.")
     http_version = Attribute('Text: "1.0" or "1.1".')
     peer = Attribute('The client\'s address as text, "192.0.2.1:50000" or "[2001:db8::1]:50000".')
+    scheme = Attribute('What the connection speaks: "http" or "https".')
     outlet = Attribute("The connection's `ntvmedia.hub.outlet.Outlet`, for a streaming answer.")
 
     def respond(status: int, headers: Mapping[str, str], body: bytes) -> None:

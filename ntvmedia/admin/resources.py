@@ -11,14 +11,20 @@ from ntvmedia.admin.addresses import AddressOperations
 from ntvmedia.admin.applications import ApplicationOperations
 from ntvmedia.admin.audit import AuditOperations
 from ntvmedia.admin.description import Description
+from ntvmedia.admin.forbidden import ForbiddenOperations
 from ntvmedia.admin.health import HealthOperations
+from ntvmedia.admin.ip_rules import IPRuleOperations
+from ntvmedia.admin.limits import LimitOperations
 from ntvmedia.admin.live_updates import LiveUpdates
 from ntvmedia.admin.log import LogOperations
 from ntvmedia.admin.operations import Operations
+from ntvmedia.admin.preferences import PreferenceOperations
 from ntvmedia.admin.server_status import ServerStatus
 from ntvmedia.admin.sessions import SessionOperations
 from ntvmedia.admin.settings import SettingsOperations
 from ntvmedia.admin.setup import SetupOperations
+from ntvmedia.admin.share_links import ShareLinkOperations
+from ntvmedia.admin.signing_keys import SigningKeyOperations
 from ntvmedia.admin.statistics import StatisticsOperations
 from ntvmedia.admin.streams import StreamOperations
 from ntvmedia.admin.tokens import TokenOperations
@@ -38,8 +44,14 @@ RESOURCES: Final[list[type[Operations]]] = [
     StreamOperations,
     ViewerOperations,
     AddressOperations,
+    ForbiddenOperations,
+    IPRuleOperations,
+    ShareLinkOperations,
+    SigningKeyOperations,
     SettingsOperations,
     LogOperations,
     HealthOperations,
     StatisticsOperations,
+    LimitOperations,
+    PreferenceOperations,
 ]

@@ -12,6 +12,9 @@ from ntvmedia.events import AccessChanged, ApplicationChanged, PreferencesChange
 # Refusals that are no judgement about who asks: later it may be another.
 _PASSING: Final = frozenset({"limit", "loading"})
 
+# Of a scheme, a host and a port: names of the DNS have 253.
+_MOST_CHARACTERS: Final = 300
+
 # Of a verdict that is over by now: as good as none.
 _LEAST_LIFETIME: Final = 0.001
 
@@ -22,17 +25,29 @@ class Denied(Refused):
     Attributes:
         wants_password: As in `Verdict`.
         rule: Likewise: which one said no.
+        redirect: Likewise: where to go instead.
     """
 
-    def __init__(self, reason: str, *, wants_password: bool = False, rule: str = "") -> None:
+    def __init__(
+        self, reason: str, *, wants_password: bool = False, rule: str = "", redirect: str = ""
+    ) -> None:
         super().__init__(reason)
         self.wants_password = wants_password
         self.rule = rule
+        self.redirect = redirect
 
     @property
     def status(self) -> int:
         """The status of HTTP, and of RTSP: 503 where there is no room now, else 403."""
         return 503 if self.rule in _PASSING else 403
+
+    def location(self, *schemes: str) -> str:
+        """Return where to go instead, if a peer can go there; else the empty text.
+
+        Args:
+            schemes: Those that it speaks.
+        """
+        return self.redirect if self.redirect.partition("://")[0].lower() in schemes else ""
 
 
 def changes(host: Any) -> int:
@@ -65,15 +80,14 @@ async def allowed(
         _check(verdict)
         # A decision may take seconds: it counts only if nothing was changed meanwhile.
         if before == changes(host):
-            if not again:
-                check_room(host, request, verdict)
             return verdict
 
 
 def check_room(host: Any, request: Request, verdict: Verdict) -> None:
     """Check that there is room for one more, at the moment when it begins.
 
-    The same is asked with each decision; but those who were allowed at the same time may all come.
+    The same is asked at the end of each decision; where one begins a while later, others may have
+    come meanwhile.
 
     Args:
         host: An `ntvmedia.interfaces.IHost`.
@@ -87,8 +101,7 @@ def check_room(host: Any, request: Request, verdict: Verdict) -> None:
     limits = getattr(host.access, "limits", None)
     full: Verdict | None = None if limits is None else limits(request, verdict)
     if full is not None:
-        refused = host.access.refused
-        refused[request.key.application, request.protocol, full.rule] += 1
+        host.access.refused[request.key.application, request.protocol, full.rule] += 1
         _check(full)
 
 
@@ -120,6 +133,28 @@ def aged(verdict: Verdict, seconds: float) -> Verdict:
     return replace(verdict, lifetime=max(_LEAST_LIFETIME, verdict.lifetime - seconds))
 
 
+def asked_at(url: str) -> str:
+    """Return what stands before the path of an address that a peer asked for.
+
+    Args:
+        url: Absolute, as the peer has it.
+
+    Returns:
+        Scheme, host and port, without user and password; empty where there is nothing of use.
+    """
+    scheme, mark, rest = url.partition("://")
+    place = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
+    found = f"{scheme}://{place}"
+    if not mark or not place or len(found) > _MOST_CHARACTERS or not found.isprintable():
+        return ""
+    return found
+
+
 def _check(verdict: Verdict) -> None:
     if not verdict.allowed:
-        raise Denied(verdict.reason, wants_password=verdict.wants_password, rule=verdict.rule)
+        raise Denied(
+            verdict.reason,
+            wants_password=verdict.wants_password,
+            rule=verdict.rule,
+            redirect=verdict.redirect,
+        )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol as Shape
+from typing import TYPE_CHECKING, Protocol as Shape
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 
 _log = Logger()
 
@@ -28,14 +31,18 @@ class Connections:
     Args:
         most: How many there may be.
         most_per_host: How many from one IP address; 0 for no limit.
+        hosts: Counts those of each address on all ports, and limits them too.
 
     Attributes:
         refused: How many were one too many.
         closing: They have been asked to finish; a new one has to be refused.
     """
 
-    def __init__(self, most: int, most_per_host: int = 0) -> None:
+    def __init__(
+        self, most: int, most_per_host: int = 0, hosts: ConnectionsOfHosts | None = None
+    ) -> None:
         self._most = most
+        self._of_hosts = hosts
         self._most_per_host = most_per_host
         self._live: dict[Closable, str] = {}  # and the host that each was counted for
         self._hosts: Counter[str] = Counter()
@@ -55,6 +62,7 @@ class Connections:
             not self.closing
             and len(self._live) < self._most
             and (not self._most_per_host or self._hosts[host] < self._most_per_host)
+            and (self._of_hosts is None or self._of_hosts.has_room(host))
         ):
             return True
         self.refused += 1
@@ -65,6 +73,8 @@ class Connections:
         if connection not in self._live:
             self._live[connection] = connection.host
             self._hosts[connection.host] += 1
+            if self._of_hosts is not None:
+                self._of_hosts.add(connection.host)
 
     def remove(self, connection: Closable) -> None:
         """Forget it. Idempotent."""
@@ -74,6 +84,8 @@ class Connections:
         self._hosts[host] -= 1
         if not self._hosts[host]:
             del self._hosts[host]
+        if self._of_hosts is not None:
+            self._of_hosts.remove(host)
         if not self._live:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:

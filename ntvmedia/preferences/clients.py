@@ -13,7 +13,7 @@ from typing import Final
 
 from ntvmedia.config.reading import Network
 
-HEADER: Final = "x-forwarded-for"
+FORWARDED_FOR: Final = "x-forwarded-for"
 """The name of the field, in lower case. `Forwarded` and `X-Real-IP` are not read: one proxy sets
 the one and passes the others on as the client sent them."""
 
@@ -38,7 +38,7 @@ def client_address(peer: str, headers: Mapping[str, str], proxies: Sequence[Netw
     """
     if not proxies or not is_within(peer, proxies):
         return peer
-    text = headers.get(HEADER, "")
+    text = headers.get(FORWARDED_FOR, "")
     if not text:
         return peer
     client = peer

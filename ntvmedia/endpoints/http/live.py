@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from ntvmedia.access import Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
 from ntvmedia.endpoints.http import answers
-from ntvmedia.endpoints.http.asking import play_request
+from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.framing import OPTION, Framed, Framing
 from ntvmedia.endpoints.http.websocket import (
@@ -185,6 +185,9 @@ class LiveHandler:
         try:
             if isinstance(error, BadHandshake):
                 self._refuse(exchange, error.status, str(error), error.headers)
+            elif isinstance(error, Denied) and error.location(*REDIRECTED):
+                location = {"Location": error.location(*REDIRECTED)}
+                self._refuse(exchange, 302, str(error), location)
             elif isinstance(error, Refused):
                 self._refuse(exchange, _status(error), str(error))
             else:

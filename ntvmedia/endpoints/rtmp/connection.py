@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.endpoints.asking import allowed, allowed_stream
+from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
@@ -248,6 +248,10 @@ class RTMPConnection(Protocol):
             code = "NetStream.Play.StreamNotFound"
         else:
             code = "NetStream.Play.Failed"
+        location = error.location("rtmp", "rtmps") if isinstance(error, Denied) else ""
+        if location:
+            # Who knows how to move is told where to; the others are refused, and no more.
+            self._session.request_reconnect(location, message)
         if self._session.awaits_answer:
             self._session.reject(code, message)
         else:  # it was accepted, and its output failed then
@@ -258,7 +262,7 @@ class RTMPConnection(Protocol):
     async def _publish(self, request: PublishRequested) -> None:
         self._unpublish("publisher began another stream", lost=False)
         address = parse_rtmp(request.app, request.name, request.tc_url)
-        wish = self._request(Action.PUBLISH, address, "")
+        wish = self._request(Action.PUBLISH, address, "", request.tc_url)
         verdict = await allowed(self.factory.host, wish)
         # Before the hub tells of a publisher.
         self.request, self.verdict = wish, verdict
@@ -274,7 +278,7 @@ class RTMPConnection(Protocol):
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
             raise Refused("a connection plays one stream at a time")
         address = parse_rtmp(request.app, request.name, request.tc_url)
-        wish = self._request(Action.PLAY, address, request.page_url)
+        wish = self._request(Action.PLAY, address, request.page_url, request.tc_url)
         verdict, stream = await allowed_stream(self.factory.host, wish)
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
         self._session.accept_play()
@@ -284,7 +288,7 @@ class RTMPConnection(Protocol):
         )
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)
 
-    def _request(self, action: Action, address: Address, page_url: str) -> Request:
+    def _request(self, action: Action, address: Address, page_url: str, tc_url: str) -> Request:
         return Request(
             action,
             address.key,
@@ -293,6 +297,7 @@ class RTMPConnection(Protocol):
             address.query,
             page_url,
             self._user_agent,
+            address=asked_at(tc_url),
         )
 
     def _unpublish(self, reason: str, *, lost: bool) -> None:

@@ -16,10 +16,11 @@ from ntvmedia.config import RTMPSettings, RTMPSSettings
 from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.clockwork import ClockworkService
 from ntvmedia.endpoints.draining import Connections, DrainingService
+from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of
-from ntvmedia.endpoints.proxied import ProxiedFactory
+from ntvmedia.endpoints.proxied import proxied
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
 from ntvmedia.endpoints.rtmp.playing import FORMAT
 from ntvmedia.errors import ConfigError
@@ -47,7 +48,9 @@ class RTMPFactory(Factory):
         self.host: Any = host
         self.protocol_name = protocol_name
         self.connections = Connections(
-            settings.max_connections, settings.max_connections_per_address
+            settings.max_connections,
+            settings.max_connections_per_address,
+            host.part(ConnectionsOfHosts),
         )
         self._settings = settings
         self._random = host.random(RANDOM_BYTES)
@@ -105,11 +108,8 @@ def make_rtmp_service(
     )
     factory = RTMPFactory(host, settings, name)
 
-    def wrap(inner: Factory) -> Factory:
-        if settings.proxy_protocol == "off":
-            return inner
-        return ProxiedFactory(host.reactor, inner, settings.trusted_proxies)
-
+    trusted = settings.trusted_proxies if settings.proxy_protocol == "on" else ()
+    wrap = proxied(host, trusted)
     listener = listening_service(host.reactor, listen, factory, certificates, wrap)
     service = MultiService()
     ClockworkService(host, factory.tick).setServiceParent(service)

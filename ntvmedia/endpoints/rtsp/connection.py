@@ -13,7 +13,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.endpoints.asking import Denied, aged, allowed, allowed_stream, changes, check_room
+from ntvmedia.endpoints.asking import (
+    Denied,
+    aged,
+    allowed,
+    allowed_stream,
+    asked_at,
+    changes,
+    check_room,
+)
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtsp.carriers import Carriers, Plays
 from ntvmedia.endpoints.rtsp.playing import NothingToSend, Presentation, present
@@ -287,7 +295,11 @@ class RTSPConnection(Protocol):
             if isinstance(error, Denied) and error.wants_password:
                 self._challenge(event.request)
                 return
-            self._session.refuse(status)
+            location = error.location("rtsp", "rtsps") if isinstance(error, Denied) else ""
+            if location:
+                self._session.refuse(302, ("Location", location))
+            else:
+                self._session.refuse(status)
             self._flush()
         else:
             self._hang_up()
@@ -453,6 +465,7 @@ class RTSPConnection(Protocol):
             "",
             self.user_agent,
             proves if header else None,
+            address=asked_at(message.url),
         )
 
     def _new_id(self, event: SetupRequested) -> str:

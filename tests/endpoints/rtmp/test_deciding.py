@@ -8,8 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Action, Request
-from ntvmedia.access.decision import Verdict
+from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.config import HubSettings
 from ntvmedia.endpoints.rtmp.connection import GOODBYE_SECONDS, MAX_WAITING_BYTES
 from ntvmedia.hub.context import StreamState

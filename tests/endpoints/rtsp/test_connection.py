@@ -11,8 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Request
-from ntvmedia.access.decision import Verdict
+from ntvmedia.access import Request, Verdict
 from ntvmedia.config import HubSettings, RTSPSettings
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS, RTSPConnection
 from ntvmedia.media import Codec, Track

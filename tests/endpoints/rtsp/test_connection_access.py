@@ -246,7 +246,7 @@ class ApplicationTests(SynchronousTestCase):
 
     def test_signed(self) -> None:
         """A signed address plays; no other one does, nor this one when it has expired."""
-        self.server.access._signing_key = b"k" * 32
+        self.server.access.keys.own = b"k" * 32
         self.server.change(Application("liveshow", signed=True))
         self.server.source()
         expires = int(self.server.wall_clock) + 60

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from ntvmedia.access import Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed
 from ntvmedia.endpoints.http import answers
-from ntvmedia.endpoints.http.asking import play_request
+from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
 from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
 from ntvmedia.endpoints.http.hls.packaging import carried
@@ -306,15 +306,18 @@ class HLSHandler:
             return
         if isinstance(error, Refused):
             status = next((x for kind, x in _STATUS if failure.check(kind)), 404)
+            headers = _REFUSED
             if isinstance(error, Denied):
                 status = error.status
+                if location := error.location(*REDIRECTED):
+                    status, headers = 302, {**_REFUSED, "Location": location}
             self._log.info(
                 "{peer}: {key} refused: {reason}",
                 peer=exchange.peer,
                 key=exchange.address.key,
                 reason=str(error),
             )
-            exchange.respond(status, _REFUSED, answers.reason_body(status, str(error)))
+            exchange.respond(status, headers, answers.reason_body(status, str(error)))
             return
         self._log.failure("answering {key} failed", failure, key=exchange.address.key)
         try:
