@@ -55,7 +55,9 @@ class TrackShown(Struct, kw_only=True):
     level: str
     width: Count
     height: Count
-    nominal_frame_rate: Annotated[float, Meta(ge=0, description="As the codec says; else 0.")]
+    nominal_frame_rate: Annotated[
+        float | None, Meta(description="As the codec says; null where it does not.")
+    ]
     sample_rate: Annotated[int, Meta(ge=0, description="Hz.")]
     channels: Count
     language: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-import msgspec
 from msgspec import UNSET
 
 from ntvmedia.access import Action, NoApplication, WrongField
@@ -208,7 +207,7 @@ class StreamOperations(Operations):
         }
 
     def _shown(self, stream: Stream) -> StreamShown:
-        return msgspec.convert(self._fields(stream), StreamShown)
+        return StreamShown(**self._fields(stream))
 
     def _editable(self, key: StreamKey) -> dict[str, str]:
         """Return what an ETag is made of."""
