@@ -191,6 +191,10 @@ class Access:
         """
         return self.ip_rules.is_trusted(scope, parse_host(host_of(peer_host)))
 
+    def now(self) -> float:
+        """Return the time that expiries are compared with, in seconds since 1970."""
+        return self._wall_clock()
+
     def page_session(self, key: StreamKey, seconds: float = PAGE_SECONDS) -> str:
         """Return what an allowed page with a stream gives its player, for `Request.page_session`.
 

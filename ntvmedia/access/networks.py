@@ -100,6 +100,19 @@ def spelling(networks: tuple[Network, ...]) -> str:
     return "all" if networks == EVERYBODY else str(networks[0])
 
 
+def signed_spelling(text: str) -> str:
+    """Return an address or network as signed addresses have it.
+
+    Raises:
+        ValueError: As for `parse_network`; or it stands for all.
+    """
+    network, *more = parse_network(text)
+    if more:
+        raise ValueError("all need no mention")
+    is_one = network.prefixlen == network.max_prefixlen
+    return str(network.network_address if is_one else network)
+
+
 class Networks:
     """A set of networks.
 

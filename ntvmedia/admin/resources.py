@@ -10,6 +10,7 @@ from typing import Final
 from ntvmedia.admin.addresses import AddressOperations
 from ntvmedia.admin.applications import ApplicationOperations
 from ntvmedia.admin.audit import AuditOperations
+from ntvmedia.admin.callbacks import CallbackOperations
 from ntvmedia.admin.description import Description
 from ntvmedia.admin.forbidden import ForbiddenOperations
 from ntvmedia.admin.health import HealthOperations
@@ -54,4 +55,5 @@ RESOURCES: Final[list[type[Operations]]] = [
     StatisticsOperations,
     LimitOperations,
     PreferenceOperations,
+    CallbackOperations,
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ntvmedia.access.keys import read_key, read_signing_key
-from ntvmedia.access.networks import parse_network
+from ntvmedia.access.networks import signed_spelling
 from ntvmedia.access.signing import KEY_ID, MAX_VIEWERS, signed_query
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.places import add_places
@@ -87,13 +87,9 @@ def _hours(text: str) -> float:
 
 def _network(text: str) -> str:
     try:
-        # For all is without the option.
-        networks = parse_network("" if text == "all" else text)
+        return signed_spelling(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    network = networks[0]
-    is_one = network.prefixlen == network.max_prefixlen
-    return str(network.network_address if is_one else network)
 
 
 def _viewers(text: str) -> int:
