@@ -195,7 +195,7 @@ class Logins:
         if replaced is not None and replaced.id not in ended:
             ended.append(replaced.id)
         identity = Identity(found.name, found.role, "session", session.id)
-        note = self._audit.note(identity, peer_host, "session.create", found.name)
+        note = self._audit.note(identity, peer_host, "sessions.add", found.name)
 
         def work(connection: Any) -> None:
             if not update_user(connection, user_row(after)):

@@ -136,7 +136,7 @@ class Accounts(Service):
         """
         if note is None:
             identity = Identity(name, Role.ADMINISTRATOR, "setup")
-            note = self._audit.note(identity, peer, "setup.create", name)
+            note = self._audit.note(identity, peer, "users.set_up", name)
         return self._users.set_up(name, password, note)
 
     def check_setup_code(self, typed: str, peer_host: str) -> bool:
@@ -200,7 +200,7 @@ class Accounts(Service):
         if identity.kind == "session":
             return any(one.id == identity.session for one in self._logins.live(identity.name))
         if identity.kind == "token":
-            return identity.session in self._ledger.tokens
+            return self._tokens.is_open(identity.session)
         return True
 
     def log_out(self, identity: Identity, *, note: Note | None = None) -> Deferred[None]:

@@ -21,7 +21,7 @@ from ntvmedia.accounts.credentials import (
 from ntvmedia.accounts.ledger import Ledger
 from ntvmedia.accounts.refusals import NoToken, TooMany, WrongField
 from ntvmedia.accounts.roles import Identity, Role
-from ntvmedia.accounts.users import name_key
+from ntvmedia.accounts.users import User, name_key
 from ntvmedia.store import Note, delete_tokens, insert_token, take_note
 
 MAX_TOKENS: Final = 100
@@ -73,14 +73,17 @@ class TokenChanges:
         token = self._ledger.tokens.find(text) if text.startswith(TOKEN_PREFIX) else None
         if token is None:
             return None
-        user = self._ledger.users.get(name_key(token.owner))
         now = self._wall_clock()
-        if user is None or not user.enabled or not user.role.includes(token.role):
-            return None
-        if token.expires_at is not None and now >= token.expires_at:
+        user = self._user_of(token, now)
+        if user is None:
             return None
         self._ledger.tokens.use(token, now)
         return Identity(user.name, token.role, "token", token.id)
+
+    def is_open(self, id: str) -> bool:
+        """Whether a token opens what it did, by its id."""
+        token = self._ledger.tokens.get(id)
+        return token is not None and self._user_of(token, self._wall_clock()) is not None
 
     def over(self) -> list[str]:
         """Return the ids of those that expired long ago."""
@@ -90,6 +93,14 @@ class TokenChanges:
             for one in self._ledger.tokens.of()
             if one.expires_at is not None and one.expires_at < before
         ]
+
+    def _user_of(self, token: Token, now: float) -> User | None:
+        """Return whose rights a token has; None where it has none."""
+        user = self._ledger.users.get(name_key(token.owner))
+        if user is None or not user.enabled or not user.role.includes(token.role):
+            return None
+        is_over = token.expires_at is not None and now >= token.expires_at
+        return None if is_over else user
 
     async def _add_now(
         self, owner: str, name: str, role: Role, expires_at: float | None, note: Note | None

@@ -67,7 +67,7 @@ class LogInTests(AccountsCase):
         [row] = self.audit()
         self.assertEqual(
             (row.who, row.kind, row.session, row.peer_host, row.action, row.subject),
-            ("Root", "session", identity.session, HOST, "session.create", "Root"),
+            ("Root", "session", identity.session, HOST, "sessions.add", "Root"),
         )
 
     def test_wrong(self) -> None:
@@ -271,7 +271,7 @@ class SessionTests(AccountsCase):
         """F-IN-08: logging out ends the session at the server, and only that one."""
         identity, secret = self.log_in("root")
         _other, still = self.log_in("root")
-        note = self.accounts.note(identity, HOST, "session.delete", "root")
+        note = self.accounts.note(identity, HOST, "sessions.delete", "root")
         self.successResultOf(self.accounts.log_out(identity, note=note))
         self.assertEqual(self.ended, [identity.session])
         self.assertEqual(self.accounts.csrf_token(identity), "")
@@ -279,7 +279,7 @@ class SessionTests(AccountsCase):
         self.assertFalse(self.accounts.holds(identity))
         self.failureResultOf(self.accounts.log_out(identity), NoSession)
         row = self.audit()[-1]
-        self.assertEqual((row.action, row.after), ("session.delete", None))
+        self.assertEqual((row.action, row.after), ("sessions.delete", None))
         for _restart in range(2):
             self.assertFalse(self.is_open(secret))
             self.assertTrue(self.is_open(still))

@@ -74,8 +74,11 @@ class TokenTests(AccountsCase):
         """From its end on it opens nothing; it is listed for a while."""
         id, text = self.make_token(expires_at=self.now + 10)
         self.now += 9.999
-        self.assertIsNotNone(self.accounts.identify_token(text))
+        identity = self.accounts.identify_token(text)
+        assert identity is not None
+        self.assertTrue(self.accounts.holds(identity))
         self.now += 0.001
+        self.assertFalse(self.accounts.holds(identity))
         for _restart in range(2):
             self.assertIsNone(self.accounts.identify_token(text))
             self.assertEqual([token.id for token in self.accounts.tokens("ann")], [id])

@@ -93,7 +93,7 @@ class SetUpTests(AccountsCase):
         [row] = self.audit()
         self.assertEqual(
             (row.who, row.kind, row.peer_host, row.action, row.subject, row.before),
-            ("Root", "setup", HOST, "setup.create", "Root", None),
+            ("Root", "setup", HOST, "users.set_up", "Root", None),
         )
         self.assertEqual(row.after, describe_user(user))
 
