@@ -246,7 +246,7 @@ def _timestamps(samples: Sequence[Sample]) -> Finding | None:
         times = "once" if jumps == 1 else f"{jumps} times"
         text = f"The publisher's timestamps jumped {times} in the last minute."
     else:
-        text = f"{straightened} packets of the last minute had timestamps out of order."
+        text = f"In the last minute {straightened} packets had timestamps out of order."
     return Finding(
         "timestamps",
         Severity.ERROR if jumps >= _MANY_JUMPS else Severity.WARNING,
