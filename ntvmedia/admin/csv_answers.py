@@ -118,7 +118,8 @@ class _Sender:
         except StoreError as error:
             self._log.warn("a table is not sent to its end: {error}", error=error)
             request.channel.forceAbortClient()
-            raise CancelledError from None
+            # Klein cancels this when the connection is gone; it would write an answer before.
+            await Deferred[None]()
         request.unregisterProducer()
 
     def pauseProducing(self) -> None:
