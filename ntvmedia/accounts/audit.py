@@ -140,4 +140,5 @@ def _bounded(shown: _Shown) -> _Shown:
 def _clean(text: str) -> str:
     """Return text that every database keeps, and every terminal only shows."""
     cut = text[:_MAX_TEXT_LENGTH]
-    return cut if cut.isprintable() else ascii(cut)[1:-1]
+    # Cut again: PostgreSQL finds rows by at most 2,704 bytes.
+    return cut if cut.isprintable() else ascii(cut)[1:-1][:_MAX_TEXT_LENGTH]

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from ntvmedia.accounts.credentials import Keyring, Session, Token, session_of, token_of
 from ntvmedia.accounts.refusals import NameTaken, NoUser, WrongField
 from ntvmedia.accounts.roles import Role
-from ntvmedia.accounts.users import User, name_key, user_of
+from ntvmedia.accounts.users import MAX_TYPED_LENGTH, User, name_key, user_of
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import AccountsChanged, EventBus, SessionEnded
 from ntvmedia.store import (
@@ -28,9 +28,6 @@ from ntvmedia.store import (
 )
 
 _T = TypeVar("_T")
-
-# More than any name has, before it is composed.
-_MAX_TYPED_LENGTH: Final = 256
 
 Change = Coroutine[Deferred[Any], Any, _T]
 """What a change is written as."""
@@ -101,7 +98,7 @@ class Ledger:
         Raises:
             NoUser: There is none.
         """
-        user = self.users.get(name_key(name[:_MAX_TYPED_LENGTH]))
+        user = self.users.get(name_key(name[:MAX_TYPED_LENGTH]))
         if user is None:
             shown = name[:60]
             quoted = f'"{shown}"' if shown.isprintable() else ascii(shown)

@@ -29,7 +29,7 @@ from ntvmedia.accounts.passwords import Passwords, check_password
 from ntvmedia.accounts.refusals import NoSession, WrongPassword
 from ntvmedia.accounts.roles import Identity
 from ntvmedia.accounts.user_changes import UserChanges
-from ntvmedia.accounts.users import User, name_key, user_row
+from ntvmedia.accounts.users import MAX_TYPED_LENGTH, User, name_key, user_row
 from ntvmedia.store import (
     Note,
     StoreError,
@@ -47,9 +47,6 @@ LIFETIME_SECONDS: Final = 30 * 24 * 3600.0
 
 MAX_SESSIONS: Final = 50
 """Of one user: the one that was not used for longest makes room."""
-
-# More than any name has, before it is composed.
-_MAX_TYPED_LENGTH: Final = 256
 
 _MAX_AGENT_LENGTH: Final = 200
 _MAX_HOST_LENGTH: Final = 64
@@ -148,7 +145,7 @@ class Logins:
     async def _log_in(
         self, name: str, password: str, peer_host: str, previous: str, agent: str
     ) -> tuple[Identity, SessionSecret]:
-        key = name_key(name[:_MAX_TYPED_LENGTH])
+        key = name_key(name[:MAX_TYPED_LENGTH])
         user = self._ledger.users.get(key)
         attempt = self._attempts.begin(peer_host, key, exists=user is not None)
         # A name that nobody has, and a user who is disabled: all take the same way (F-RE-15).

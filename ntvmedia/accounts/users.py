@@ -13,6 +13,9 @@ from ntvmedia.store import UserRow
 MAX_NAME_LENGTH: Final = 64
 """Characters; as the table has it."""
 
+MAX_TYPED_LENGTH: Final = 4 * MAX_NAME_LENGTH
+"""Characters of a name before it is composed: four become one at most (UAX 15, 9)."""
+
 MAX_USERS: Final = 1000
 """All are in memory, and each may have sessions and tokens: see there."""
 
@@ -60,12 +63,15 @@ def read_name(text: str) -> str:
     Raises:
         WrongField: It is empty, too long, or has another character.
     """
-    name = unicodedata.normalize("NFC", text[: MAX_NAME_LENGTH + 1])
+    too_long = f"it is longer than {MAX_NAME_LENGTH} characters"
+    if len(text) > MAX_TYPED_LENGTH:
+        raise WrongField(too_long, "name")
+    name = unicodedata.normalize("NFC", text)
     if not name:
         raise WrongField("it is empty", "name")
     # Both: a folded name may be longer, and is what two names are compared by.
     if max(len(name), len(name_key(name))) > MAX_NAME_LENGTH:
-        raise WrongField(f"it is longer than {MAX_NAME_LENGTH} characters", "name")
+        raise WrongField(too_long, "name")
     # A letter first: no name is an option of the command line, or leads to another folder.
     if not name[0].isalnum() or not all(x.isalnum() or x in _NAME_EXTRAS for x in name):
         clause = 'expected letters, digits, ".", "_", "-", "@" and "+", a letter or digit first'

@@ -77,7 +77,7 @@ class AuditTests(AccountsCase):
         [row] = self.audit()
         self.assertEqual(len(row.action), 64)
         self.assertTrue(row.subject.isprintable())
-        self.assertLess(len(row.subject), 700)
+        self.assertEqual(len(row.subject), 300)
 
     def test_queries(self) -> None:
         """Rows are found by user, action and what is below it, subject, text and time."""

@@ -62,6 +62,15 @@ def test_any_name(text: str) -> None:
     assert name_key(name_key(name)) == name_key(name)
 
 
+def test_composed_names() -> None:
+    """A name is composed, and whole: one that is too long is not cut to another one."""
+    typed = "e\N{COMBINING ACUTE ACCENT}" * 64
+    assert read_name(typed) == "\N{LATIN SMALL LETTER E WITH ACUTE}" * 64
+    for text in (typed + "e", "e\N{COMBINING ACUTE ACCENT}" * 65, "\u1f82" * 65, "a" * 100_000):
+        with pytest.raises(WrongField, match="longer than 64"):
+            read_name(text)
+
+
 def test_roles() -> None:
     """P-103: there are three."""
     assert [read_role(text).value for text in Role] == ["administrator", "operator", "viewer"]

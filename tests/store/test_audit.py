@@ -84,6 +84,14 @@ def test_filters(store: Store) -> None:
     assert find(store, text="nothing") == []
 
 
+@pytest.mark.parametrize("text", ["\0", "users\0", "\ud800", "a\udfff"])
+def test_texts_that_no_row_has(store: Store, text: str) -> None:
+    """What no database takes is found nowhere, and is no error."""
+    add(store, ROW)
+    for field in ("who", "action", "subject", "text"):
+        assert find(store, **{field: text}) == []
+
+
 def test_pages(store: Store) -> None:
     """A page has so many rows, and the number of all."""
     add(store, *(replace(ROW, subject=str(x)) for x in range(7)))
