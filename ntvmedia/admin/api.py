@@ -70,9 +70,18 @@ class API:
         self.app = app = Klein()
         # No redirections to other spellings: who follows one with another method is surprised.
         app.url_map.merge_slashes = False
+        # By path, of those without a part that varies.
+        self._methods: dict[str, set[str]] = {}
+        self._open: set[str] = set()
         for kind in kinds:
             operations = kind(host)
             for operation in kind.declared():
+                path = ROOT + operation.path
+                if "{" not in path:
+                    methods = self._methods.setdefault(path, set())
+                    methods |= {operation.method, *({"HEAD"} if operation.method == "GET" else ())}
+                if operation.role is None:
+                    self._open.add(path)
                 app.route(
                     ROOT + _PARTS.sub(r"<\1>", operation.path),
                     methods=[operation.method],
@@ -169,16 +178,19 @@ class API:
         return reply(request, self._metrics.text(), 200, self._metrics.content_type)
 
     def _no_route(self, request: Any, failure: Any) -> bytes:
-        """Answer what has no route: 404 or 405."""
+        """Answer what has no route: 404 or 405. What is open to all is no secret."""
+        path = request.path.decode("ascii", "replace")
         try:
-            if self._identification.identify(request) is None:
+            if path not in self._open and self._identification.identify(request) is None:
                 raise unknown("log in, or show a token")
         except Problem as problem:
             return refuse(request, problem)
         error = failure.value
         headers = {}
         if isinstance(error, MethodNotAllowed):
-            headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+            # Of `/things/counts`, not of `/things/{id}`, which it might be as well.
+            methods = self._methods.get(path) or error.valid_methods or ()
+            headers["Allow"] = ", ".join(sorted(methods))
         return refuse(request, Problem(error.code or 404, error.name.lower(), headers=headers))
 
 

@@ -44,11 +44,12 @@ class Identification:
         """Return who makes a request; None for nobody that is known.
 
         Raises:
-            Problem: 401 for a token that is none, or is over; 400 where it cannot be known which
-                of several is meant.
+            Problem: 403 for an address that a rule keeps out (P-307); 401 for a token that is
+                none, or is over; 400 where it cannot be known which of several is meant.
         """
         if self._is_control:
             return OPERATOR
+        self._check_address(request)
         accounts = self._host.accounts
         if not accounts.is_set_up:
             return None
@@ -79,8 +80,11 @@ class Identification:
             Problem: 401 or 403; 400 as for `identify`.
         """
         if role is None:
+            if self._is_control:
+                return OPERATOR
+            self._check_address(request)
             check_page(request)
-            return OPERATOR if self._is_control else None
+            return None
         identity = self.identify(request)
         if identity is None:
             raise unknown(self._reason(request))
@@ -89,6 +93,10 @@ class Identification:
         if identity.kind == "session" and request.method.decode("ascii") not in READING:
             self._check_csrf(request, identity)
         return identity
+
+    def _check_address(self, request: Any) -> None:
+        if self._host.access.is_console_blocked(client_host(self._host, request)):
+            raise Problem(403, "this address is kept out by a rule", kind="blocked-address")
 
     def _reason(self, request: Any) -> str:
         if not self._host.accounts.is_set_up:

@@ -295,6 +295,21 @@ class PlaceTests(Case):
         found = browser.ask("GET", "/audit?action=applications&sort=time").json()["audit"]
         self.assertEqual([x["peer_host"] for x in found], ["192.0.2.1", "198.51.100.7"])
 
+    def test_blocked_address(self) -> None:
+        """P-307: a rule keeps an address out of all of it, whoever asks from there."""
+        browser = self.browser("ann")
+        rules = self.host.access.ip_rules
+        made = result_of(rules.add("192.0.2.0/24", "block", ["console"]))
+        for path in ("/session", "/setup", "/openapi.json", "/nothing"):
+            found = browser.ask("GET", path)
+            self.assertEqual((found.status, found.problem()["title"]), (403, "Blocked address"))
+        other = Browser(self.resource, self.host.reactor, LOOPBACK)
+        self.assertEqual(other.ask("GET", "/setup").status, 200)
+        result_of(rules.change(made.id, {"action": "trust"}))
+        self.assertEqual(browser.ask("GET", "/session").status, 200)
+        # To be trusted opens nothing here.
+        self.assertEqual(self.ask(b"GET", b"/status", None).status, 401)
+
     def test_rebinding(self) -> None:
         """F-AC-11: a page whose name was made to point here has no cookie of ours: it is nobody.
 

@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.web.server import Site
 
 from ntvmedia import tap
-from ntvmedia.access import Applications
+from ntvmedia.access import Access, Applications
 from ntvmedia.accounts import Accounts, Passwords
 from ntvmedia.config import Settings
 from ntvmedia.events import EventBus
@@ -70,7 +70,10 @@ class Host:
             passwords=Passwords(None, CHEAP),
         )
         self.applications = Applications(self.store, self.events, lambda: self.now)
-        for part in (self.preferences, self.accounts, self.applications):
+        self.access = Access(
+            self.applications, data, lambda: self.now, store=self.store, events=self.events
+        )
+        for part in (self.preferences, self.accounts, self.applications, self.access):
             part.load()
         self.draining = False
         self._parts: dict[Any, Any] = {}

@@ -161,8 +161,10 @@ class Server:
             content = client.fetch(method, path, data)
         except Refusal as error:
             raise Failed(f"{method} {path}: status {error.status}, {error}") from error
-        except (CommandFailed, NotRunning) as error:
-            raise Failed(f"{method} {path}: {error or 'nobody listens'}") from error
+        except NotRunning as error:
+            raise Failed(f"{method} {path}: nobody listens") from error
+        except CommandFailed as error:
+            raise Failed(f"{method} {path}: {error}") from error
         if content.media_type == "application/json":
             return json.loads(content.body)
         return content.body.decode("utf-8")
