@@ -274,7 +274,7 @@ class StatisticsTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_hundred_thousand_rows(self) -> None:
-        """With 100,000 rows a page takes a few times as long as without any, and no more."""
+        """With 100,000 rows a page takes at most 3 times as long as without any."""
 
         def spent(path: str) -> float:
             times = []
@@ -292,12 +292,12 @@ class StatisticsTests(SynchronousTestCase):
                 for table, row in (
                     (
                         "viewer_log",
-                        "'r-' || n, 'r', 'liveshow', 's' || n % 500, 'hls', '192.0.2.1', 'VLC', "
+                        "'r-' || n, 'r', 'liveshow', 's' || (n % 500), 'hls', '192.0.2.1', 'VLC', "
                         "'http://example.org/', n, n + 60, 60, n, 'viewer left' FROM number",
                     ),
                     (
                         "statistics_days",
-                        "date('2026-01-01', (n / 500) || ' day'), 'liveshow', 's' || n % 500, "
+                        "date('2026-01-01', (n / 500) || ' day'), 'liveshow', 's' || (n % 500), "
                         "'hls', 1, 1, 60.5, n, n, 1 FROM number",
                     ),
                 )
@@ -306,8 +306,7 @@ class StatisticsTests(SynchronousTestCase):
         full = spent("/statistics/viewers"), spent("/statistics/days")
         self.assertEqual(self.json("/statistics/days")["total"], 100_000)
         for before, after in zip(empty, full, strict=True):
-            # 3 is what is promised of a page of one row; here it has 50, and the machine is shared.
-            self.assertLess(after, before * 5 + 0.01)
+            self.assertLess(after, before * 3)
 
     def test_health(self) -> None:
         """The health of a stream is told in words; of what is not there, 404."""
