@@ -45,7 +45,8 @@ def document(kinds: Iterable[type[Operations]]) -> dict[str, Any]:
     for kind, operation in declared:
         described = _operation(kind, operation, schema_of, components)
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
-    queries = {x.query.__name__ for _kind, x in declared if x.query is not None}
+    # Their fields stand with each operation.
+    queries = {_name(schema_of[str(x.query)]) for _kind, x in declared if x.query is not None}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -104,8 +105,7 @@ def _parameters(
         schema = {"type": "string", "minLength": 1}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     if operation.query is not None:
-        name = schema_of[str(operation.query)]["$ref"].rpartition("/")[2]
-        query = components[name]
+        query = components[_name(schema_of[str(operation.query)])]
         for field, schema in query["properties"].items():
             plain = {key: value for key, value in schema.items() if key != "description"}
             parameter = {"name": field, "in": "query", "schema": plain}
@@ -154,6 +154,11 @@ def refused_statuses(kind: type[Operations], operation: Operation) -> set[int]:
     if operation.method in ("PATCH", "PUT", "DELETE"):
         found.add(412)
     return found
+
+
+def _name(schema: Mapping[str, Any]) -> str:
+    """Return the name of what a schema refers to."""
+    return str(schema["$ref"]).rpartition("/")[2]
 
 
 def _first_line(kind: type[Any]) -> str:
