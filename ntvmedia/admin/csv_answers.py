@@ -75,7 +75,7 @@ async def csv_answer(
         request.setHeader("content-disposition", "attachment")
         sender = _Sender(request, read, shown)
         request.write(csv_bytes([names]))
-        return sender.send(first)
+        return sender.begin(first)
 
     return Streaming(begin)
 
@@ -98,11 +98,11 @@ class _Sender:
         self._room: Deferred[None] | None = None
         self._is_paused = False
 
-    def send(self, first: Piece) -> Deferred[None]:
+    def begin(self, first: Piece) -> Deferred[None]:
         self._request.registerProducer(self, True)
-        return Deferred.fromCoroutine(self._send(first))
+        return Deferred.fromCoroutine(self._write(first))
 
-    async def _send(self, piece: Piece) -> None:
+    async def _write(self, piece: Piece) -> None:
         request = self._request
         try:
             while piece:
