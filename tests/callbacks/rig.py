@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from sqlalchemy import StaticPool, create_engine
+from sqlalchemy import StaticPool, create_engine, event
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -63,7 +63,13 @@ class QuickStore(SlowStore):
         self.problem: Exception | None = None
         self.lost: Exception | None = None
         self._engine = create_engine("sqlite://", poolclass=StaticPool)
+        # Python's driver begins transactions when it likes, which a savepoint must not end.
+        event.listen(self._engine, "connect", self._connected)
+        event.listen(self._engine, "begin", lambda x: x.exec_driver_sql("BEGIN"))
         METADATA.create_all(self._engine)
+
+    def _connected(self, raw: Any, _record: Any) -> None:
+        raw.isolation_level = None
 
     def run_now(self, work: Callable[[Any], Any]) -> Any:
         """Do it."""
