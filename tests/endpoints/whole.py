@@ -134,7 +134,8 @@ def rtsp(server: WholeServer, query: str = "", page: str = "", host: str = "192.
     peer = RTSPPeer(server, host, f"{HOST}/liveshow/test" + (f"?{query}" if query else ""))
     answer = peer.ask("DESCRIBE")
     if answer.status == 200:
-        peer.play()
+        peer.set_up({0: "0-1", 1: "2-3"})
+        peer.ok("PLAY")
     return Outcome(answer.status, "", lambda: peer.transport.disconnecting or None)
 
 
@@ -192,15 +193,18 @@ def hls(server: WholeServer, query: str = "", page: str = "", host: str = "192.0
     status, found = ask(path)
     if status != 200:
         return Outcome(status, found, _nothing)
-    segment = next(x for x in found.splitlines() if x and not x.startswith("#"))
-    below = f"{path.rpartition('/')[0]}/{segment}"
-    assert ask(below)[0] == 200
+    folder = path.rpartition("/")[0]
+    segments = [x for x in found.splitlines() if x and not x.startswith("#")]
+    assert ask(f"{folder}/{segments[-1]}")[0] == 200
 
     def end() -> Any:
-        answers = [ask(path), ask(below)]
-        statuses = {status for status, _body in answers}
-        assert len(statuses) == 1, answers
-        return None if statuses == {200} else (*statuses, answers[0][1])
+        list_status, answer = ask(path)
+        if list_status == 200:
+            segments[:] = [x for x in answer.splitlines() if x and not x.startswith("#")]
+        # The newest one that it knows of.
+        status, _body = ask(f"{folder}/{segments[-1]}")
+        assert status == list_status, (status, list_status)
+        return None if status == 200 else (status, answer)
 
     return Outcome(200, "", end)
 
