@@ -156,7 +156,7 @@ class StreamQuery(Paging, kw_only=True):
     ] = None
 
 
-class ViewerQuery(Paging, kw_only=True):
+class ViewerListQuery(Paging, kw_only=True):
     """Which viewers."""
 
     application: Annotated[Name | None, Meta(description="Only those of its streams.")] = None

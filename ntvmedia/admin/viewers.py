@@ -10,7 +10,7 @@ from ntvmedia.admin.noting import note_action
 from ntvmedia.admin.operations import Call, Operations, operation
 from ntvmedia.admin.paging import paged
 from ntvmedia.admin.problems import Problem
-from ntvmedia.admin.stream_types import Kick, Kicked, ViewerList, ViewerQuery, ViewerShown
+from ntvmedia.admin.stream_types import Kick, Kicked, ViewerList, ViewerListQuery, ViewerShown
 from ntvmedia.admin.streams import NoStream
 from ntvmedia.hub.statistics import describe_viewer
 from ntvmedia.hub.viewer import Viewer
@@ -28,14 +28,14 @@ class ViewerOperations(Operations):
     tag = "viewers"
     refusals: ClassVar[Mapping[type[Exception], int]] = {BadName: 404}
 
-    @operation("GET", "/viewers", role=Role.VIEWER, query=ViewerQuery, answers=ViewerList)
+    @operation("GET", "/viewers", role=Role.VIEWER, query=ViewerListQuery, answers=ViewerList)
     def viewers(self, call: Call) -> ViewerList:
         """List who watches, the longest there first.
 
         Sorted by `session`, `started_at`, `application`, `stream`, `protocol`, `peer`, `bytes_out`
         or `bitrate`; `q` is looked for in the stream's name, address, program and page.
         """
-        query: ViewerQuery = call.query
+        query: ViewerListQuery = call.query
         found = [
             (key, viewer)
             for key, stream in self.host.hub.streams.items()

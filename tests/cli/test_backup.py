@@ -202,6 +202,28 @@ def test_file_that_is_there(run: Run, data: Path, tmp_path: Path) -> None:
     assert "is there already" in err
 
 
+def test_owner(run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What root puts back belongs to whom the data folder belongs to: the server's user."""
+    run("backup", tmp_path / "b.tar", "--data", data)
+    place = tmp_path / "place"
+    place.mkdir()
+    owner = (place.stat().st_uid, place.stat().st_gid)
+    given: dict[str, tuple[int, int]] = {}
+
+    def chown(path: Path, user: int, group: int, *, follow_symlinks: bool) -> None:
+        assert not follow_symlinks
+        given[path.name] = (user, group)
+
+    monkeypatch.setattr(os, "chown", chown)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    run("restore", tmp_path / "b.tar", "--data", place)
+    assert given == {}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    run("restore", tmp_path / "b.tar", "--data", place, "--force")
+    assert set(given.values()) == {owner}
+    assert set(given) >= {"ntvmedia.db", "keys", "signing", "hls", "setup-code", "before-restore"}
+
+
 def test_places_that_cannot_be(run: Run, data: Path, tmp_path: Path) -> None:
     """What is missing or no folder is told in one line."""
     (tmp_path / "empty").mkdir()
