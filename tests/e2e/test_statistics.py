@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +60,26 @@ def test_kill(start_server: StartServer, clip: Path, tmp_path: Path) -> None:
         assert [line.split(",")[0] for line in table.splitlines()] == ["application", "liveshow"]
     finally:
         again.close()
+
+
+def test_stop(start_server: StartServer, clip: Path, tmp_path: Path) -> None:
+    """A server that is stopped in order writes all, also what is younger than a batch."""
+    server = start_server()
+    name = "liveshow/counted"
+    publish = f"ffmpeg -v error -re -stream_loop -1 -i {clip} -c copy -f flv {server.rtmp(name)}"
+    play = f"ffmpeg -v error -i {server.rtmp(name)} -map 0 -c copy -f null -"
+    with Program(publish.split(), tmp_path, "publisher"):
+        wait_until(lambda: server.api("streams")["streams"], "it is published")
+        with Program(play.split(), tmp_path, "player"):
+            wait_until(
+                lambda: any(x["bytes_out"] for x in server.api("viewers")["viewers"]), "it plays"
+            )
+            server.program.stop(signal.SIGTERM)
+    with closing(sqlite3.connect(server.folder / "data" / "ntvmedia.db")) as connection:
+        [counts] = connection.execute(
+            "SELECT viewers, publishes, seconds > 0.1, bytes_in > 1000, bytes_out > 1000 "
+            "FROM statistics_days"
+        )
+        assert counts == (1, 1, True, True, True)
+        [viewer] = connection.execute("SELECT ended_at > started_at, reason FROM viewer_log")
+        assert viewer == (True, "server is stopping")
