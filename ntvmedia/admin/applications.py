@@ -30,6 +30,10 @@ from ntvmedia.admin.application_types import (
 )
 from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
 from ntvmedia.admin.paging import paged
+from ntvmedia.events import ApplicationChanged
+
+# Two of the largest pages: some 2 MB.
+_MAX_DESCRIBED: Final = 1000
 
 _KEYS: Final = {
     "name": attrgetter("name"),
@@ -49,6 +53,13 @@ class ApplicationOperations(Operations):
     tag = "applications"
     refusals: ClassVar = {WrongField: 400, NoApplication: 404, NameInUse: 409, BuiltIn: 409}
 
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        # As of so many changes of applications.
+        self._sorted: list[Application] = []
+        self._version = -1
+        self._described: dict[str, tuple[Application, dict[str, Any]]] = {}
+
     @operation(
         "GET", "/applications", role=Role.VIEWER, query=ApplicationQuery, answers=ApplicationList
     )
@@ -67,12 +78,11 @@ class ApplicationOperations(Operations):
             "created_at": lambda x: registry.times(x.name).created_at,
             "updated_at": lambda x: registry.times(x.name).updated_at,
         }
-        found = [
-            application
-            for _name, application in sorted(registry.items())
-            if (query.type is None or application.type.value == query.type)
-            and (query.enabled is None or application.enabled == query.enabled)
-        ]
+        found = self._by_name()
+        if query.type is not None:
+            found = [x for x in found if x.type.value == query.type]
+        if query.enabled is not None:
+            found = [x for x in found if x.enabled == query.enabled]
         cut = paged(found, query, keys, search=attrgetter("name"), in_order=True)
         return ApplicationList(
             applications=[self._shown(x, streams[x.name], viewers[x.name]) for x in cut.items],
@@ -133,6 +143,15 @@ class ApplicationOperations(Operations):
         note = call.note("applications.delete", application.name)
         await self.host.applications.remove(application.name, note=note)
 
+    def _by_name(self) -> list[Application]:
+        """Return all applications, in order; to sort 10,000 takes longer than all the rest."""
+        version = self.host.events.emitted[ApplicationChanged]
+        if version != self._version or len(self._sorted) != len(self.host.applications):
+            registry = self.host.applications
+            self._sorted = [registry[name] for name in sorted(registry)]
+            self._version = version
+        return self._sorted
+
     def _answer(
         self, application: Application, status: int = 200, headers: dict[str, str] | None = None
     ) -> Answer:
@@ -141,9 +160,20 @@ class ApplicationOperations(Operations):
         return Answer(shown, status, headers or {}, etag_of(self._editable(application)))
 
     def _editable(self, application: Application) -> dict[str, Any]:
-        """Return what an ETag is made of."""
-        times = self.host.applications.times(application.name)
-        return {**describe(application), **times._asdict()}
+        """Return what an ETag is made of.
+
+        Kept for those that were shown lately: to describe a page of them takes longer than to send
+        it. One that is changed is another object.
+        """
+        name = application.name
+        described = self._described.get(name)
+        if described is None or described[0] is not application:
+            if len(self._described) >= _MAX_DESCRIBED:
+                self._described.clear()
+            times = self.host.applications.times(name)
+            described = (application, {**describe(application), **times._asdict()})
+            self._described[name] = described
+        return described[1]
 
     def _shown(self, application: Application, streams: int, viewers: int) -> Any:
         fields = self._editable(application)

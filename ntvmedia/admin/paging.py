@@ -101,13 +101,13 @@ def paged(
     """
     order = default or next(iter(keys))
     name, is_reversed = sort_key(query, keys, order)
-    found = list(items)
+    found = items if isinstance(items, list) else list(items)
     if query.q:
         wanted = query.q.casefold()
         text = search or _texts(keys)
         found = [item for item in found if wanted in text(item).casefold()]
     if not in_order or query.sort not in ("", order):
-        found.sort(key=keys[name], reverse=is_reversed)
+        found = sorted(found, key=keys[name], reverse=is_reversed)
     return Cut(found[query.offset : query.offset + query.page_size], numbers(query, len(found)))
 
 
