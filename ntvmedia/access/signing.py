@@ -52,12 +52,9 @@ KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 # Enough for the year 5138.
 _MAX_DIGITS: Final = 11
 
-# Its order is that of the lines.
-_OPTIONS: Final = (
-    ("ip", re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?")),
-    ("viewers", re.compile(r"[1-9][0-9]{0,8}")),
-    ("kid", KEY_ID),
-)
+# The least of form that keeps one value from being taken for two lines.
+_NETWORK: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 _WRONG: Final = "the signature of the address is wrong"
 
@@ -148,15 +145,14 @@ def check(
     expires, given = query.get("expires", ""), query.get("sign", "")
     if not expires or not given:
         return Signed("the address is not signed")
-    ip, viewers, key_id = options = [query.get(name, "") for name, _form in _OPTIONS]
+    ip, viewers, key_id = query.get("ip", ""), query.get("viewers", ""), query.get("kid", "")
     if (
         len(given) != SIGNATURE_LENGTH
         or len(expires) > _MAX_DIGITS
         or not (expires.isascii() and expires.isdecimal())
-        or any(
-            text and not form.fullmatch(text)
-            for text, (_name, form) in zip(options, _OPTIONS, strict=True)
-        )
+        or (ip and not _NETWORK.fullmatch(ip))
+        or (viewers and not _NUMBER.fullmatch(viewers))
+        or (key_id and not KEY_ID.fullmatch(key_id))
     ):
         return Signed(_WRONG)
     key = key_of(key_id, stream.application)

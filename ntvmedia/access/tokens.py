@@ -9,7 +9,9 @@ compared as they stand: no pattern takes long (F-RE-14).
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import jwt
@@ -23,6 +25,9 @@ LEEWAY_SECONDS: Final = 10.0
 
 MAX_TOKEN_LENGTH: Final = 4096
 """Characters; an address has as many."""
+
+MAX_RIGHT: Final = 20_000
+"""Tokens whose signature is known to be right: some 4 MB."""
 
 # Streams that a token names; those of a list are compared one by one.
 _MAX_NAMES: Final = 1000
@@ -76,6 +81,8 @@ class Tokens:
     def __init__(self, keys: KeySets, wall_clock: Callable[[], float]) -> None:
         self._keys = keys
         self._wall_clock = wall_clock
+        # Signatures that were right, by the hash of the token: the key that says so.
+        self._right: OrderedDict[bytes, Any] = OrderedDict()
 
     def recheck(self, application: Application, request: Request) -> Checked:
         """Look again at the token of somebody who is there, without asking for keys.
@@ -89,7 +96,7 @@ class Tokens:
             return Checked(problem)
         keys = self._keys.cached(application.jwks_url)
         key = None if keys is None else keys.find(kid, algorithm)
-        claims = _claims(token, key, algorithm)
+        claims = self._claims(token, key, algorithm)
         if claims is None:
             return Checked(_WRONG)
         now = self._wall_clock() if application.cut_at_expiry else None
@@ -106,13 +113,13 @@ class Tokens:
             await keys.ask(url)
         found = keys.cached(url)
         key = None if found is None else found.find(kid, algorithm)
-        claims = None if key is None else _claims(token, key, algorithm)
+        claims = None if key is None else self._claims(token, key, algorithm)
         # A key that is new, or one that is another under the same name or none.
         if claims is None and keys.may_ask(url):
             await keys.ask(url)
             found = keys.cached(url)
             key = None if found is None else found.find(kid, algorithm)
-            claims = None if key is None else _claims(token, key, algorithm)
+            claims = None if key is None else self._claims(token, key, algorithm)
         if found is None:
             return Checked(_NO_KEYS)
         if key is None:
@@ -120,6 +127,31 @@ class Tokens:
         if claims is None:
             return Checked(_WRONG)
         return _judge(claims, application, request, self._wall_clock())
+
+    def _claims(self, token: str, key: Any, algorithm: str) -> Mapping[str, Any] | None:
+        """Return what a token says; None where its signature is wrong.
+
+        Args:
+            token: Its form is right.
+            key: None to take it at its word.
+            algorithm: One that the key is for.
+        """
+        digest = sha256(token.encode("ascii")).digest()
+        is_known = key is None or self._right.get(digest) is key
+        try:
+            if is_known:
+                claims: Mapping[str, Any] = jwt.decode(token, options=_UNCHECKED)
+            else:
+                claims = jwt.decode(token, key, algorithms=[algorithm], options=_CHECKED)
+        except _FAILURES:
+            return None
+        if not is_known:
+            # A signature takes ten times as long as all the rest; who is there is looked at again
+            # with every change.
+            self._right[digest] = key
+            if len(self._right) > MAX_RIGHT:
+                self._right.popitem(last=False)
+        return claims
 
 
 def _token(request: Request) -> str:
@@ -143,22 +175,6 @@ def _head(token: str) -> tuple[str, str | None, str]:
     if "crit" in head or "b64" in head or not (kid is None or isinstance(kid, str)):
         return "", None, _MALFORMED
     return str(algorithm), kid, ""
-
-
-def _claims(token: str, key: Any, algorithm: str) -> Mapping[str, Any] | None:
-    """Return what a token says; None where its signature is wrong.
-
-    Args:
-        key: None to take it at its word.
-    """
-    try:
-        if key is None:
-            claims: Mapping[str, Any] = jwt.decode(token, options=_UNCHECKED)
-        else:
-            claims = jwt.decode(token, key, algorithms=[algorithm], options=_CHECKED)
-    except _FAILURES:
-        return None
-    return claims
 
 
 def _judge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,7 +114,7 @@ class PipelineTests(SynchronousTestCase):
         self.assertEqual(bool(verdict.reason), not verdict.allowed)
         return verdict
 
-    def rules(self, query: str = "", **how: Any) -> set[str]:
+    def rules(self, query: str = "", **how: Any) -> Set[str]:
         """Return by which rules it is refused on all protocols; B-AC-01: there is one."""
         return {self.ask(query, protocol=protocol, **how).rule for protocol in PROTOCOLS}
 

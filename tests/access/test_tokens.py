@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Access, Action, Application, Request, Verdict
+from ntvmedia.access import Access, Action, Application, Request, Verdict, tokens
 from ntvmedia.access.key_sets import (
     MAX_AGE_SECONDS,
     MAX_KEYS,
@@ -324,6 +324,19 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(self.ask(good, again=True), "")
         self.assertIn("no right", self.ask(token(ntvmedia_play="x"), again=True))
         self.assertEqual(self.outbound.asked, asked)
+
+    def test_known_signatures(self) -> None:
+        """A signature is checked once by each key; the key that is exchanged says anew."""
+        self.patch(tokens, "MAX_RIGHT", 2)
+        texts = [token(jti=str(number)) for number in range(4)]
+        for text in [*texts, *texts]:
+            self.assertEqual(self.ask(text), "")
+        self.assertEqual(len(self.access._tokens._right), 2)
+        new = ed25519.Ed25519PrivateKey.generate()
+        self.outbound.keys = [public(new, "EdDSA", kid="d")]
+        self.clock.advance(MAX_AGE_SECONDS)
+        self.assertEqual(self.ask(texts[-1]), "the signature of the token is wrong")
+        self.assertEqual(self.ask(texts[-1], again=True), "the signature of the token is wrong")
 
     def test_lifetime(self) -> None:
         """With `cut_at_expiry` a verdict ends with the token."""
