@@ -133,7 +133,7 @@ class Decisions:
             if number:
                 await _sleep(self._reactor, AGAIN_SECONDS)
             try:
-                answer = await self._sender.send(callback, notice, TRY_SECONDS)
+                answer = await self._sender.submit(callback, notice, TRY_SECONDS)
             except OutboundError as error:
                 if error.is_permanent:
                     break

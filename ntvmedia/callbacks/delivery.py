@@ -251,7 +251,7 @@ class Courier:
             NOTIFICATION, waiting.event, waiting.event_id, waiting.created_at, json.loads(text)
         )
         try:
-            answer = await self._sender.send(callback, notice, TRY_SECONDS)
+            answer = await self._sender.submit(callback, notice, TRY_SECONDS)
         except OutboundError as error:
             return str(error)
         return "" if 200 <= answer.status < 300 else f"status {answer.status}"

@@ -125,8 +125,7 @@ class CallbackRegistry(Mapping[str, Callback]):
     def load(self) -> None:
         """Read all from the database, instead of what is here; blocking, at the start.
 
-        One that this program does not understand is left out; one that decides then refuses
-        nobody, but the log has it.
+        One that this program does not understand is left out, unless it decides.
 
         Raises:
             ConfigError: The database cannot be read, or it has a callback that decides and is not

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred, fail
@@ -48,6 +48,7 @@ class Sender:
         outbound: The HTTP client.
         seconds: The reactor's clock.
         wall_clock: Returns the seconds since 1970.
+        known: The ids of the callbacks that there are: of others nothing is remembered.
 
     Attributes:
         last: The last tries by the callback's id, the newest first.
@@ -56,15 +57,20 @@ class Sender:
     _log = Logger()
 
     def __init__(
-        self, outbound: Any, seconds: Callable[[], float], wall_clock: Callable[[], float]
+        self,
+        outbound: Any,
+        seconds: Callable[[], float],
+        wall_clock: Callable[[], float],
+        known: Container[str],
     ) -> None:
         self.last: dict[str, deque[Delivery]] = {}
         self._outbound = outbound
         self._seconds = seconds
         self._wall_clock = wall_clock
+        self._known = known
         self._failing: set[str] = set()
 
-    def send(self, callback: Callback, notice: Notice, timeout_seconds: float) -> Deferred[Any]:
+    def submit(self, callback: Callback, notice: Notice, timeout_seconds: float) -> Deferred[Any]:
         """Send one message once.
 
         Args:
@@ -131,19 +137,20 @@ class Sender:
     ) -> None:
         facts = notice.facts
         stream = f"{facts['application']}/{facts['stream']}" if "stream" in facts else ""
-        deliveries = self.last.setdefault(callback.id, deque(maxlen=MAX_DELIVERIES))
-        deliveries.appendleft(
-            Delivery(
-                self._wall_clock(),
-                notice.kind,
-                notice.event,
-                notice.event_id,
-                stream,
-                status,
-                problem,
-                round(self._seconds() - began, 6),
+        if callback.id in self._known:
+            deliveries = self.last.setdefault(callback.id, deque(maxlen=MAX_DELIVERIES))
+            deliveries.appendleft(
+                Delivery(
+                    self._wall_clock(),
+                    notice.kind,
+                    notice.event,
+                    notice.event_id,
+                    stream,
+                    status,
+                    problem,
+                    round(self._seconds() - began, 6),
+                )
             )
-        )
         # Two lines for an hour without a receiver.
         if problem and callback.id not in self._failing:
             self._failing.add(callback.id)

@@ -88,7 +88,7 @@ class Callbacks(Service):
             host.store, wall_clock, host.random, self._changed, reactor
         )
         self._queue = Queue(host.store, reactor)
-        self._sender = Sender(host.outbound, reactor.seconds, wall_clock)
+        self._sender = Sender(host.outbound, reactor.seconds, wall_clock, self.registry)
         self._courier = Courier(reactor, self._queue, self._sender, wall_clock, self._chance)
         self._attendance = Attendance(
             reactor, self.registry, self._new_client_id, self._tell_of_stream
@@ -170,11 +170,9 @@ class Callbacks(Service):
         if not event.startswith("server_"):
             facts |= client_facts(_TEST_KEY, self._new_client_id(), None, "test", "192.0.2.1:50000")
         notice = Notice(TEST, event, str(uuid.uuid4()), self._wall_clock(), facts)
-        sending = self._sender.send(callback, notice, TRY_SECONDS)
+        sending = self._sender.submit(callback, notice, TRY_SECONDS)
         sending.addErrback(lambda failure: failure.trap(OutboundError))
-        return sending.addCallback(
-            lambda _answer: next(x for x in self._sender.last[id_] if x.event_id == notice.event_id)
-        )
+        return sending.addCallback(lambda _answer: self._delivery(id_, notice.event_id))
 
     def deliveries(self, id_: str) -> list[Delivery]:
         """List the last tries to tell or ask a callback, the newest first.
@@ -209,6 +207,14 @@ class Callbacks(Service):
         self._courier.stop()
         await self._queue.settled()
         self._queue.stop()
+
+    def _delivery(self, id_: str, event_id: str) -> Delivery:
+        """Return the last try with an event.
+
+        Raises:
+            NoCallback: It has been deleted meanwhile.
+        """
+        return next(x for x in self.deliveries(id_) if x.event_id == event_id)
 
     def _changed(self) -> None:
         if self.running:

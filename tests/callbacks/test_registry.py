@@ -14,7 +14,7 @@ from ntvmedia.callbacks.registry import RETRY_SECONDS, CallbackRegistry
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import ServerStarted, ServerStopping, StreamIdle, StreamWanted
 from ntvmedia.store import StoreError, list_callbacks
-from tests.callbacks.rig import KEY, NOW, FakeCase, request
+from tests.callbacks.rig import KEY, NOW, FakeCase, application, request
 
 NEW = {"name": "a", "url": "http://r/", "events": ["play"], "secret": "topsecret"}
 
@@ -160,6 +160,23 @@ class RegistryTests(FakeCase):
 
 class ServiceTests(FakeCase):
     """The server's own events, and its end."""
+
+    def test_removed_while_tested(self) -> None:
+        """A test whose callback is deleted meanwhile is answered so."""
+        added = self.add()
+        testing = self.callbacks.test(added.id)
+        self.successResultOf(self.callbacks.registry.remove(added.id))
+        self.outbound.asked[0].reply()
+        self.failureResultOf(testing, NoCallback)
+        self.assertEqual(self.callbacks._sender.last, {})
+
+    def test_third_parties_are_not_remembered(self) -> None:
+        """Of applications' own systems nothing is kept: there may be thousands."""
+        found = application(authorize_url="http://cms.example/auth")
+        self.host.applications["liveshow"] = found
+        self.decide(request())
+        self.outbound.asked[0].reply(403)
+        self.assertEqual(self.callbacks._sender.last, {})
 
     def test_events(self) -> None:
         """What the server and its hub say is told under the names of callbacks."""

@@ -189,6 +189,13 @@ def test_start_and_stop(start_server: StartServer) -> None:
         assert server.program.stop(signal.SIGTERM) in (0, -signal.SIGTERM, 143)
         assert [posted["event"] for posted in system.got] == ["server_stop"]
         assert system.got[0]["kind"] == "notification"
+        again = Server(server.folder, ["outbound.allow=127.0.0.1"])
+        wait_until(lambda: len(system.got) > 1, "the start was told")
+        again.close()
+        told = [posted["event"] for posted in system.got]
+        assert told == ["server_stop", "server_start", "server_stop"]
+        assert system.got[0]["server_id"] == system.got[1]["server_id"]
+        assert system.got[0]["service_id"] != system.got[1]["service_id"]
 
 
 def test_not_there(start_server: StartServer) -> None:
