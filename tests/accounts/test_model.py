@@ -157,7 +157,7 @@ class Model:
                 assert users[found.name].role.includes(found.role)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(STEPS, min_size=3, max_size=8))
 def test_whatever_happens(steps: list[tuple[str, str, int, str]]) -> None:
     """Memory and database agree after each step, nobody has too much, and ends are told once."""
