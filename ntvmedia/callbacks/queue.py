@@ -27,7 +27,7 @@ from ntvmedia.store import (
 _T = TypeVar("_T")
 
 MAX_WAITING: Final = 100_000
-"""Notifications that wait for all callbacks together; then the oldest is dropped. Some 60 MB of
+"""Notifications that wait for all callbacks together; then the oldest is dropped. Some 80 MB of
 database, and 40 MB of memory."""
 
 MAX_UNSAVED: Final = 10_000
@@ -43,7 +43,7 @@ MAX_KEPT: Final = 2_000
 """Notifications whose text is in memory too: with a receiver that answers, all that wait."""
 
 BATCH: Final = 1_000
-"""Rows in one transaction, which takes some 20 ms."""
+"""Rows in one transaction, which takes some tens of milliseconds."""
 
 RETRY_SECONDS: Final = 5.0
 """From a transaction that failed to the next."""
