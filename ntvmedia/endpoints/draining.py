@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol as Shape
+from typing import TYPE_CHECKING, Final, Protocol as Shape
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 
 _log = Logger()
+
+MOST_TOLD: Final = 32
+"""So many connections that are one too many are told so at a time; more are closed at once."""
 
 
 class Closable(Shape):
@@ -45,6 +48,7 @@ class Connections:
         self._of_hosts = hosts
         self._most_per_host = most_per_host
         self._live: dict[Closable, str] = {}  # and the host that each was counted for
+        self._told: set[Closable] = set()
         self._hosts: Counter[str] = Counter()
         self._waiting: list[Deferred[None]] = []
         self.refused = 0
@@ -60,7 +64,7 @@ class Connections:
         """Whether one more from that address is allowed; counted as refused if not."""
         if (
             not self.closing
-            and len(self._live) < self._most
+            and len(self._live) - len(self._told) < self._most
             and (not self._most_per_host or self._hosts[host] < self._most_per_host)
             and (self._of_hosts is None or self._of_hosts.has_room(host))
         ):
@@ -68,10 +72,23 @@ class Connections:
         self.refused += 1
         return False
 
-    def add(self, connection: Closable) -> None:
-        """Count it as live until `remove`."""
+    @property
+    def may_tell(self) -> bool:
+        """Whether one for which there is no room may connect all the same, to be told so."""
+        return not self.closing and len(self._told) < MOST_TOLD
+
+    def add(self, connection: Closable, *, told: bool = False) -> None:
+        """Count it as live until `remove`.
+
+        Args:
+            connection: A new one.
+            told: There is no room for it: it takes none, and is told so.
+        """
         if connection not in self._live:
             self._live[connection] = connection.host
+            if told:
+                self._told.add(connection)
+                return
             self._hosts[connection.host] += 1
             if self._of_hosts is not None:
                 self._of_hosts.add(connection.host)
@@ -81,11 +98,14 @@ class Connections:
         host = self._live.pop(connection, None)
         if host is None:
             return
-        self._hosts[host] -= 1
-        if not self._hosts[host]:
-            del self._hosts[host]
-        if self._of_hosts is not None:
-            self._of_hosts.remove(host)
+        if connection in self._told:
+            self._told.remove(connection)
+        else:
+            self._hosts[host] -= 1
+            if not self._hosts[host]:
+                del self._hosts[host]
+            if self._of_hosts is not None:
+                self._of_hosts.remove(host)
         if not self._live:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:

@@ -50,6 +50,11 @@ RECONNECT_SECONDS = 5.0
 class RTMPConnection(Protocol):
     """A publisher or a player.
 
+    Args:
+        factory: Whose settings it has.
+        address: Of the peer.
+        refusal: Why it may do neither; empty where it may.
+
     Attributes:
         protocol: "rtmp" or "rtmps".
         peer: Its address with the port.
@@ -62,11 +67,14 @@ class RTMPConnection(Protocol):
     _log = Logger()
     transport: Any  # an ITCPTransport that is an IPushProducer too
 
-    def __init__(self, factory: RTMPFactory, address: IAddress | None) -> None:
+    def __init__(
+        self, factory: RTMPFactory, address: IAddress | None, *, refusal: str = ""
+    ) -> None:
         self.factory: RTMPFactory = factory
         self.protocol = factory.protocol_name
         self.peer = peer_of(address)
         self.host = host_of(address)
+        self._refusal = refusal
         self._publication: Publication | None = None
         self._players: dict[int, Player] = {}
         self._deciding: Deferred[None] | None = None
@@ -84,7 +92,7 @@ class RTMPConnection(Protocol):
         self.transport.setTcpNoDelay(True)
         self._session: ServerSession = self.factory.new_session()
         self.outlet: Outlet = self.factory.host.hub.outlet(self.transport)
-        self.factory.connections.add(self)
+        self.factory.connections.add(self, told=bool(self._refusal))
 
     def dataReceived(self, data: bytes) -> None:
         if self._leaving:
@@ -260,6 +268,7 @@ class RTMPConnection(Protocol):
         self._hang_up()
 
     async def _publish(self, request: PublishRequested) -> None:
+        self._check_room()
         self._unpublish("publisher began another stream", lost=False)
         address = parse_rtmp(request.app, request.name, request.tc_url)
         wish = self._request(Action.PUBLISH, address, "", request.tc_url)
@@ -273,6 +282,7 @@ class RTMPConnection(Protocol):
         self._log.info("{peer}: publishes {key}", peer=self.peer, key=verdict.rename or address.key)
 
     async def _play(self, request: PlayRequested) -> None:
+        self._check_room()
         self._stop_player(request.stream_id)
         if self._players:
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
@@ -299,6 +309,11 @@ class RTMPConnection(Protocol):
             self._user_agent,
             address=asked_at(tc_url),
         )
+
+    def _check_room(self) -> None:
+        """Refuse what a connection asks for that is one too many (G-RS-03)."""
+        if self._refusal:
+            raise Refused(self._refusal)
 
     def _unpublish(self, reason: str, *, lost: bool) -> None:
         publication, self._publication = self._publication, None

@@ -57,9 +57,11 @@ class RTMPFactory(Factory):
         self._merged_reads: dict[float, MergedReads] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> RTMPConnection | None:  # type: ignore[override]
-        if not self.connections.has_room(host_of(addr)):
-            return None
-        return RTMPConnection(self, addr)
+        if self.connections.has_room(host_of(addr)):
+            return RTMPConnection(self, addr)
+        if self.connections.may_tell:
+            return RTMPConnection(self, addr, refusal="too many connections")
+        return None
 
     def merged_reads(self, period: float) -> MergedReads:
         """Return what reads connections every `period` seconds."""

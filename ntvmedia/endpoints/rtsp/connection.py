@@ -82,6 +82,7 @@ class RTSPConnection(Protocol):
     Args:
         factory: Whose settings it has.
         address: Of the peer.
+        refusal: Why it may do nothing; empty where it may.
 
     Attributes:
         protocol: "rtsp" or "rtsps".
@@ -95,11 +96,14 @@ class RTSPConnection(Protocol):
     _log = Logger()
     transport: Any  # an ITCPTransport that is an IPushProducer too
 
-    def __init__(self, factory: RTSPFactory, address: IAddress | None, *, udp: bool = True) -> None:
+    def __init__(
+        self, factory: RTSPFactory, address: IAddress | None, *, refusal: str = ""
+    ) -> None:
         self.factory: RTSPFactory = factory
         self.protocol = factory.protocol_name
         self.peer = peer_of(address)
         self.host = host_of(address)
+        self._refusal = refusal
         self._session = ServerSession(
             factory.authority,
             udp=factory.ports is not None,
@@ -128,7 +132,7 @@ class RTSPConnection(Protocol):
         self.transport.setTcpNoDelay(True)
         self.outlet: Outlet = self.factory.outlet(self.transport)
         self.outlet.on_drained = self._throttle
-        self.factory.connections.add(self)
+        self.factory.connections.add(self, told=bool(self._refusal))
 
     def dataReceived(self, data: bytes) -> None:
         if self._leaving:
@@ -259,6 +263,12 @@ class RTSPConnection(Protocol):
 
     def _decide(self, work: Coroutine[Any, Any, None], event: Asked) -> None:
         """Run the answer to a request; this connection owns it until it is done."""
+        if self._refusal:
+            # One too many (G-RS-03): it is told so, and no more.
+            work.close()
+            self._refused(Failure(HubFull(self._refusal)), event)
+            self._hang_up()
+            return
         deciding: Deferred[None] = Deferred.fromCoroutine(work)
         if deciding.called and not deciding.paused:
             deciding.addErrback(self._refused, event)

@@ -73,9 +73,11 @@ class RTSPFactory(Factory):
         self._secret = host.random(32)
 
     def buildProtocol(self, addr: IAddress | None) -> RTSPConnection | None:  # type: ignore[override]
-        if not self.connections.has_room(host_of(addr)):
-            return None
-        return RTSPConnection(self, addr)
+        if self.connections.has_room(host_of(addr)):
+            return RTSPConnection(self, addr)
+        if self.has_own_port and self.connections.may_tell:
+            return RTSPConnection(self, addr, refusal="too many connections")
+        return None
 
     @property
     def authority(self) -> str:
