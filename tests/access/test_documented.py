@@ -25,7 +25,7 @@ def vectors() -> list[tuple[str, int, str, str]]:
 
 def block(language: str, with_text: str) -> str:
     """Return a block of code of the page."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    blocks: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     return next(code for code in blocks if with_text in code)
 
 
