@@ -166,6 +166,7 @@ class Call:
         """
         if self.if_match is None:
             return
+        # Weak tags too: nginx makes them of ours where it compresses.
         tags = {tag.strip().removeprefix("W/") for tag in self.if_match.split(",")}
         if "*" not in tags and etag_of(shown) not in tags:
             raise Problem(412, "it was changed meanwhile: read it again")
