@@ -149,7 +149,9 @@ class Attendance:
         """Forget one who does not begin; whoever counts him is told of an end."""
         if client.sessions:
             return
-        self._clients.pop(id(client.request), None)
+        # An answer that comes late is about who he was before: he may have asked again.
+        if self._clients.get(id(client.request)) is client:
+            del self._clients[id(client.request)]
         owed, client.owed = client.owed, set()
         client.opinions.clear()
         if owed:

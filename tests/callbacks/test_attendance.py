@@ -110,6 +110,29 @@ class PairTests(FakeCase):
         self.assertFalse(getattr(self.successResultOf(deciding), "allowed", True))
         self.assertEqual(self.told(), [("on_play", client), ("on_stop", client)])
 
+    def test_asked_again_meanwhile(self) -> None:
+        """A late yes to who was refused takes nothing from him who has asked again."""
+        self.srs()
+        self.add(name="b", decides=True, url="http://other/")
+        deciding = self.decide(self.asked)
+        (first, refuses) = self.outbound.asked
+        refuses.reply(403)
+        self.successResultOf(deciding)
+        deciding = self.decide(self.asked)
+        again = self.outbound.asked[1].got.fields["client_id"]
+        first.reply(200, b"0")
+        ends = [x for x in self.outbound.asked if x.got.fields.get("action") == "on_stop"]
+        self.assertEqual(len(ends), 1)
+        ends[0].reply()
+        for question in tuple(self.outbound.asked):
+            question.reply(200, b"0" if "action" in question.got.fields else b"")
+        self.assertTrue(getattr(self.successResultOf(deciding), "allowed", False))
+        self.events.play(1, self.asked)
+        self.events.stop(1)
+        found = self.told()
+        self.assertEqual([x for x in found if x[0] == "on_stop"], [("on_stop", again)])
+        self.assertNotIn("on_play", [event for event, _client in found])
+
     def test_closed_before_the_answer(self) -> None:
         """play, and closed before the hook answers: the yes that still comes has its end."""
         self.srs()
