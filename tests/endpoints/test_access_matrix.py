@@ -17,6 +17,7 @@ from ntvmedia.access.signing import signed_query
 from ntvmedia.events import PlayEnded, PlayStarted
 from ntvmedia.media import StreamKey
 from ntvmedia.preferences import Values
+from ntvmedia.wire.rtmp.events import ReconnectRequested
 from tests.endpoints.http.rig import Client
 from tests.endpoints.whole import KEY, PAGES, PLAYERS, Outcome, WholeServer
 
@@ -292,3 +293,53 @@ class StayingTests(MatrixCase):
         self.server.run(25)
         self.assertEqual(len(authorizer.asked), 6)
         self.assertEqual({n: x.end() for n, x in found.items()}, dict.fromkeys(found))
+
+
+class RedirectTests(MatrixCase):
+    """A refusal that says where to go instead."""
+
+    def refuse_to(self, address: str) -> None:
+        """Have all refused so."""
+        verdict = Verdict(False, "served elsewhere", redirect=address)
+        self.server.access.authorizers[:] = [Authorizer(verdict)]
+
+    def test_http(self) -> None:
+        """FLV, TS and HLS are sent there with 302, and no peer to another protocol."""
+        self.refuse_to("http://other.example/liveshow/test.flv")
+        for target in (b"/liveshow/test.flv", b"/liveshow/test.ts", b"/liveshow/test.m3u8"):
+            answer = Client(self.server.front, "192.0.2.1").get(target)
+            self.assertEqual(answer.split()[1], b"302")
+            self.assertIn(b"\r\nLocation: http://other.example/liveshow/test.flv\r\n", answer)
+        self.refuse_to("rtmp://other.example/liveshow/test")
+        self.everywhere(REFUSED, PLAYERS)
+
+    def test_rtsp(self) -> None:
+        """RFC 2326 section 10.10: likewise."""
+        self.refuse_to("rtsp://other.example/liveshow/test")
+        answer = self.server.peer().ask("DESCRIBE")
+        self.assertEqual(answer.status, 302)
+        self.assertEqual(answer.headers.get("location"), "rtsp://other.example/liveshow/test")
+
+    def test_rtmp(self) -> None:
+        """E-RTMP v2: one who knows how to move is told where to; he is refused here."""
+        self.refuse_to("rtmp://other.example/liveshow")
+        player = self.server.rtmp_player()
+        kinds = [type(event).__name__ for event in player.events]
+        self.assertIn("ReconnectRequested", kinds)
+        self.assertIn("Rejected", kinds)
+        [moved] = [x for x in player.events if isinstance(x, ReconnectRequested)]
+        self.assertEqual(moved.tc_url, "rtmp://other.example/liveshow")
+
+    def test_where_it_was_asked(self) -> None:
+        """Who decides is told under which address he was asked, without user and password."""
+        asked: list[str] = []
+
+        class Listener:
+            def decide(self, request: Request) -> Deferred[Verdict | None]:
+                asked.append(request.address)
+                return succeed(None)
+
+        self.server.access.authorizers.append(Listener())
+        for name in ("rtmp", "rtsp", "flv"):
+            PLAYERS[name](self.server)
+        self.assertEqual(asked, ["rtmp://host", "rtsp://192.0.2.9:8554", "http://example.org"])

@@ -68,6 +68,20 @@ class WholeServer(Server):
         """Return all of them."""
         return [FLVRoute(), TSRoute(), HLSRoute()]
 
+    def rtmp_player(self, query: str = "", page: str = "", host: str = "192.0.2.1") -> RTMPPeer:
+        """Have somebody ask to play by RTMP."""
+        session = ClientSession(
+            RANDOM,
+            publishing=False,
+            app="liveshow",
+            name=f"test?{query}" if query else "test",
+            tc_url="rtmp://host/liveshow",
+            page_url=page,
+        )
+        protocol = self.rtmp.buildProtocol(IPv4Address("TCP", host, 50000))
+        assert protocol is not None
+        return RTMPPeer(cast(Any, self), protocol, session)
+
     def publish(self) -> None:
         """Have a stream that goes on."""
         self.publishing = self.source()
@@ -107,17 +121,7 @@ def _nothing() -> None:
 
 def rtmp(server: WholeServer, query: str = "", page: str = "", host: str = "192.0.2.1") -> Outcome:
     """Play by RTMP."""
-    session = ClientSession(
-        RANDOM,
-        publishing=False,
-        app="liveshow",
-        name=f"test?{query}" if query else "test",
-        tc_url="rtmp://host/liveshow",
-        page_url=page,
-    )
-    protocol = server.rtmp.buildProtocol(IPv4Address("TCP", host, 50000))
-    assert protocol is not None
-    peer = RTMPPeer(cast(Any, server), protocol, session)
+    peer = server.rtmp_player(query, page, host)
     [first] = [x for x in peer.events if isinstance(x, Accepted | Rejected)]
 
     def end() -> Any:
