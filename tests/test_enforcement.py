@@ -81,6 +81,14 @@ class EnforcementTests(SynchronousTestCase):
         self.assertFalse(other.transport.disconnecting)
         self.assertEqual(set(self.server.hub.streams), {StreamKey("liveshow", "other")})
 
+    def test_password(self) -> None:
+        """P-204: a new password is for who comes; a publisher that is there is not disturbed."""
+        peer = self.rtmp_publisher()
+        self.set(publish_password="later")
+        peer.exchange()
+        self.assertEqual([x for x in peer.events if isinstance(x, Ended)], [])
+        self.assertEqual(len(self.server.hub.streams), 1)
+
     def test_publisher_with_a_lifetime(self) -> None:
         """F-AC-09: a publisher's permission ends too."""
         verdicts = [Verdict(True, lifetime=5.0), Verdict(False, "the event is over")]
@@ -216,8 +224,8 @@ class EnforcementTests(SynchronousTestCase):
         self.server.enforcement.stopService()
         self.assertFalse(self.server.enforcement._loop.running)
 
-    def test_multicast_member(self) -> None:
-        """A group is nobody who asked; who has no request is left alone."""
+    def test_without_a_request(self) -> None:
+        """A multicast group is nobody who asked: who has no request is left alone."""
         self.server.publish()
         info = ViewerInfo("rtsp", "239.0.0.1:1")
         self.server.hub.streams[STREAM].visit(info, self.ends.append)
