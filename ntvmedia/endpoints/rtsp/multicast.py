@@ -26,7 +26,9 @@ from ntvmedia.endpoints.rtsp.ports import (
 )
 from ntvmedia.endpoints.rtsp.senders import DATAGRAMS, Senders
 from ntvmedia.events import ApplicationChanged
-from ntvmedia.hub.datagrams import Address, DatagramOutlet, DatagramSockets, can_segment
+from ntvmedia.hub.datagram_sockets import DatagramSockets, can_segment
+from ntvmedia.hub.datagrams import DatagramOutlet
+from ntvmedia.hub.many_messages import Address
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.viewer import OutletViewer, RequestViewer, ViewerInfo
