@@ -94,7 +94,8 @@ class DatagramOutlet:
         many = sockets.many
         self._gathers = many is not None and all(map(many.can_reach, addresses.values()))
         self._segmented = sockets.segmented
-        self._queue: deque[Block] = deque()
+        # Empty for nearly all of them nearly always, and then not there: it takes 760 bytes.
+        self._queue: deque[Block] | None = None
         self._queued_bytes = 0
         self._began_bytes = 0
         # How many batches of the first that waits are gone.
@@ -165,7 +166,7 @@ class DatagramOutlet:
         elif self._queued_bytes + len(block.data) > max(
             self._sockets.most_waiting, self._began_bytes
         ):
-            self.dropped_blocks += len(self._queue) + 1
+            self.dropped_blocks += len(self._queue or ()) + 1
             self.skip_to_keyframe()
             return
         if self._queue:
@@ -184,7 +185,7 @@ class DatagramOutlet:
         self.ready = False
         self.write(header)
         if blocks:
-            self._queue.extend(blocks)
+            self._queue = deque(blocks)
             self._began_bytes = self._queued_bytes = sum(len(block.data) for block in blocks)
             self._clock_ms = blocks[0].time_ms
             self._clocked_at = self._sockets.reactor.seconds()
@@ -247,6 +248,7 @@ class DatagramOutlet:
             size = len(block.data)
             self._queued_bytes -= size
             self.sent_bytes += size
+        self._queue = None
         self._began_bytes = 0
         self.ready = not self.closed
 
@@ -259,12 +261,14 @@ class DatagramOutlet:
             self.abort()
 
     def _put(self, block: Block) -> None:
+        if self._queue is None:
+            self._queue = deque()
         self._queue.append(block)
         self._queued_bytes += len(block.data)
 
     def _let_go(self) -> None:
         """Give up what waits."""
-        self._queue.clear()
+        self._queue = None
         self._queued_bytes = self._began_bytes = self._place = 0
         self._sockets.forget(self)
         timer, self._timer = self._timer, None
