@@ -1,10 +1,6 @@
 """The way out to viewers that take datagrams: UDP, to one address or to a group.
 
-With `outlet`, the only module that sends on sockets. A block is the same for all viewers: each of
-its datagrams stands behind a head of 4 bytes as in RTSP (RFC 2326 section 10.12), which says how
-long it is and on which channel it goes. What goes to one address is given to the kernel in as few
-calls as it can: datagrams of one size with a shorter one at the end are one call (UDP_SEGMENT,
-udp(7)), which the kernel or the network card cuts. Nothing is copied for a viewer.
+With `outlet` and `datagram_sockets`, what alone sends on sockets. Nothing is copied for a viewer.
 
 A datagram that is lost is lost. What waits does so for two reasons: who joins is given the past a
 little at a time, since a burst is what networks lose first; and the kernel may have no room.
@@ -12,18 +8,22 @@ little at a time, since a burst is what networks lose first; and the kernel may 
 
 from __future__ import annotations
 
-import errno
-import socket
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-from twisted.internet.interfaces import IDelayedCall, IWriteDescriptor
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from zope.interface import implementer
 
-from ntvmedia.hub.blocks import Block
+from ntvmedia.hub.blocks import Block, BlockOutlet
+from ntvmedia.hub.datagram_sockets import (
+    CANNOT_SEGMENT,
+    Batch,
+    DatagramSockets,
+    split_block,
+)
+from ntvmedia.hub.many_messages import Address
+from ntvmedia.hub.outlet import fan_out
 
 BURST_MS: Final = 50
 """Milliseconds of media that are sent in one go to who joins."""
@@ -36,174 +36,9 @@ CATCH_UP_RATE: Final = 5
 _LATE_RATE: Final = 1.5
 _LATEST_MS: Final = 100
 
-# udp(7), since Linux 4.18; Python has no name for it. The kernel cuts one call into 64 at most.
-UDP_SEGMENT: Final = 103
-_MAX_SEGMENTS: Final = 64
-_MAX_BATCH: Final = 65_000
-
-_HEAD: Final = 4
 _BURST_SECONDS: Final = BURST_MS / 1000 / CATCH_UP_RATE
 
-# What is answered where a path or a network card cannot have its datagrams cut by the kernel.
-_CANNOT_SEGMENT: Final = frozenset(
-    {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
-)
-
 _log = Logger()
-
-Address = tuple[Any, ...]
-"""Of a socket: host, port, and for IPv6 two numbers more."""
-
-_Ancillary = Sequence[tuple[int, int, bytes]]
-
-
-class Batch(NamedTuple):
-    """What is given to the kernel in one call.
-
-    Attributes:
-        channel: Of all of it; reports have odd ones.
-        datagrams: One or more; all but the last are of the same size.
-        ancillary: Tells the kernel that size, where there are several.
-    """
-
-    channel: int
-    datagrams: Sequence[memoryview]
-    ancillary: _Ancillary
-
-
-def split_block(data: bytes, *, segmented: bool) -> list[Batch]:
-    """Return what a block's datagrams are sent as, in order for each channel.
-
-    Args:
-        data: Of a block: heads and datagrams.
-        segmented: Gather those that the kernel can cut.
-    """
-    view = memoryview(data)
-    channels: dict[int, list[memoryview]] = {}
-    place, end = 0, len(data)
-    while place < end:
-        start = place + _HEAD
-        place = start + int.from_bytes(data[place + 2 : start], "big")
-        datagrams = channels.get(data[start - 3])
-        if datagrams is None:
-            datagrams = channels[data[start - 3]] = []
-        datagrams.append(view[start:place])
-    batches: list[Batch] = []
-    for channel, datagrams in channels.items():
-        for run in _runs(datagrams) if segmented else ([x] for x in datagrams):
-            ancillary: _Ancillary = ()
-            if len(run) > 1:
-                size = len(run[0]).to_bytes(2, sys.byteorder)
-                ancillary = ((socket.IPPROTO_UDP, UDP_SEGMENT, size),)
-            batches.append(Batch(channel, run, ancillary))
-    return batches
-
-
-def can_segment(sock: socket.socket) -> bool:
-    """Whether this system's kernel cuts datagrams."""
-    try:
-        sock.getsockopt(socket.IPPROTO_UDP, UDP_SEGMENT)
-    except OSError:
-        return False
-    return True
-
-
-def send_datagram(sock: socket.socket, data: bytes, address: Address) -> bool:
-    """Send one datagram; returns whether the kernel took it."""
-    try:
-        sock.sendto(data, address)
-    except OSError:
-        return False
-    return True
-
-
-@implementer(IWriteDescriptor)
-class DatagramSockets:
-    """Two sockets through which many outlets send: packets, and reports of them.
-
-    Args:
-        reactor: Tells when the kernel has room again; its clock is monotonic.
-        packets: Not blocking.
-        reports: Likewise.
-        segmented: The kernel cuts datagrams.
-        most_waiting: Bytes that may wait for one outlet, besides what it began with.
-
-    Attributes:
-        reactor: As given.
-        segmented: As given.
-        most_waiting: As given.
-        send_packet: The `sendmsg` of the one.
-        send_report: That of the other.
-    """
-
-    def __init__(
-        self,
-        reactor: Any,
-        packets: socket.socket,
-        reports: socket.socket,
-        *,
-        segmented: bool,
-        most_waiting: int,
-    ) -> None:
-        self.reactor = reactor
-        self.segmented = segmented
-        self.most_waiting = most_waiting
-        self.send_packet = packets.sendmsg
-        self.send_report = reports.sendmsg
-        self._packets = packets
-        self._waiting: dict[DatagramOutlet, None] = {}
-        self._split: tuple[bytes, bool, list[Batch]] = (b"", False, [])
-
-    def batches(self, data: bytes, *, segmented: bool) -> list[Batch]:
-        """Return what a block is sent as; made once for all outlets that get it now."""
-        known, was_segmented, batches = self._split
-        if known is not data or was_segmented is not segmented:
-            batches = split_block(data, segmented=segmented)
-            self._split = (data, segmented, batches)
-        return batches
-
-    def wait(self, outlet: DatagramOutlet) -> None:
-        """Have an outlet told by `go_on` when the kernel has room."""
-        if not self._waiting:
-            self.reactor.addWriter(self)
-        self._waiting[outlet] = None
-
-    def forget(self, outlet: DatagramOutlet) -> None:
-        """Do not tell it any more. Idempotent."""
-        if self._waiting.pop(outlet, self) is None and not self._waiting:
-            self.reactor.removeWriter(self)
-
-    def close(self) -> None:
-        """Let go of the reactor; the sockets are somebody else's to close."""
-        if self._waiting:
-            self._waiting.clear()
-            self.reactor.removeWriter(self)
-
-    # What the reactor calls
-
-    def fileno(self) -> int:
-        return self._packets.fileno()
-
-    def doWrite(self) -> None:
-        # Who has to wait again stands behind all others.
-        for outlet in tuple(self._waiting):
-            del self._waiting[outlet]
-            try:
-                outlet.go_on()
-            except Exception:
-                _log.failure("an outlet failed")
-                outlet.abort()
-            if outlet in self._waiting:
-                return
-        if not self._waiting:
-            self.reactor.removeWriter(self)
-
-    def connectionLost(self, reason: object) -> None:
-        """Forget all: the reactor found the socket to be of no use."""
-        self._waiting.clear()
-
-    def logPrefix(self) -> str:
-        return "datagrams"
 
 
 class DatagramOutlet:
@@ -225,6 +60,7 @@ class DatagramOutlet:
         "_broken",
         "_clock_ms",
         "_clocked_at",
+        "_gathers",
         "_place",
         "_queue",
         "_queued_bytes",
@@ -255,8 +91,11 @@ class DatagramOutlet:
             for channel, address in addresses.items()
         }
         self._broken = broken
+        many = sockets.many
+        self._gathers = many is not None and all(map(many.can_reach, addresses.values()))
         self._segmented = sockets.segmented
-        self._queue: deque[Block] = deque()
+        # Empty for nearly all of them nearly always, and then not there: it takes 760 bytes.
+        self._queue: deque[Block] | None = None
         self._queued_bytes = 0
         self._began_bytes = 0
         # How many batches of the first that waits are gone.
@@ -294,6 +133,27 @@ class DatagramOutlet:
         self._clocked_at = self._sockets.reactor.seconds()
         self._sockets.wait(self)
 
+    @property
+    def gathers(self) -> DatagramSockets | None:
+        """What sends to this and others at once; None where that cannot be now."""
+        sockets = self._sockets
+        is_like_others = self.ready and self._gathers and self._segmented is sockets.segmented
+        return sockets if is_like_others else None
+
+    def address(self, channel: int) -> Address:
+        """Return where a channel goes."""
+        return self._routes[channel][1]
+
+    def send_batch(self, batch: Batch) -> None:
+        """Send a part of a block by itself; it is lost if it cannot be sent."""
+        if not self._send([batch], 0):
+            self.lost += 1
+
+    def hold_from(self, block: Block, place: int) -> None:
+        """Keep the batches of a block from one on."""
+        self._place = place
+        self.hold(block, 0)
+
     def queue_block(self, block: Block) -> None:
         if self.closed:
             return
@@ -306,7 +166,7 @@ class DatagramOutlet:
         elif self._queued_bytes + len(block.data) > max(
             self._sockets.most_waiting, self._began_bytes
         ):
-            self.dropped_blocks += len(self._queue) + 1
+            self.dropped_blocks += len(self._queue or ()) + 1
             self.skip_to_keyframe()
             return
         if self._queue:
@@ -325,7 +185,7 @@ class DatagramOutlet:
         self.ready = False
         self.write(header)
         if blocks:
-            self._queue.extend(blocks)
+            self._queue = deque(blocks)
             self._began_bytes = self._queued_bytes = sum(len(block.data) for block in blocks)
             self._clock_ms = blocks[0].time_ms
             self._clocked_at = self._sockets.reactor.seconds()
@@ -388,6 +248,7 @@ class DatagramOutlet:
             size = len(block.data)
             self._queued_bytes -= size
             self.sent_bytes += size
+        self._queue = None
         self._began_bytes = 0
         self.ready = not self.closed
 
@@ -400,12 +261,14 @@ class DatagramOutlet:
             self.abort()
 
     def _put(self, block: Block) -> None:
+        if self._queue is None:
+            self._queue = deque()
         self._queue.append(block)
         self._queued_bytes += len(block.data)
 
     def _let_go(self) -> None:
         """Give up what waits."""
-        self._queue.clear()
+        self._queue = None
         self._queued_bytes = self._began_bytes = self._place = 0
         self._sockets.forget(self)
         timer, self._timer = self._timer, None
@@ -431,7 +294,7 @@ class DatagramOutlet:
                 place += 1
             except OSError as error:
                 batch = batches[place]
-                if batch.ancillary and error.errno in _CANNOT_SEGMENT:
+                if batch.ancillary and error.errno in CANNOT_SEGMENT:
                     self._segmented = False
                     self._send_singly(batch)
                 else:
@@ -450,19 +313,22 @@ class DatagramOutlet:
                 self.lost += 1
 
 
-def _runs(datagrams: Iterable[memoryview]) -> list[list[memoryview]]:
-    """Gather those of one size that follow each other, with a shorter one behind them."""
-    runs: list[list[memoryview]] = []
-    run: list[memoryview] = []
-    size = room = 0
-    for datagram in datagrams:
-        length = len(datagram)
-        # An empty one could not be cut off.
-        if not (run and 0 < length <= size and length <= room and len(run) < _MAX_SEGMENTS):
-            run = []
-            runs.append(run)
-            size, room = length, _MAX_BATCH
-        run.append(datagram)
-        # Behind a shorter one there is no place.
-        room = room - length if length == size else 0
-    return runs
+def fan_out_datagrams(outlets: Iterable[BlockOutlet], block: Block) -> None:
+    """Send one block to all outlets, as `fan_out`: where the system can, to many in one call."""
+    gathered: dict[DatagramSockets, list[DatagramOutlet]] = {}
+    others: list[BlockOutlet] = []
+    for outlet in outlets:
+        if not isinstance(outlet, DatagramOutlet) or (sockets := outlet.gathers) is None:
+            others.append(outlet)
+        elif sockets in gathered:
+            gathered[sockets].append(outlet)
+        else:
+            gathered[sockets] = [outlet]
+    fan_out(others, block)
+    for sockets, group in gathered.items():
+        try:
+            sockets.send_to_all(group, block)
+        except Exception:
+            _log.failure("outlets failed")
+            for outlet in group:
+                outlet.abort()

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ntvmedia.hub.blocks import Block, BlockOutlet
+from ntvmedia.hub.datagrams import fan_out_datagrams
 from ntvmedia.hub.outlet import fan_out
 from ntvmedia.hub.pacing import Pacing
 from ntvmedia.hub.timeline import LONGEST_WAIT_FOR_KEYFRAME_SECONDS
@@ -24,7 +25,7 @@ class Serialiser(Protocol):
     """Turns the packets of one stream into the bytes of one output format. Pure.
 
     One with an attribute `longest_block_ms` has blocks of no more media than that, as well as
-    frames can be cut: for what has no way to hold a sender back.
+    frames can be cut: for datagrams, which have no way to hold a sender back.
     """
 
     def tracks_changed(
@@ -130,6 +131,7 @@ class Rendition:
         self._cache_blocks = cache_blocks
         self._failed = failed
         self._longest_ms: int = getattr(serialiser, "longest_block_ms", 0)
+        self._fan_out = fan_out_datagrams if self._longest_ms else fan_out
         self._chosen: list[Track] = []
         self._wanted: set[int] = set()
         self._has_video = False
@@ -263,7 +265,7 @@ class Rendition:
         self.bytes_made += len(block.data)
         self.blocks_made += 1
         self._keep(block)
-        fan_out(tuple(self.outlets), block)
+        self._fan_out(tuple(self.outlets), block)
         if block.generation != self._sent_generation:
             self._sent_generation = block.generation
             for outlet in self.outlets:

@@ -26,7 +26,9 @@ from ntvmedia.endpoints.rtsp.ports import (
 )
 from ntvmedia.endpoints.rtsp.senders import DATAGRAMS, Senders
 from ntvmedia.events import ApplicationChanged
-from ntvmedia.hub.datagrams import Address, DatagramOutlet, DatagramSockets, can_segment
+from ntvmedia.hub.datagram_sockets import DatagramSockets, can_segment
+from ntvmedia.hub.datagrams import DatagramOutlet
+from ntvmedia.hub.many_messages import Address
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.stream import Stream
 from ntvmedia.hub.viewer import OutletViewer, RequestViewer, ViewerInfo
@@ -37,6 +39,9 @@ from ntvmedia.wire.rtsp.transport import Transport
 _FIRST_PORT: Final = 20000
 _PORTS: Final = 8
 _GROUPS_OF_PORTS: Final = 1250
+
+# Of Linux: the IPv6 addresses of this machine. Python has no getifaddrs.
+_INTERFACES: Final = "/proc/net/if_inet6"
 
 # So many tracks at most: one of video and one of sound, so far.
 _MAX_TRACKS: Final = _PORTS // 2
@@ -366,10 +371,29 @@ class MulticastPlaying:
         self._over(reason)
 
 
+def interface_of(host: str) -> int:
+    """Return the number of the interface that has an IPv6 address of this machine.
+
+    Returns:
+        0, by which the system chooses one, where it cannot be known.
+    """
+    number, _percent, zone = host.partition("%")
+    try:
+        if zone:
+            return int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+        packed = socket.inet_pton(socket.AF_INET6, number).hex()
+        # Each line: address, interface, length of the prefix, scope, flags, name; in hexadecimal.
+        with open(_INTERFACES, encoding="ascii") as lines:
+            return next((int(x.split()[1], 16) for x in lines if x.startswith(packed)), 0)
+    except OSError:
+        return 0
+
+
 def _prepare(pair: PortPair, ttl: int) -> None:
     """Let what is sent go out where the pair's address is, and so far."""
     for sock in (pair.packets, pair.reports):
         if ":" in pair.host:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface_of(pair.host))
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
         else:
             interface = socket.inet_aton(pair.host)
@@ -391,7 +415,8 @@ def _joined(group: str, port: int, local: str) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((group, port))
         if is_v6:
-            request = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", 0)
+            interface = struct.pack("@I", interface_of(local))
+            request = socket.inet_pton(socket.AF_INET6, group) + interface
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
         else:
             request = socket.inet_aton(group) + socket.inet_aton(local)

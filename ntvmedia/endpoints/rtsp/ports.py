@@ -18,7 +18,8 @@ from zope.interface import implementer
 
 from ntvmedia.config.reading import PortRange
 from ntvmedia.errors import Refused
-from ntvmedia.hub.datagrams import Address, DatagramSockets, can_segment
+from ntvmedia.hub.datagram_sockets import DatagramSockets, can_segment
+from ntvmedia.hub.many_messages import Address, SocketMessages, has_many_messages
 
 # The largest that UDP has.
 _MAX_DATAGRAM: Final = 65535
@@ -214,12 +215,17 @@ class SendingPorts:
         # What players send to the even port, to open their routers for what comes from it, is
         # never read: it costs nothing there (D-TR-07, F-RE-11).
         set_buffers(pair.packets, sent=_SEND_BYTES, received=_NO_BYTES)
+        segmented = segmented and can_segment(pair.packets)
+        many = None
+        if has_many_messages():
+            many = SocketMessages(pair.packets, segmented=segmented)
         self.sockets = DatagramSockets(
             reactor,
             pair.packets,
             pair.reports,
-            segmented=segmented and can_segment(pair.packets),
+            segmented=segmented,
             most_waiting=most_waiting,
+            many=many,
         )
         self._reader = DatagramReader(reactor, pair.reports, self._report_received)
         self._owners: dict[tuple[str, int], object] = {}

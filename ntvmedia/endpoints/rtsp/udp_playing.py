@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ntvmedia.endpoints.rtsp.ports import NoPorts, UDPPorts
-from ntvmedia.hub.datagrams import Address, DatagramOutlet
+from ntvmedia.hub.datagrams import DatagramOutlet
+from ntvmedia.hub.many_messages import Address
 from ntvmedia.wire.rtsp.transport import Transport
 
 

@@ -20,7 +20,8 @@ from ntvmedia.endpoints.rtsp.ports import (
     is_report,
 )
 from ntvmedia.endpoints.rtsp.publishing import Incoming
-from ntvmedia.hub.datagrams import Address, send_datagram
+from ntvmedia.hub.datagram_sockets import send_datagram
+from ntvmedia.hub.many_messages import Address
 from ntvmedia.hub.publication import Publication
 from ntvmedia.wire.rtsp.transport import Transport
 

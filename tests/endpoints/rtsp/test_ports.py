@@ -18,7 +18,7 @@ from ntvmedia.endpoints.rtsp.ports import (
     SendingPorts,
     is_report,
 )
-from ntvmedia.hub.datagrams import Address
+from ntvmedia.hub.many_messages import Address
 from ntvmedia.wire.rtp.rtcp import ReceiverReport, build_compound
 from tests.endpoints.rtsp.udp import LOCAL, bound, free_ports
 from tests.hub.fakes import FakeReactor

@@ -12,7 +12,7 @@ from typing import Any
 
 from ntvmedia.access import Application
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
-from ntvmedia.endpoints.rtsp.multicast import Groups
+from ntvmedia.endpoints.rtsp.multicast import Groups, interface_of
 from ntvmedia.enforcement import Enforcement
 from ntvmedia.limits import Limits
 from ntvmedia.wire.rtp.packets import parse_packet
@@ -299,6 +299,36 @@ class GroupTests(MulticastCase):
     def test_part(self) -> None:
         """All sections share the groups."""
         self.assertIs(self.server.factory.groups, self.server.part(Groups))
+
+
+class IPv6Tests(MulticastCase):
+    """The same on IPv6, by the interface that the client connected to."""
+
+    def test_interface(self) -> None:
+        """By its address, or the zone in it."""
+        loopback = socket.if_nametoindex("lo")
+        self.assertEqual(interface_of("::1"), loopback)
+        self.assertEqual(interface_of("fe80::1%lo"), loopback)
+        self.assertEqual(interface_of("fe80::1%7"), 7)
+        for host in ("2001:db8::1", "fe80::1%nowhere", "127.0.0.1"):
+            self.assertEqual(interface_of(host), 0)
+
+    def test_answer(self) -> None:
+        """The group is one of IPv6 where the client came by that; playing ends well.
+
+        Linux sends no multicast of IPv6 on its loopback interface: whether it comes is not tried.
+        """
+        self.server = self.make(groups="ff15::77:0/112")
+        source = self.server.source()
+        peer = self.peer(host="::1", local="::1")
+        peer.describe()
+        answer = peer.ok("SETUP", "/trackID=0", Transport=OFFER)
+        fields = fields_of(answer.headers.get("transport"))
+        self.assertEqual(fields["destination"], "ff15::77:1")
+        peer.ok("PLAY")
+        source.send(*media(2200, 2240))
+        self.assertFalse(peer.transport.disconnecting)
+        peer.ok("TEARDOWN")
 
 
 class KeepaliveTests(MulticastCase):
