@@ -156,7 +156,7 @@ class LiveUpdates(Operations):
 
     def _send(self, event: bytes) -> None:
         for client in tuple(self._clients):
-            client.send(event)
+            client.tell(event)
 
 
 @implementer(IPushProducer)
@@ -180,7 +180,7 @@ class _Client:
         self._request.registerProducer(self, True)
         self._request.write(b"retry: 3000\n\n" + event)
 
-    def send(self, event: bytes) -> None:
+    def tell(self, event: bytes) -> None:
         """Send an event, or have it wait."""
         if not self._is_paused:
             self._request.write(event)
