@@ -346,7 +346,9 @@ class RTSPConnection(Protocol):
         address = parse_path(target)
         request = self._request(Action.PLAY, address, message)
         verdict, stream = await allowed_stream(self.factory.host, request)
-        self._remember(request, verdict)
+        if self._incoming is None and self._player is None:
+            # Else it only looks: what it does already is what the rules are asked about again.
+            self._remember(request, verdict)
         return present(target, stream, address.query, self.factory.senders)
 
     async def _set_up(self, event: SetupRequested) -> None:
