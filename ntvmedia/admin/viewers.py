@@ -12,7 +12,7 @@ from ntvmedia.admin.paging import paged
 from ntvmedia.admin.problems import Problem
 from ntvmedia.admin.stream_types import Kick, Kicked, ViewerList, ViewerListQuery, ViewerShown
 from ntvmedia.admin.streams import NoStream
-from ntvmedia.hub.statistics import describe_viewer
+from ntvmedia.hub.statistics import describe_viewer, shown_page
 from ntvmedia.hub.viewer import Viewer
 from ntvmedia.media import StreamKey
 from ntvmedia.media.names import BadName, stream_key
@@ -129,4 +129,4 @@ class ViewerOperations(Operations):
 def _text(watching: _Watching) -> str:
     key, viewer = watching
     info = viewer.info
-    return f"{key}\n{info.peer}\n{info.user_agent}\n{info.page_url}"
+    return f"{key}\n{info.peer}\n{info.user_agent}\n{shown_page(info.page_url)}"

@@ -36,6 +36,18 @@ class ViewerTests(StreamTestCase):
         assert (found["total"], len(found["viewers"])) == (3, 2)
         assert self.ask("GET", "/viewers?sort=name").status == 400
 
+    def test_secrets_of_pages(self) -> None:
+        """F-AC-03: what a page's address has in its query plays: it is neither shown nor found."""
+        self.publish()
+        viewer, _reasons = self.play(page_url="https://u:pw1@a.example/p/b?share=sEcReT#sEcReT")
+        for path in ("/viewers", f"/viewers/{viewer.session}", "/streams/liveshow/a"):
+            answer = self.ask("GET", path)
+            assert b"https://a.example/p/b" in answer.body
+            assert b"sEcReT" not in answer.body
+            assert b"pw1" not in answer.body
+        assert self.peers("?q=share=s") == []
+        assert len(self.peers("?q=a.example/p")) == 1
+
     def test_one(self) -> None:
         """By its number."""
         self.publish()
