@@ -174,10 +174,16 @@ class Application:
     authorize_failure: Literal["deny", "allow"] = setting(
         "deny", "What holds while the system at `authorize_url` does not answer."
     )
-    jwks_url: Address = setting(
-        "",
-        "Players need a token (JWT) as `token=`, signed by one of the keys at this address; so do "
-        "publishers where there is no `publish_password`. Empty for none.",
+    jwks_url: Address = field(
+        default="",
+        repr=False,
+        metadata={
+            "rule": Rule(
+                "Players need a token (JWT) as `token=`, signed by one of the keys at this "
+                "address; so do publishers where there is no `publish_password`. Empty for none. "
+                "What stands before its host and in its query is never shown."
+            )
+        },
     )
     jwt_issuer: Claim = setting(
         "", "With `jwks_url`: what `iss` of a token must be; empty for any."
@@ -236,13 +242,16 @@ def describe(application: Application) -> dict[str, Any]:
 
     The secrets are not: `publish_password_set`, `hls_key_url_set` and `authorize_url_set` say
     whether there is one. `hls_key_url_shown` and `authorize_url_shown` are the addresses without
-    password and query.
+    password and query, and so is `jwks_url`.
     """
     described: dict[str, Any] = {}
     for name in FIELDS:
         value = getattr(application, name)
         if name in SECRETS:
             described[f"{name}_set"] = bool(value)
+        elif name == "jwks_url":
+            # Public as the keys are, the way to them may have a password.
+            described[name] = shown_key_url(value)
         else:
             described[name] = list(value) if isinstance(value, tuple) else value
         if name in ("hls_key_url", "authorize_url"):

@@ -340,8 +340,10 @@ def test_describe() -> None:
         hls_key_url="https://u:sEcReT@k.example/{key}?t=sEcReT",
         hls_variants=("_720p",),
         authorize_url="http://crm.example:81/may?key=sEcReT",
+        jwks_url="https://u:sEcReT@id.example/keys?t=sEcReT",
     )
     shown = describe(application)
+    assert shown["jwks_url"] == "https://<hidden>@id.example/keys?<hidden>"
     assert shown["authorize_url_set"] is True
     assert shown["authorize_url_shown"] == "http://crm.example:81/may?<hidden>"
     assert shown["hls_key_url_set"] is True

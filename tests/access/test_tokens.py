@@ -306,10 +306,20 @@ class TokenTests(SynchronousTestCase):
         self.assertTrue(self.successResultOf(waiting[0]).allowed)
         self.assertTrue(self.successResultOf(waiting[2]).allowed)
 
+    def test_never_checked(self) -> None:
+        """A token that nobody signed counts for nothing, also where it comes before the keys do."""
+        self.outbound.error = OutboundError("not there")
+        forged = token(ed25519.Ed25519PrivateKey.generate())
+        self.assertEqual(self.ask(forged, again=True), "the signature of the token is wrong")
+        good = token()
+        self.assertIn("no keys", self.ask(good))
+        self.assertEqual(self.ask(good, again=True), "the signature of the token is wrong")
+
     def test_again(self) -> None:
         """F-AC-09: who is there is not asked for a new token, unless the application says so."""
-        good = token()
+        good, narrow = token(), token(ntvmedia_play="x")
         self.assertEqual(self.ask(good), "")
+        self.assertIn("no right", self.ask(narrow))
         self.now += 3600
         self.clock.advance(MAX_AGE_SECONDS)
         self.assertEqual(self.ask(good, again=True), "")
@@ -322,7 +332,7 @@ class TokenTests(SynchronousTestCase):
         self.clock.advance(2 * MAX_STALE_SECONDS)
         self.set()
         self.assertEqual(self.ask(good, again=True), "")
-        self.assertIn("no right", self.ask(token(ntvmedia_play="x"), again=True))
+        self.assertIn("no right", self.ask(narrow, again=True))
         self.assertEqual(self.outbound.asked, asked)
 
     def test_known_signatures(self) -> None:
