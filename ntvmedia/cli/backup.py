@@ -144,6 +144,9 @@ def _folder_beside(target: Path) -> Iterator[Path]:
     made(path)
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        if os.fstat(handle).st_uid != os.geteuid():
+            # Who made it, in /tmp say, could put links into it, and take what is put there.
+            raise Failed(f"{path} belongs to somebody else")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

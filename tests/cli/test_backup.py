@@ -269,6 +269,21 @@ def test_leftovers_and_others(run: Run, data: Path, tmp_path: Path) -> None:
     assert (data / "keys" / "signing").exists()
 
 
+def test_folder_of_somebody_else(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In /tmp anybody may make the folder before: who owns it could take what is put there."""
+    left = tmp_path / ".b.tar.part"
+    left.mkdir()
+    (left / "bait").write_bytes(b"")
+    own = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+    _out, err = run("backup", tmp_path / "b.tar", "--data", data, status=1)
+    assert "belongs to somebody else" in err
+    assert [path.name for path in left.iterdir()] == ["bait"]
+    assert not (tmp_path / "b.tar").exists()
+
+
 def test_no_hard_links(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
