@@ -49,6 +49,19 @@ def test_all_ports() -> None:
     assert hosts["192.0.2.1"] == 0
 
 
+def test_networks_of_ipv6() -> None:
+    """One customer has a network of 64 bits at least (RFC 6177): all of it is one."""
+    hosts = ConnectionsOfHosts(server(max_connections_per_address=2))
+    for host in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"):
+        hosts.add(host)
+    assert not hosts.has_room("2001:db8:1:2::7")
+    assert hosts.has_room("2001:db8:1:3::7")
+    assert hosts["2001:db8:1:2::1"] == 2
+    for host in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"):
+        hosts.remove(host)
+    assert hosts["2001:db8:1:2::7"] == 0
+
+
 def test_exempt() -> None:
     """This machine, trusted networks and proxies may have any number."""
     hosts = ConnectionsOfHosts(
