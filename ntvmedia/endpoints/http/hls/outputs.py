@@ -207,7 +207,13 @@ class HLSOutputs(Service):
         sessions whatever the operator chose.
         """
         application = self.playlists.application(name)
-        return bool(application.hls_sessions or application.signed or application.referers)
+        return bool(
+            application.hls_sessions
+            or application.signed
+            or application.referers
+            or application.jwks_url
+            or application.authorize_url
+        )
 
     def refusal_of_all(self, name: str) -> str:
         """Return why an application serves nothing at addresses without a session; or nothing."""

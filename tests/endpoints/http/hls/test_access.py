@@ -264,6 +264,11 @@ class SharedTests(HLSCase):
     def test_protected(self) -> None:
         """What is protected has sessions, whatever the option says: nobody goes around it."""
         player = self.watch()
+        for protecting in ("jwks_url", "authorize_url"):
+            self.rig.get(player.playlist)
+            self.rig.set_options(**{protecting: "https://id.example/"})
+            self.assertEqual(self.rig.get(player.playlist).status, 403, protecting)
+            self.rig.set_options(**{protecting: ""})
         self.rig.set_options(referers=("a.example",))
         self.assertEqual(self.rig.get(player.playlist).status, 403)
         other = Player(self.rig)
