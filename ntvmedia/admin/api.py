@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from zope.interface import implementer
 
 from ntvmedia.accounts import Role
@@ -36,6 +36,11 @@ from ntvmedia.admin.problems import Problem, problem_of
 from ntvmedia.admin.replies import encoded, refuse, reply
 
 _PARTS: Final = re.compile(r"\{([a-z_]+)\}")
+
+# What is served is spelled so: Klein takes "//mserver" and "%6Dserver" for it too, which would go
+# around the rules of a proxy in front.
+_PREFIX: Final = f"{ROOT}/".encode("ascii")
+_METRICS: Final = b"/metrics"
 
 # RFC 9110 5.6.2 and 9.1, as far as anybody has methods.
 _METHOD: Final = re.compile(rb"[A-Za-z-]{1,20}")
@@ -98,6 +103,8 @@ class API:
         work = getattr(operations, operation.name)
 
         def serve(request: Any, **path: str) -> Any:
+            if not request.path.startswith(_PREFIX):
+                return self._no_route(request, Failure(NotFound()))
             try:
                 call = self._read(request, operation, path)
             except Exception:
@@ -171,6 +178,8 @@ class API:
 
     def _show_metrics(self, request: Any) -> bytes:
         """Answer `GET /metrics`, in the text format of Prometheus, version 0.0.4."""
+        if request.path != _METRICS:
+            return self._no_route(request, Failure(NotFound()))
         try:
             self._identification.authorize(request, Role.VIEWER)
         except Problem as problem:

@@ -122,6 +122,28 @@ class RightsTests(SynchronousTestCase):
         self.set_up()
         self.refused(*self.make(), open_to_all=OPEN)
 
+    def test_other_spellings(self) -> None:
+        """A proxy that keeps "/mserver" from strangers keeps all of it: there is one spelling."""
+        host, resource = self.make()
+        for path in (
+            b"//mserver/api/v1/setup",
+            b"/%6Dserver/api/v1/setup",
+            b"/mserver%2fapi%2Fv1%2fsetup",
+            b"/mserver/api/v1%2Fsetup",
+            b"/mserver/api/v%31/setup",
+        ):
+            for method, body in ((b"GET", None), (b"POST", b"{}")):
+                found = ask(resource, host.reactor, method, path, body, JSON, peer=LOOPBACK)
+                self.assertEqual(found.status, 401, path)
+        shown = b"Authorization: Bearer " + self.set_up().encode()
+        host, resource = self.make()
+        for path in (b"//metrics", b"/%6Detrics", b"//mserver/api/v1/status"):
+            found = ask(resource, host.reactor, b"GET", path, None, shown, peer=ELSEWHERE)
+            self.assertEqual(found.status, 404, path)
+        for path in (b"/metrics", b"/mserver/api/v1/status"):
+            found = ask(resource, host.reactor, b"GET", path, None, shown, peer=ELSEWHERE)
+            self.assertEqual(found.status, 200, path)
+
     def test_before_setup(self) -> None:
         """P-102: before there is an administrator, nobody can do more; nor log in."""
         host, resource = self.make()
