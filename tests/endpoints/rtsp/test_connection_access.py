@@ -257,7 +257,7 @@ class ApplicationTests(SynchronousTestCase):
         self.assertEqual(self.server.hub.streams, {})
 
     def test_publisher_looks_elsewhere(self) -> None:
-        """One that asks about another stream is still who publishes: what is asked again is that."""
+        """One that asks about another stream still publishes, and rules are asked about that."""
         self.server.change(Application("open"))
         Source(self.server, key=StreamKey("open", "test")).send(*media(0, 2200))
         before = self.server.peer()
@@ -270,7 +270,9 @@ class ApplicationTests(SynchronousTestCase):
         after.ok("RECORD")
         after.ok("DESCRIBE", f"{HOST}/open/test")
         for peer, stream in ((before, "test"), (after, "other")):
-            request = self.server.hub.streams[StreamKey("liveshow", stream)].publication.request
+            publication = self.server.hub.streams[StreamKey("liveshow", stream)].publication
+            assert publication is not None
+            request = publication.request
             self.assertIs(request, peer.protocol.request)
             self.assertEqual((request.action, request.key.stream), (Action.PUBLISH, stream))
 
