@@ -86,7 +86,8 @@ def _operation(
     if operation.body is not None:
         schema = schema_of[str(operation.body)]
         described["requestBody"] = {
-            "required": True,
+            # None at all is an empty object.
+            "required": any(x.required for x in msgspec.structs.fields(operation.body)),
             "content": {"application/json": {"schema": schema}},
         }
     described["responses"] = _responses(kind, operation, schema_of)

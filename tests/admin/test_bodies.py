@@ -39,6 +39,12 @@ class Thing(Struct, forbid_unknown_fields=True, kw_only=True):
     rules: list[Rule] = msgspec.field(default_factory=list)
 
 
+class Options(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Something that need not be sent."""
+
+    seconds: int = 0
+
+
 class Query(Paging, kw_only=True):
     """Something that is asked."""
 
@@ -162,6 +168,17 @@ def test_wrong_type(kind: str) -> None:
     """F-IN-07: a body that a form may send is none."""
     with pytest.raises(Problem) as caught:
         read_body(Request(b'{"name": "a"}', kind), Thing)
+    assert caught.value.status == 415
+
+
+def test_nothing_sent() -> None:
+    """Without a body, and without saying what it would be, all fields are as by default."""
+    assert read_body(Request(b"", ""), Options) == Options()
+    with pytest.raises(Problem) as caught:
+        read_body(Request(b"", ""), Thing)
+    assert (caught.value.status, caught.value.field) == (400, "name")
+    with pytest.raises(Problem) as caught:
+        read_body(Request(b"", "text/plain"), Options)
     assert caught.value.status == 415
 
 

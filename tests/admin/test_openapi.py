@@ -74,6 +74,9 @@ def test_each_operation(described: Any) -> None:
         inside = [x["name"] for x in item.get("parameters", []) if x["in"] == "path"]
         assert inside == named
         assert ("requestBody" in item) is (declared.body is not None)
+        if declared.body is not None:
+            needed = any(field.required for field in msgspec.structs.fields(declared.body))
+            assert item["requestBody"]["required"] is needed
         assert item.get("x-role") == declared.role
         assert (item["security"] == []) is (declared.role is None)
         statuses = set(item["responses"])
