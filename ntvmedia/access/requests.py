@@ -71,6 +71,8 @@ class Verdict:
         limit: Most viewers at a time of its signed address or share link; 0 for any number.
         ticket: What those viewers are counted by; empty without a limit.
         redirect: With a refusal: the address where it is served instead; else empty.
+        ip: The IP address or network that its signed address is for; empty for all. Where one plays
+            by many requests, each of them has to come from there.
     """
 
     allowed: bool
@@ -85,3 +87,4 @@ class Verdict:
     limit: int = 0
     ticket: str = ""
     redirect: str = ""
+    ip: str = ""

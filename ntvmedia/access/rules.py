@@ -174,7 +174,8 @@ class Rules:
         if signed.problem:
             return Verdict(False, signed.problem, rule="signature")
         is_audio = application.type is ApplicationType.AUDIO
-        if not cut and not signed.viewers:
+        ip = request.query.get("ip", "")
+        if not cut and not signed.viewers and not ip:
             return _YES_AUDIO if is_audio else _YES
         return Verdict(
             True,
@@ -182,6 +183,7 @@ class Rules:
             audio_only=is_audio,
             limit=signed.viewers,
             ticket=signed.ticket,
+            ip=ip,
         )
 
     def _page_refused(self, application: Application, request: Request, again: bool) -> str:

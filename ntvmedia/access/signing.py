@@ -161,7 +161,7 @@ def check(
     is_right = hmac.compare_digest(expected.encode("ascii"), given.encode("utf-8", "surrogatepass"))
     if not is_right or not key or expires != str(moment):
         return Signed(_WRONG)
-    if ip and not _is_from(peer, ip):
+    if ip and not is_from(peer, ip):
         return Signed("the signed address is for somebody else's IP address")
     if now is not None and now >= moment:
         return Signed("the signed address has expired")
@@ -187,7 +187,13 @@ def _sign(key: bytes, stream: StreamKey, expires: str, ip: str, viewers: str, ke
     return message(key, text)
 
 
-def _is_from(peer: str, ip: str) -> bool:
+def is_from(peer: str, ip: str) -> bool:
+    """Say whether a peer is whom an address is signed for.
+
+    Args:
+        peer: Its address, with or without its port.
+        ip: What the signed address has.
+    """
     try:
         return parse_host(host_of(peer)) in Networks(parse_network(ip))
     except ValueError:

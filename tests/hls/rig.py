@@ -359,9 +359,9 @@ class Rig:
         client = Client(self.service.front, host or "192.0.2.1")
         return Pending(client, target, *fields, method=method)
 
-    def get(self, target: str, *fields: bytes, method: bytes = b"GET") -> Answer:
+    def get(self, target: str, *fields: bytes, method: bytes = b"GET", host: str = "") -> Answer:
         """Ask for what is there at once."""
-        pending = self.ask(target, *fields, method=method)
+        pending = self.ask(target, *fields, method=method, host=host)
         answer = pending.answer
         pending.leave()
         demand(answer is not None, "held", f"{target} is held")

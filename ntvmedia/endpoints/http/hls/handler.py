@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Request, Verdict
+from ntvmedia.access.signing import is_from
 from ntvmedia.endpoints.asking import Denied, allowed
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
@@ -165,6 +166,9 @@ class HLSHandler:
             session = outputs.sessions.get(place.session)
             if session is None or session.request.key != exchange.address.key:
                 raise NotFound("there is no such session: ask for the stream's .m3u8 again")
+            if session.ip and not is_from(exchange.peer, session.ip):
+                reason = "the signed address is for somebody else's IP address"
+                raise Denied(reason, rule="signature")
             key = session.key
         else:
             session = None

@@ -399,7 +399,8 @@ class HLSOutputs(Service):
         """Answer what comes for a folder from memory from now on.
 
         Only of the address as the playlists name it: others are found the long way. And of the
-        streams that are joined, only of the one that is watched: another has to join first.
+        streams that are joined, only of the one that is watched: another has to join first. Not
+        where it matters who asks: the short way does not know.
 
         Args:
             folder: The address as sent, without the last slash.
@@ -417,7 +418,7 @@ class HLSOutputs(Service):
             if not self.has_sessions(key.application):
                 playlist.open_folders.add(place)
                 self._visits[place] = Visit(playlist, None, playlist.counter)
-        elif session.viewer is not None and session.decided_at is not None:
+        elif session.viewer is not None and session.decided_at is not None and not session.ip:
             watched = session.playlist
             if (
                 watched is None

@@ -100,6 +100,11 @@ class Session:
         return self.viewer is None and not self.held and now - self.seen > kept
 
     @property
+    def ip(self) -> str:
+        """The address or network that all its requests have to come from; empty for any."""
+        return "" if self.verdict is None else self.verdict.ip
+
+    @property
     def host(self) -> str:
         """The client's address without its port."""
         return self.request.peer.rpartition(":")[0]
