@@ -36,6 +36,9 @@ from ntvmedia.events import (
 MAX_CLIENTS: Final = 100
 """Consoles that are open: each costs a connection, and a copy of each event."""
 
+MAX_CLIENTS_OF_ONE: Final = 25
+"""Of these one user may have so many: a program that forgets to close its own locks nobody out."""
+
 MAX_WAITING: Final = 512
 """Events that wait for one client: some 100 kB."""
 
@@ -89,12 +92,17 @@ class LiveUpdates(Operations):
         `server` has the numbers of `/status`, every 5 seconds. An event `lost` has a `count`: so
         many events were not sent, for the client was slow.
         """
-        if self.host.draining or len(self._clients) >= MAX_CLIENTS:
+        name = call.identity.name
+        if (
+            self.host.draining
+            or len(self._clients) >= MAX_CLIENTS
+            or sum(x.identity.name == name for x in self._clients) >= MAX_CLIENTS_OF_ONE
+        ):
             raise Problem(503, "there are too many listeners", headers={"Retry-After": "10"})
-        return Streaming(lambda request: self._begin(request, call.identity))
+        return Streaming(lambda request: self._begin(request, call.identity, call.peer_host))
 
-    def _begin(self, request: Any, identity: Identity) -> Deferred[None]:
-        client = _Client(request, identity, self._left)
+    def _begin(self, request: Any, identity: Identity, peer_host: str) -> Deferred[None]:
+        client = _Client(request, identity, peer_host, self._left)
         self._clients.add(client)
         client.begin(self._server_event())
         if self._timer is None:
@@ -116,9 +124,14 @@ class LiveUpdates(Operations):
         elif self._ticks % TICKS_PER_STATE == 0:
             for client in tuple(self._clients):
                 # Sessions and tokens also end by themselves, in time.
-                if not self.host.accounts.holds(client.identity):
+                if not self.host.accounts.holds(client.identity) or self._is_kept_out(client):
                     client.end()
             self._send(self._server_event())
+
+    def _is_kept_out(self, client: _Client) -> bool:
+        """Say whether a rule keeps a client's address out by now; the control socket has none."""
+        host = client.peer_host
+        return bool(host) and bool(self.host.access.is_console_blocked(host))
 
     def _server_event(self) -> bytes:
         numbers = totals(self.host.hub)._asdict()
@@ -163,8 +176,15 @@ class LiveUpdates(Operations):
 class _Client:
     """One connection."""
 
-    def __init__(self, request: Any, identity: Identity, left: Callable[[_Client], None]) -> None:
+    def __init__(
+        self,
+        request: Any,
+        identity: Identity,
+        peer_host: str,
+        left: Callable[[_Client], None],
+    ) -> None:
         self.identity = identity
+        self.peer_host = peer_host
         self.done: Deferred[None] = Deferred(lambda _done: self._leave())
         self._request = request
         self._left = left

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from ntvmedia.accounts import Role
 from ntvmedia.admin import live_updates
-from ntvmedia.admin.live_updates import MAX_CLIENTS, MAX_WAITING
+from ntvmedia.admin.live_updates import MAX_CLIENTS, MAX_CLIENTS_OF_ONE, MAX_WAITING
 from ntvmedia.admin.site import make_control_resource
 from ntvmedia.events import ApplicationChanged
 from ntvmedia.media import StreamKey
@@ -149,6 +149,29 @@ class LiveTests(Case):
         self.assertEqual([x.answer().status for x in clients], [200, 200, 503])
         clients[0].protocol.connectionLost(Failure(ConnectionLost()))
         self.assertEqual(self.listen(shown).answer().status, 200)
+
+    def test_too_many_of_one(self) -> None:
+        """One user cannot keep all others from listening."""
+        self.patch(live_updates, "MAX_CLIENTS_OF_ONE", 2)
+        self.assertLess(4 * MAX_CLIENTS_OF_ONE, MAX_CLIENTS + 1)
+        shown = self.token(Role.VIEWER)
+        clients = [self.listen(shown) for _number in range(3)]
+        self.assertEqual([x.answer().status for x in clients], [200, 200, 503])
+        self.assertEqual(self.listen(self.token(Role.VIEWER)).answer().status, 503)
+        self.assertEqual(self.listen(self.token(Role.VIEWER, "vera")).answer().status, 200)
+
+    def test_kept_out(self) -> None:
+        """P-307: an address that a rule keeps out hears no more."""
+        client = self.listen(self.token(Role.VIEWER))
+        blocked: list[str] = []
+        self.patch(self.host.access, "is_console_blocked", blocked.__contains__)
+        for _second in range(5):
+            self.host.reactor.advance(1)
+        self.assertFalse(_is_over(client))
+        blocked.append(ELSEWHERE.host)
+        for _second in range(5):
+            self.host.reactor.advance(1)
+        self.assertTrue(_is_over(client))
 
     def test_server_stops(self) -> None:
         """A server that stops is not held up by who listens."""
