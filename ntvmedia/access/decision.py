@@ -23,6 +23,7 @@ from zope.interface import implementer
 from ntvmedia.access.applications import Application
 from ntvmedia.access.blocks import Blocks
 from ntvmedia.access.forbidden import ForbiddenStreams
+from ntvmedia.access.guesses import Guesses
 from ntvmedia.access.ip_rules import IPRules
 from ntvmedia.access.key_sets import KeySets
 from ntvmedia.access.keys import keep_signing_key
@@ -115,6 +116,7 @@ class Access:
             self.shares,
             self.keys,
             self._blocks,
+            Guesses(clock),
             wall_clock,
             is_set_up,
         )

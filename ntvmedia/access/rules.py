@@ -10,6 +10,7 @@ from ntvmedia.access.applications import Application
 from ntvmedia.access.blocks import Blocks
 from ntvmedia.access.fields import ApplicationType
 from ntvmedia.access.forbidden import ForbiddenStreams
+from ntvmedia.access.guesses import Guesses
 from ntvmedia.access.ip_rules import IPRules
 from ntvmedia.access.networks import LOCAL, host_of, parse_host
 from ntvmedia.access.outputs import OUTPUTS, output_of
@@ -38,6 +39,11 @@ _PASSWORD: Final = Verdict(
     rule="password",
 )
 
+# Not that a password is wanted: it would not be looked at now.
+_GUESSED: Final = Verdict(
+    False, "there were too many wrong passwords: try again in half a minute", rule="password"
+)
+
 
 class Rules:
     """The rules, one after the other; the first that refuses has the word (B-AC-01).
@@ -49,6 +55,7 @@ class Rules:
         shares: Share links.
         keys: What addresses are signed with.
         blocks: Who was sent away.
+        guesses: Who guesses passwords.
         wall_clock: Returns the seconds since 1970.
         is_set_up: Says whether the server has an administrator.
     """
@@ -61,6 +68,7 @@ class Rules:
         shares: ShareLinks,
         keys: SigningKeys,
         blocks: Blocks,
+        guesses: Guesses,
         wall_clock: Callable[[], float],
         is_set_up: Callable[[], bool],
     ) -> None:
@@ -70,6 +78,7 @@ class Rules:
         self._shares = shares
         self._keys = keys
         self._blocks = blocks
+        self._guesses = guesses
         self._wall_clock = wall_clock
         self._is_set_up = is_set_up
 
@@ -96,7 +105,7 @@ class Rules:
                 return _NOT_SET_UP
         application = self._applications[key.application]
         if request.action is Action.PUBLISH:
-            return verdict if _knows_password(application, request) else _PASSWORD
+            return self._publishing(application, request, again, verdict)
         return self._playing(application, request, again, verdict)
 
     def of_stream(self, request: Request) -> Verdict:
@@ -119,6 +128,22 @@ class Rules:
                 reason = f'application "{application.name}" has no output "{output}"'
                 return Verdict(False, reason, rule="output")
         return _YES_AUDIO if application.type is ApplicationType.AUDIO else _YES
+
+    def _publishing(
+        self, application: Application, request: Request, again: bool, verdict: Verdict
+    ) -> Verdict:
+        if not application.publish_password:
+            return verdict
+        if again:
+            return verdict if _knows_password(application, request) else _PASSWORD
+        guesses, host = self._guesses, parse_host(host_of(request.peer))
+        if guesses.wait(host, application.name):
+            return _GUESSED
+        if not _knows_password(application, request):
+            guesses.wrong(host, application.name)
+            return _PASSWORD
+        guesses.right(host, application.name)
+        return verdict
 
     def _playing(
         self, application: Application, request: Request, again: bool, verdict: Verdict
