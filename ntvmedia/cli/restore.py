@@ -129,7 +129,8 @@ def _put_files(source: Path, data: Path, aside: Path) -> None:
     before, after = small_files(data), small_files(source)
     for name in before:
         (aside / name).parent.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy2(data / name, aside / name)
+        # A link stays one: root must not read for the server's user what he cannot.
+        shutil.copy2(data / name, aside / name, follow_symlinks=False)
     made(data / KEYS)
     _give_to_owner(data, source)
     _give_to_owner(data, data / KEYS)

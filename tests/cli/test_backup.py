@@ -269,6 +269,18 @@ def test_leftovers_and_others(run: Run, data: Path, tmp_path: Path) -> None:
     assert (data / "keys" / "signing").exists()
 
 
+def test_links_among_keys(run: Run, data: Path, tmp_path: Path) -> None:
+    """What root restores is given to the server's user: not what a link of his leads to."""
+    secret = tmp_path / "shadow"
+    secret.write_text("root's own", "ascii")
+    run("backup", tmp_path / "b.tar", "--data", data)
+    (data / "keys" / "bait").symlink_to(secret)
+    run("restore", tmp_path / "b.tar", "--data", data, "--force")
+    assert (data / "before-restore" / "keys" / "bait").is_symlink()
+    assert not (data / "keys" / "bait").exists()
+    assert secret.read_text("ascii") == "root's own"
+
+
 def test_folder_of_somebody_else(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
