@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import inspect
 
 from ntvmedia.admin.problems import Problem
 from ntvmedia.config.reading import unknown_name
@@ -27,6 +29,21 @@ _SHOWN_CHARACTERS: Final = 60
 
 # As msgspec says where something is wrong: "... - at `$.rules[0].network`".
 _WHERE: Final = re.compile(r"^(.*) - at `(?:key in )?\$([^`]*)`$", re.DOTALL)
+
+# Types as msgspec names them, between grave accents, and as people do.
+_TYPE: Final = re.compile(r"`([^`]*)`")
+_TYPES: Final = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+
+_NO_CHOICE: Final = "Invalid enum value "
+
+_FIELD_OR_ITEM: Final = re.compile(r"\[|[^.\[]+")
 
 # "Object missing required field `name`", "Object contains unknown field `nam`".
 _NAMED: Final = re.compile(r"^Object (missing required|contains unknown) field `([^`]*)`$")
@@ -149,10 +166,46 @@ def _wrong(text: str, kind: type[Any]) -> Problem:
             names = [field.encode_name for field in msgspec.structs.fields(kind)]
             if is_outermost and names:
                 clause += f"; {unknown_name(_shown(named[2]), names)}"
+    elif clause.startswith(_NO_CHOICE):
+        clause = f"expected one of {', '.join(_choices(kind, place))}"
     else:
-        clause = clause[:1].lower() + clause[1:].replace("`", "")
+        clause = clause[:1].lower() + _TYPE.sub(_in_words, clause[1:])
     field = ascii(place[: 2 * _SHOWN_CHARACTERS])[1:-1]
     return Problem(400, f"{field}: {clause}" if field else clause, field)
+
+
+def _in_words(match: re.Match[str]) -> str:
+    return " or ".join(_TYPES.get(name, name) for name in match[1].split(" | "))
+
+
+def _choices(kind: type[Any], place: str) -> list[str]:
+    """Return what may stand at a place such as "rules[0].action", where one of a few words may."""
+    types: list[inspect.Type] = [inspect.type_info(kind)]
+    for part in _FIELD_OR_ITEM.findall(place):
+        inside: list[inspect.Type] = []
+        for type_ in _alternatives(types):
+            if isinstance(type_, inspect.StructType):
+                inside += [x.type for x in type_.fields if x.encode_name == part]
+            elif isinstance(type_, inspect.ListType) and part == "[":
+                inside.append(type_.item_type)
+        types = inside or types
+    found: list[str] = []
+    for type_ in _alternatives(types):
+        if isinstance(type_, inspect.LiteralType):
+            found += map(str, type_.values)
+        elif isinstance(type_, inspect.EnumType):
+            found += [str(x.value) for x in type_.cls]
+    return found
+
+
+def _alternatives(types: list[inspect.Type]) -> Iterator[inspect.Type]:
+    for type_ in types:
+        while isinstance(type_, inspect.Metadata):
+            type_ = type_.type
+        if isinstance(type_, inspect.UnionType):
+            yield from _alternatives(list(type_.types))
+        else:
+            yield type_
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -176,7 +176,7 @@ class ApplicationTests(SynchronousTestCase):
     def test_wrong_fields(self) -> None:
         """400 with the field and one clause; nothing has changed."""
         for fields, error, field in (
-            ({"enabled": 1}, "enabled: expected bool, got int", "enabled"),
+            ({"enabled": 1}, "enabled: expected true or false, got a whole number", "enabled"),
             ({"enabledd": True}, "enabledd: unknown field; did you mean enabled?", "enabledd"),
             (
                 {"publish_password": "a\nb"},
@@ -186,7 +186,7 @@ class ApplicationTests(SynchronousTestCase):
             ),
             (
                 {"hls_format": "dash"},
-                "hls_format: invalid enum value 'dash'",
+                "hls_format: expected one of fmp4, ll, ts",
                 "hls_format",
             ),
             (
@@ -205,7 +205,10 @@ class ApplicationTests(SynchronousTestCase):
             self.refused(self.ask(b"POST", b"", {"name": "a", **fields}), 400, error, field)
         self.refused(self.ask(b"POST", b"", {}), 400, "name: is missing", "name")
         self.refused(
-            self.ask(b"POST", b"", {"name": 5}), 400, "name: expected str, got int", "name"
+            self.ask(b"POST", b"", {"name": 5}),
+            400,
+            "name: expected text, got a whole number",
+            "name",
         )
         answer = self.ask(b"POST", b"", {"name": "a\r\nb\x1b[2J"})
         self.assertEqual(answer.status, 400)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -29,6 +29,7 @@ class Rule(Struct, forbid_unknown_fields=True):
     """Something inside."""
 
     network: str
+    action: Literal["trust", "block"] | UnsetType = UNSET
 
 
 class Thing(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -37,6 +38,7 @@ class Thing(Struct, forbid_unknown_fields=True, kw_only=True):
     name: Annotated[str, Meta(max_length=10)]
     count: Annotated[int, Meta(ge=1, le=9)] | UnsetType = UNSET
     rules: list[Rule] = msgspec.field(default_factory=list)
+    on: list[Literal["play", "publish"]] | None = None
 
 
 class Options(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -79,11 +81,15 @@ def test_good() -> None:
     ("body", "detail", "field"),
     [
         (b"{}", "name: is missing", "name"),
-        (b'{"name": 5}', "name: expected str, got int", "name"),
-        (b'{"name": null}', "name: expected str, got null", "name"),
-        (b'{"name": "a", "count": 10}', "count: expected int <= 9", "count"),
-        (b'{"name": "a", "count": true}', "count: expected int, got bool", "count"),
-        (b'{"name": "a", "count": "5"}', "count: expected int, got str", "count"),
+        (b'{"name": 5}', "name: expected text, got a whole number", "name"),
+        (b'{"name": null}', "name: expected text, got null", "name"),
+        (b'{"name": "a", "count": 10}', "count: expected a whole number <= 9", "count"),
+        (
+            b'{"name": "a", "count": true}',
+            "count: expected a whole number, got true or false",
+            "count",
+        ),
+        (b'{"name": "a", "count": "5"}', "count: expected a whole number, got text", "count"),
         (b'{"name": "a", "coumt": 5}', "coumt: unknown field; did you mean count?", "coumt"),
         (
             b'{"name": "a", "rules": [{}]}',
@@ -92,17 +98,24 @@ def test_good() -> None:
         ),
         (
             b'{"name": "a", "rules": [{"network": "a"}, {"network": 5}]}',
-            "rules[1].network: expected str, got int",
+            "rules[1].network: expected text, got a whole number",
             "rules[1].network",
         ),
         (b'{"name": "a", "rules": [{"network": "a", "x": 1}]}', None, "rules[0].x"),
+        (
+            b'{"name": "a", "rules": [{"network": "a", "action": "s3cret"}]}',
+            "rules[0].action: expected one of block, trust",
+            "rules[0].action",
+        ),
+        (b'{"name": "a", "on": ["play", "x"]}', "on[1]: expected one of play, publish", "on[1]"),
+        (b'{"name": "a", "rules": {}}', "rules: expected a list, got an object", "rules"),
         (b'{"name": "a\\u0000b"}', "name: it has a character that is none", "name"),
         (b'{"name": "\\ud800"}', "name: it has a character that is none", "name"),
         (b'{"name": "a", "\\udfff": 1}', None, "\\udfff"),
         (b'{"name": "a", "x\\u001b[2J": 1}', None, "x\\x1b[2J"),
         (b'{"name": "a", "name": "b"}', "name: given twice", "name"),
         (b'{"name": "a", "rules": [{"network": "a", "network": "b"}]}', None, "network"),
-        (b'{"name": "' + b"x" * 200 + b'"}', "name: expected str of length <= 10", "name"),
+        (b'{"name": "' + b"x" * 200 + b'"}', "name: expected text of length <= 10", "name"),
         (b'{"' + b"x" * 9000 + b'": 1, "name": "a"}', None, "x" * 60),
     ],
 )
