@@ -191,7 +191,7 @@ class ApplicationTests(SynchronousTestCase):
             ),
             (
                 {"hls_part_seconds": 0},
-                "hls_part_seconds: expected float >= 0.1",
+                "hls_part_seconds: expected a number >= 0.1",
                 "hls_part_seconds",
             ),
             (
