@@ -69,6 +69,11 @@ class Application:
             )
         },
     )
+    rtmp_authentication: bool = setting(
+        False,
+        "Ask RTMP encoders for a user and password when they connect (`authmod=adobe`), instead of "
+        "in the address; with `publish_password`. Any user name will do.",
+    )
     referers: Referers = setting(
         (),
         "The hosts whose pages may play, with all names below them; empty for any. A page names "

@@ -38,6 +38,7 @@ class ApplicationRow:
     outputs: tuple[str, ...]
     recording: str
     publish_password: str
+    rtmp_authentication: bool
     referers: tuple[str, ...]
     allow_empty_referer: bool
     signed: bool

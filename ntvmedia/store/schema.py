@@ -43,6 +43,7 @@ APPLICATIONS: Final = Table(
     Column("outputs", JSON, nullable=False),
     Column("recording", String(32), nullable=False),
     Column("publish_password", Text, nullable=False),
+    Column("rtmp_authentication", Boolean, nullable=False),
     Column("referers", JSON, nullable=False),
     Column("allow_empty_referer", Boolean, nullable=False),
     Column("signed", Boolean, nullable=False),

@@ -35,6 +35,7 @@ def test_defaults() -> None:
         outputs=("rtmp", "flv", "ts", "hls", "rtsp"),
         recording="manual",
         publish_password="",
+        rtmp_authentication=False,
         referers=(),
         allow_empty_referer=True,
         signed=False,

@@ -104,6 +104,7 @@ class ApplicationsTests(RegistryCase):
             "jwt_issuer": "https://id.example/",
             "jwt_audience": "tv \u00e9",
             "cut_at_expiry": True,
+            "rtmp_authentication": True,
         }
         self.assertEqual(set(FIELDS) - set(fields), {"name", "recording"})
         added = self.add("studio", **fields)

@@ -73,6 +73,7 @@ _ADDED: dict[str, tuple[ApplicationRow, ...]] = {
             jwt_issuer="https://issuer.example",
             jwt_audience="ntvmedia",
             cut_at_expiry=True,
+            rtmp_authentication=True,
         ),
     ),
 }

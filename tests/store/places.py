@@ -137,6 +137,7 @@ def row(name: str, **fields: Any) -> ApplicationRow:
         "outputs": ("rtmp", "flv"),
         "recording": "manual",
         "publish_password": "",
+        "rtmp_authentication": False,
         "referers": (),
         "allow_empty_referer": True,
         "signed": False,

@@ -76,6 +76,7 @@ def test_every_field(place: Place) -> None:
         jwt_issuer="https://id.example/",
         jwt_audience="tv \N{SNOWMAN}",
         cut_at_expiry=True,
+        rtmp_authentication=True,
         created_at=1_795_315_916.118_165_7,
         updated_at=0.1,
     )

@@ -15,15 +15,17 @@ from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
+from ntvmedia.endpoints.rtmp.authentication import parse_address
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
 from ntvmedia.errors import PeerError, Refused
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, Track
-from ntvmedia.media.names import Address, parse_rtmp
+from ntvmedia.media.names import Address
 from ntvmedia.wire.rtmp.events import (
     Connected,
+    ConnectRefused,
     MetadataReceived,
     PauseRequested,
     PlayRequested,
@@ -75,6 +77,7 @@ class RTMPConnection(Protocol):
         self.peer = peer_of(address)
         self.host = host_of(address)
         self._refusal = refusal
+        self._authentication = factory.authentication(self.host)
         self._publication: Publication | None = None
         self._players: dict[int, Player] = {}
         self._deciding: Deferred[None] | None = None
@@ -90,7 +93,7 @@ class RTMPConnection(Protocol):
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
-        self._session: ServerSession = self.factory.new_session()
+        self._session: ServerSession = self.factory.new_session(self._refuse_connect)
         self.outlet: Outlet = self.factory.host.hub.outlet(self.transport)
         self.factory.connections.add(self, told=bool(self._refusal))
 
@@ -198,6 +201,14 @@ class RTMPConnection(Protocol):
                 self._publication.metadata_received(event.fields)
         elif isinstance(event, Connected):
             self._user_agent = event.flash_version
+        elif isinstance(event, ConnectRefused):
+            self._log.info(
+                "{peer}: has to bring user and password for {app}",
+                peer=self.peer,
+                app=_shown(event.app),
+            )
+            self._flush()
+            self._hang_up()
         elif isinstance(event, PublishRequested):
             self._decide(self._publish(event), event)
         elif isinstance(event, PlayRequested):
@@ -211,6 +222,10 @@ class RTMPConnection(Protocol):
                 self._players[event.stream_id].pause(event.paused)
         elif isinstance(event, ReceiveRequested) and event.stream_id in self._players:
             self._players[event.stream_id].receive(event.kind, event.wanted)
+
+    def _refuse_connect(self, connected: Connected) -> str:
+        # Who is one too many is told so, and asked for nothing.
+        return "" if self._refusal else self._authentication.refusal(connected)
 
     # Publish and play
 
@@ -270,7 +285,7 @@ class RTMPConnection(Protocol):
     async def _publish(self, request: PublishRequested) -> None:
         self._check_room()
         self._unpublish("publisher began another stream", lost=False)
-        address = parse_rtmp(request.app, request.name, request.tc_url)
+        address = parse_address(request.app, request.name, request.tc_url)
         wish = self._request(Action.PUBLISH, address, "", request.tc_url)
         verdict = await allowed(self.factory.host, wish)
         # Before the hub tells of a publisher.
@@ -287,7 +302,7 @@ class RTMPConnection(Protocol):
         if self._players:
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
             raise Refused("a connection plays one stream at a time")
-        address = parse_rtmp(request.app, request.name, request.tc_url)
+        address = parse_address(request.app, request.name, request.tc_url)
         wish = self._request(Action.PLAY, address, request.page_url, request.tc_url)
         verdict, stream = await allowed_stream(self.factory.host, wish)
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
@@ -307,6 +322,7 @@ class RTMPConnection(Protocol):
             address.query,
             page_url,
             self._user_agent,
+            self._authentication.proves if action is Action.PUBLISH else None,
             address=asked_at(tc_url),
         )
 

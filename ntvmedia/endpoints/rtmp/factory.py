@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
@@ -21,15 +21,20 @@ from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of
 from ntvmedia.endpoints.proxied import proxied
+from ntvmedia.endpoints.rtmp.authentication import Authentication
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
 from ntvmedia.endpoints.rtmp.playing import FORMAT
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IHost, IMediaEndpoint
+from ntvmedia.wire.rtmp.events import Connected
 from ntvmedia.wire.rtmp.serialiser import RTMPSerialiser
 from ntvmedia.wire.rtmp.server import ServerSession
 
 # For the handshakes of all connections: nothing in RTMP's keeps anything secret.
 RANDOM_BYTES = 4096
+
+# Of what passwords are asked for with, which does.
+_SECRET_BYTES = 32
 
 
 class RTMPFactory(Factory):
@@ -54,6 +59,7 @@ class RTMPFactory(Factory):
         )
         self._settings = settings
         self._random = host.random(RANDOM_BYTES)
+        self._secret = host.random(_SECRET_BYTES)
         self._merged_reads: dict[float, MergedReads] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> RTMPConnection | None:  # type: ignore[override]
@@ -70,8 +76,12 @@ class RTMPFactory(Factory):
             reads = self._merged_reads[period] = MergedReads(self.host.reactor, period)
         return reads
 
-    def new_session(self) -> ServerSession:
-        """Make the session of a new connection."""
+    def authentication(self, peer_host: str) -> Authentication:
+        """Return what asks the peer of a new connection for a password."""
+        return Authentication(self.host, self._secret, peer_host)
+
+    def new_session(self, refuse_connect: Callable[[Connected], str]) -> ServerSession:
+        """Make the session of a new connection; `refuse_connect` as in `ServerSession`."""
         settings = self._settings
         return ServerSession(
             self._random,
@@ -82,6 +92,7 @@ class RTMPFactory(Factory):
             idle_seconds=settings.idle_timeout,
             ping_seconds=settings.ping_interval,
             ping_timeout_seconds=settings.ping_timeout,
+            refuse_connect=refuse_connect,
         )
 
     def tick(self) -> None:

@@ -49,6 +49,7 @@ CREATE TABLE public.applications (
     jwt_issuer text NOT NULL,
     jwt_audience text NOT NULL,
     cut_at_expiry boolean NOT NULL,
+    rtmp_authentication boolean NOT NULL,
     CONSTRAINT ck_applications_hls_key_segments CHECK ((hls_key_segments > 0)),
     CONSTRAINT ck_applications_hls_part_seconds CHECK ((hls_part_seconds > (0)::double precision)),
     CONSTRAINT ck_applications_hls_segment_count CHECK ((hls_segment_count > 0)),
@@ -253,15 +254,15 @@ CREATE TABLE public.viewer_log (
 
 ALTER TABLE ONLY public.audit ALTER COLUMN id SET DEFAULT nextval('public.audit_id_seq'::regclass);
 
-INSERT INTO public.applications VALUES ('liveshow', 'live', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795358302.505889, 1795358302.505889, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('tv', 'time-shift', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795358302.505889, 1795358302.505889, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('audio', 'audio', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795358302.505889, 1795358302.505889, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('vod', 'vod', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795358302.505889, 1795358302.505889, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('Über-uns', 'vod', false, '["hls"]', 'manual', 'it''s \ " secret', '["example.org", "b\u00fccher.example"]', false, true, false, 4.5, 12, true, false, true, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('empty', 'live', true, '[]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('every.field-2', 'live', true, '["rtmp", "flv"]', 'manual', '', '[]', true, false, true, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 3, 'https://me:it''s@keys.example/{application}/{stream}/{key}?token=%24', 'll', 0.333, false, '["_720p", "_\u00fc"]', false, false, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('groups', 'live', true, '["rtmp", "flv"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, true, 0, 0, 0, 0, '', 'deny', '', '', '', false);
-INSERT INTO public.applications VALUES ('guarded', 'live', true, '["rtmp", "flv"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, false, 7, 2, 5, 100000, 'https://me:it''s@business.example/may?token=%24', 'allow', 'https://keys.example/jwks.json', 'https://issuer.example', 'ntvmedia', true);
+INSERT INTO public.applications VALUES ('liveshow', 'live', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795359607.8005702, 1795359607.8005702, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('tv', 'time-shift', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795359607.8005702, 1795359607.8005702, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('audio', 'audio', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795359607.8005702, 1795359607.8005702, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('vod', 'vod', true, '["rtmp", "flv", "ts", "hls", "rtsp"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1795359607.8005702, 1795359607.8005702, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('Über-uns', 'vod', false, '["hls"]', 'manual', 'it''s \ " secret', '["example.org", "b\u00fccher.example"]', false, true, false, 4.5, 12, true, false, true, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('empty', 'live', true, '[]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('every.field-2', 'live', true, '["rtmp", "flv"]', 'manual', '', '[]', true, false, true, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 3, 'https://me:it''s@keys.example/{application}/{stream}/{key}?token=%24', 'll', 0.333, false, '["_720p", "_\u00fc"]', false, false, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('groups', 'live', true, '["rtmp", "flv"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, true, 0, 0, 0, 0, '', 'deny', '', '', '', false, false);
+INSERT INTO public.applications VALUES ('guarded', 'live', true, '["rtmp", "flv"]', 'manual', '', '[]', true, false, false, 2, 7, false, true, false, 1700000000.125, 1700000000.25, 10, '', 'ts', 0.2, true, '[]', true, false, 7, 2, 5, 100000, 'https://me:it''s@business.example/may?token=%24', 'allow', 'https://keys.example/jwks.json', 'https://issuer.example', 'ntvmedia', true, true);
 
 INSERT INTO public.ntvmedia_revision VALUES ('0004');
 

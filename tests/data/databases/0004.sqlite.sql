@@ -35,26 +35,27 @@ CREATE TABLE "applications" (
 	jwt_issuer TEXT NOT NULL, 
 	jwt_audience TEXT NOT NULL, 
 	cut_at_expiry BOOLEAN NOT NULL, 
+	rtmp_authentication BOOLEAN NOT NULL, 
 	CONSTRAINT pk_applications PRIMARY KEY (name), 
+	CONSTRAINT ck_applications_hls_segment_seconds CHECK (hls_segment_seconds > 0), 
+	CONSTRAINT ck_applications_hls_segment_count CHECK (hls_segment_count > 0), 
 	CONSTRAINT ck_applications_name CHECK (name <> ''), 
 	CONSTRAINT ck_applications_hls_part_seconds CHECK (hls_part_seconds > 0), 
 	CONSTRAINT ck_applications_hls_key_segments CHECK (hls_key_segments > 0), 
-	CONSTRAINT ck_applications_hls_segment_count CHECK (hls_segment_count > 0), 
-	CONSTRAINT ck_applications_hls_segment_seconds CHECK (hls_segment_seconds > 0), 
 	CONSTRAINT ck_applications_max_players CHECK (max_players >= 0), 
 	CONSTRAINT ck_applications_max_publishers CHECK (max_publishers >= 0), 
 	CONSTRAINT ck_applications_max_stream_players CHECK (max_stream_players >= 0), 
 	CONSTRAINT ck_applications_max_bandwidth_kbps CHECK (max_bandwidth_kbps >= 0)
 );
-INSERT INTO "applications" VALUES('liveshow','live',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535830211148118972e+09,1.79535830211148118972e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('tv','time-shift',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535830211148118972e+09,1.79535830211148118972e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('audio','audio',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535830211148118972e+09,1.79535830211148118972e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('vod','vod',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535830211148118972e+09,1.79535830211148118972e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('Über-uns','vod',0,'["hls"]','manual','it''s \ " secret','["example.org", "b\u00fccher.example"]',0,1,0,4.5,12,1,0,1,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('empty','live',1,'[]','manual','','[]',1,0,0,2.0,7,0,1,0,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('every.field-2','live',1,'["rtmp", "flv"]','manual','','[]',1,0,1,2.0,7,0,1,0,1700000000.125,1700000000.25,3,'https://me:it''s@keys.example/{application}/{stream}/{key}?token=%24','ll',0.333,0,'["_720p", "_\u00fc"]',0,0,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('groups','live',1,'["rtmp", "flv"]','manual','','[]',1,0,0,2.0,7,0,1,0,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,1,0,0,0,0,'','deny','','','',0);
-INSERT INTO "applications" VALUES('guarded','live',1,'["rtmp", "flv"]','manual','','[]',1,0,0,2.0,7,0,1,0,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,0,7,2,5,100000,'https://me:it''s@business.example/may?token=%24','allow','https://keys.example/jwks.json','https://issuer.example','ntvmedia',1);
+INSERT INTO "applications" VALUES('liveshow','live',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535960749672675136e+09,1.79535960749672675136e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('tv','time-shift',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535960749672675136e+09,1.79535960749672675136e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('audio','audio',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535960749672675136e+09,1.79535960749672675136e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('vod','vod',1,'["rtmp", "flv", "ts", "hls", "rtsp"]','manual','','[]',1,0,0,2.0,7,0,1,0,1.79535960749672675136e+09,1.79535960749672675136e+09,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('Über-uns','vod',0,'["hls"]','manual','it''s \ " secret','["example.org", "b\u00fccher.example"]',0,1,0,4.5,12,1,0,1,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('empty','live',1,'[]','manual','','[]',1,0,0,2.0,7,0,1,0,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('every.field-2','live',1,'["rtmp", "flv"]','manual','','[]',1,0,1,2.0,7,0,1,0,1700000000.125,1700000000.25,3,'https://me:it''s@keys.example/{application}/{stream}/{key}?token=%24','ll',0.333,0,'["_720p", "_\u00fc"]',0,0,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('groups','live',1,'["rtmp", "flv"]','manual','','[]',1,0,0,2.0,7,0,1,0,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,1,0,0,0,0,'','deny','','','',0,0);
+INSERT INTO "applications" VALUES('guarded','live',1,'["rtmp", "flv"]','manual','','[]',1,0,0,2.0,7,0,1,0,1700000000.125,1700000000.25,10,'','ts',0.2,1,'[]',1,0,7,2,5,100000,'https://me:it''s@business.example/may?token=%24','allow','https://keys.example/jwks.json','https://issuer.example','ntvmedia',1,1);
 CREATE TABLE audit (
 	id INTEGER NOT NULL, 
 	time DOUBLE NOT NULL, 

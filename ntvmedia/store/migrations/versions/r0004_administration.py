@@ -127,9 +127,10 @@ def _added_to_applications() -> list[sa.Column[Any]]:
         ("jwt_audience", sa.Text(), "''"),
     ):
         columns.append(sa.Column(name, kind, nullable=False, server_default=sa.text(default)))
-    columns.append(
-        sa.Column("cut_at_expiry", sa.Boolean(), nullable=False, server_default=sa.false())
-    )
+    columns += [
+        sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())
+        for name in ("cut_at_expiry", "rtmp_authentication")
+    ]
     return columns
 
 
