@@ -2,8 +2,8 @@
 
 Who guesses waits longer and longer until his next password is looked at, a right one too; so an
 encoder with an old password, behind the same address as one with the right one, holds that up for
-seconds at most. A right password ends it. Whoever shows none is counted as well: with RTSP that is
-how everybody begins.
+seconds at most. A right password ends it. Whoever shows none is not counted: with RTSP that is how
+everybody begins.
 """
 
 from __future__ import annotations

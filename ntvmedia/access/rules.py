@@ -136,6 +136,9 @@ class Rules:
             return verdict
         if again:
             return verdict if _knows_password(application, request) else _PASSWORD
+        if "password" not in request.query and request.proves is None:
+            # No guess: RTSP begins so.
+            return _PASSWORD
         guesses, host = self._guesses, parse_host(host_of(request.peer))
         if guesses.wait(host, application.name):
             return _GUESSED

@@ -120,3 +120,15 @@ class RuleTests(SynchronousTestCase):
         request = Request(Action.PUBLISH, KEY, "rtmp", "192.0.2.1:5", {"password": "x"})
         for _turn in range(10 * FREE):
             self.assertTrue(self.successResultOf(access.decide(request)).allowed)
+
+    def test_nothing_shown(self) -> None:
+        """Who shows no password has not guessed, and is asked for one however often he comes."""
+        request = Request(Action.PUBLISH, KEY, "rtsp", "192.0.2.1:5")
+        for _turn in range(10 * FREE):
+            verdict: Verdict = self.successResultOf(self.access.decide(request))
+            self.assertTrue(verdict.wants_password)
+        self.assertTrue(self.ask("sEcReT").allowed)
+        for number in range(FREE):
+            self.ask(str(number))
+        verdict = self.successResultOf(self.access.decide(request))
+        self.assertTrue(verdict.wants_password)
