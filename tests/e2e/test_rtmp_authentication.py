@@ -58,3 +58,26 @@ def test_user_and_password(start_server: StartServer, clip: Path) -> None:
         assert played.stat().st_size > 10_000
     for secret in ("cret", "authmod", "response=", "opaque"):
         assert secret not in server.log
+
+
+def test_gstreamer(start_server: StartServer) -> None:
+    """A-UR-10: GStreamer's own client brings its own as well."""
+    server = start_server()
+    app(server, "add", "studio", "publish_password=s3cret", "rtmp_authentication=true")
+    source = (
+        *("videotestsrc", "is-live=true", "!", "video/x-raw,width=64,height=64,format=I420", "!"),
+        *("x264enc", "tune=zerolatency", "key-int-max=15", "!", "flvmux", "streamable=true", "!"),
+    )
+    for password in ("s3cret", "wrong"):
+        stream = f"studio/{password}"
+        sink = ("rtmp2sink", f"location={server.rtmp(stream)}", "username=ann")
+        with Program(
+            ["gst-launch-1.0", "-q", *source, *sink, f"password={password}"],
+            server.folder,
+            f"gst-{password}",
+        ) as program:
+            if password == "wrong":
+                server.wait_for_log("publish of studio/wrong refused: the publish password is")
+            else:
+                wait_until(lambda: is_published(server, "studio/s3cret"), "it published")
+                assert program.is_running

@@ -7,16 +7,11 @@ goes through `ntvmedia.media.names.parse_rtmp` before anything else is done with
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import MediaKind, Packet, Track
 from ntvmedia.wire.rtmp.capabilities import Capabilities
-
-# As "LNX 9,0,124,2": what players call themselves, whatever they are.
-_FLASH_PLAYER: Final = re.compile("[A-Z]{3} [0-9]+,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +26,7 @@ class Connected:
         flash_version: The client's name and version, or empty.
         object_encoding: What was agreed on: 0 for AMF0, 3 for AMF0 and AMF3.
         capabilities: What the client announced of Enhanced RTMP.
-        type: Property `type`, which encoders, and some players, send as "nonprivate"; or empty.
+        type: Property `type`, which encoders send as "nonprivate"; or empty.
     """
 
     app: str
@@ -46,9 +41,7 @@ class Connected:
     @property
     def is_encoder(self) -> bool:
         """The client is about to publish, by all that can be known of it now."""
-        if self.flash_version.startswith("FMLE/"):
-            return True
-        return self.type == "nonprivate" and not _FLASH_PLAYER.match(self.flash_version)
+        return self.type == "nonprivate" or self.flash_version.startswith("FMLE/")
 
 
 @dataclass(frozen=True, slots=True)

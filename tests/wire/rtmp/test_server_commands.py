@@ -93,14 +93,14 @@ def test_refused_connect() -> None:
         ("nonprivate", "FMLE/3.0 (compatible; FMSc/1.0)", True),
         ("", "FMLE/3.0", True),
         (None, "FMLE/3.0", True),
-        ("nonprivate", "LNX 9,0,124,2", False),
+        ("nonprivate", "LNX 10,0,32,18", True),
         ("", "WIN 32,0,0,1", False),
         ("private", "X", False),
         (1.0, "", False),
     ],
 )
 def test_encoders(type_: object, version: str, is_encoder: bool) -> None:
-    """An encoder says that it is one, a player that it is Flash Player."""
+    """An encoder says that it is one in one of two ways; rtmp2sink calls itself a player."""
     (event,) = Conversation().say(HANDSHAKE, connect(type=type_, flashVer=version))
     assert isinstance(event, Connected)
     assert event.is_encoder is is_encoder
