@@ -354,13 +354,12 @@ def metric(server: Server, name: str) -> float:
 
 
 def refused_rtmp(server: Server) -> bool:
-    """Whether a further RTMP connection is refused: it ends before it was greeted."""
-    with connect(server.rtmp_port) as peer:
-        try:
-            peer.sendall(HANDSHAKE)
-            return not peer.recv(1)
-        except ConnectionError:
-            return True
+    """Whether a further RTMP connection is refused: in words, or it ends before it is greeted."""
+    try:
+        publish_rtmp(server, f"liveshow/probe{len(_open_peers)}").close()
+    except (Failed, ConnectionError):
+        return True
+    return False
 
 
 class Base:
@@ -371,8 +370,10 @@ class Base:
     """
 
     def __init__(self, server: Server) -> None:
-        # The first request of the API loads modules and fills caches.
+        # The first request of the API loads modules and fills caches; of another the database is
+        # opened, as sooner or later by the statistics.
         server.control("/metrics")
+        server.api("audit")
         self.server = server
         self.viewers = int(server.api("status")["viewers"])
         # Connections of the requests before are closed in a moment.

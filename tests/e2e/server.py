@@ -55,6 +55,7 @@ class Server:
         rtmp_port: Where RTMP is served on 127.0.0.1.
         http_port: Where HTTP is.
         rtsp_port: Where RTSP is.
+        data: Its data folder.
         program: The process.
 
     Raises:
@@ -66,6 +67,8 @@ class Server:
     ) -> None:
         self.folder = folder
         self.rtmp_port, self.http_port, self.rtsp_port = free_port(), free_port(), free_port()
+        given = [x.removeprefix("--data=") for x in options if x.startswith("--data=")]
+        self.data = Path(given[-1]) if given else folder / "data"
         self._may_have_trouble = False
         self.program = Program(
             [
@@ -155,7 +158,7 @@ class Server:
         Raises:
             Failed: It is refused, or there is no answer.
         """
-        client = ControlClient(self.folder / "data", timeout=20)
+        client = ControlClient(self.data, timeout=20)
         data = None if body is None else json.dumps(body).encode("ascii")
         try:
             content = client.fetch(method, path, data)
