@@ -15,6 +15,7 @@ from bench.measure import (
     measure_publishers,
     nginx_file_like,
 )
+from bench.measure_admin import measure_joins, measure_pages
 from bench.measure_download import measure_download
 from bench.measure_hls import HLSLoad, Polling, capture_hls, measure_hls, measure_polling
 from bench.measure_ll import measure_blocked
@@ -387,6 +388,30 @@ class Bench:
             cells.append(self._muxer_alone(f"the muxer alone, 2 Mb/s, {title}", form))
         return Scenario(tuple(cells), _muxing(1.0, *(cell.label for cell in cells)))
 
+    def guarded_joins(self) -> Scenario:
+        """Joins by signed addresses, past 100 IP rules, against joins that need neither."""
+        plain, guarded = "ours, 1000 joins", "ours, 1000 joins, signed, 100 IP rules"
+
+        def join(is_guarded: bool) -> Callable[[], Metrics]:
+            return lambda: measure_joins(self._ours(), self._source, guarded=is_guarded)
+
+        cells = (Cell(plain, OURS, join(False)), Cell(guarded, OURS, join(True)))
+        title = "CPU s per 1000 joins"
+        return Scenario(cells, (Figure(title, "cpu_per_1000", guarded, plain, 1.5, 1.2),))
+
+    def admin_pages(self) -> Scenario:
+        """Pages of lists in a large database, against those of an empty one."""
+        cells, figures = [], []
+        for path in ("/applications", "/audit"):
+            empty, large = f"empty, GET {path}", f"large, GET {path}"
+
+            def ask(asked: str, is_filled: bool) -> Callable[[], Metrics]:
+                return lambda: measure_pages(self._ours(), asked, filled=is_filled)
+
+            cells += [Cell(empty, OURS, ask(path, False)), Cell(large, OURS, ask(path, True))]
+            figures.append(Figure(f"time of a page, {path}", "answer_p50", large, empty, 3.0, 1.5))
+        return Scenario(tuple(cells), tuple(figures))
+
     def hls_download(self) -> Scenario:
         """`ntvmedia hls-download` from far away, with one job and with eight, and from near."""
         # A window of a few seconds only shows that it works.
@@ -512,6 +537,8 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "ts-mux": Bench.ts_mux,
     "fmp4-mux": Bench.fmp4_mux,
     "hls-download": Bench.hls_download,
+    "guarded-joins": Bench.guarded_joins,
+    "admin-pages": Bench.admin_pages,
 }
 
 

@@ -214,8 +214,13 @@ class Ours(Server):
             raise NotStarted(f"app set: {done.stderr.decode(errors='replace')[-2000:]}")
 
     @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.folder / "data"
+
+    @property
     def _data(self) -> list[str]:
-        return ["--data", str(self.folder / "data")]
+        return ["--data", str(self.data)]
 
 
 class NginxRTMP(Server):

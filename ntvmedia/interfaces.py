@@ -60,17 +60,49 @@ class IHub(Interface):
 class IAccess(Interface):
     """Who may publish and play."""
 
-    def decide(request: Any) -> Deferred[Any]:
+    authorizers = Attribute("A list of `IAuthorizer`, asked in order after the rules.")
+
+    def decide(request: Any, *, again: bool = False, ask: bool | None = None) -> Deferred[Any]:
         """Decide one request.
 
         Every endpoint asks before it serves anything, and serves nothing until the answer is
-        there. It may take seconds; cancel it when the peer leaves.
+        there. It may take seconds where somebody outside is asked, and else has been given when
+        this returns; cancel it when the peer leaves.
 
         Args:
-            request: An `ntvmedia.access.decision.Request`.
+            request: An `ntvmedia.access.Request`.
+            again: It was allowed before, and is looked at again because something changed or a
+                lifetime is over. A signed address, a share link and a token count as they did at
+                first, unless the application has `cut_at_expiry`; revoked ones do not count.
+                Limits are not asked, and a refusal is not counted.
+            ask: Whether those outside may be asked: the authorizers, and servers for keys. By
+                default, all but again: their first answer and its lifetime hold. At the end of a
+                lifetime, ask `again=True, ask=True`.
 
         Returns:
-            Fires with an `ntvmedia.access.decision.Verdict`, and fails only for a bug.
+            Fires with an `ntvmedia.access.Verdict`, and fails only for a bug.
+        """
+
+
+class IAuthorizer(Interface):
+    """Has a say in who may publish and play: a callback, or a plugin.
+
+    A plugin provides `twisted.plugin.IPlugin` too, and is found as endpoints are.
+    """
+
+    def decide(request: Any) -> Deferred[Any]:
+        """Decide one request, which all rules before have let pass.
+
+        Called in the reactor thread; must not block. Cancelled when the peer leaves, or when the
+        answer takes too long, which is a refusal, as is a failure.
+
+        Args:
+            request: An `ntvmedia.access.Request`.
+
+        Returns:
+            Fires with an `ntvmedia.access.Verdict`, or with None for no opinion. One that allows
+            may set `lifetime`, `rename` and `audio_only`, and the next is asked all the same; of
+            several lifetimes the shortest holds, and the first `rename`.
         """
 
 
@@ -85,6 +117,12 @@ class IHost(Interface):
     applications = Attribute("What streams belong to: `ntvmedia.access.Applications`. Read only.")
     events = Attribute("What happens in the server: `ntvmedia.events.EventBus`.")
     outbound = Attribute("Asks other servers over HTTP: `ntvmedia.outbound.client.Outbound`.")
+    store = Attribute("The database: `ntvmedia.store.Store`.")
+    preferences = Attribute("What the API sets for all: `ntvmedia.preferences.Preferences`.")
+    accounts = Attribute("Who may administer: `ntvmedia.accounts.Accounts`.")
+    callbacks = Attribute("Tells and asks other systems: `ntvmedia.callbacks.Callbacks`.")
+    statistics = Attribute("Counts: `ntvmedia.statistics.Statistics`.")
+    labels = Attribute("What streams are called: `ntvmedia.labels.Labels`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")
     certificates = Attribute("The context factory for TLS, or None where none is set up.")
     draining = Attribute("True from the moment that the server was told to stop.")
@@ -168,6 +206,7 @@ class IExchange(Interface):
     headers = Attribute("Mapping of lower-case names to values, both text.")
     http_version = Attribute('Text: "1.0" or "1.1".')
     peer = Attribute('The client\'s address as text, "192.0.2.1:50000" or "[2001:db8::1]:50000".')
+    scheme = Attribute('What the connection speaks: "http" or "https".')
     outlet = Attribute("The connection's `ntvmedia.hub.outlet.Outlet`, for a streaming answer.")
 
     def respond(status: int, headers: Mapping[str, str], body: bytes) -> None:

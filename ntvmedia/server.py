@@ -20,19 +20,24 @@ from twisted.logger import ILogObserver, Logger
 from twisted.plugin import getPlugins
 from zope.interface import implementer
 
-from ntvmedia.access import Access, Applications, ApplicationType
-from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.access import Access, Applications
+from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
+from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings
 from ntvmedia.config.addresses import base_addresses
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
 from ntvmedia.errors import ConfigError
-from ntvmedia.events import ApplicationChanged, EventBus
+from ntvmedia.events import EventBus, ServerStarted, ServerStopping
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost, IMediaRoute
+from ntvmedia.labels import Labels
+from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.preferences import Preferences
 from ntvmedia.services import ParallelService, StagedService
+from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
 
 # Objects made between two looks at the young ones, and looks before the older ones have a turn. By
@@ -58,6 +63,13 @@ class Host:
     settings: Settings
     certificates: Certificates | None
     outbound: Outbound
+    store: Store
+    preferences: Preferences
+    accounts: Accounts
+    callbacks: Callbacks = field(init=False)
+    statistics: Statistics = field(init=False)
+    limits: Limits = field(init=False)
+    labels: Labels = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -139,8 +151,13 @@ class Server(StagedService):
                 ) from None
             self._control.claim()
             self._store.open()
+            self._host.preferences.load()
+            self._host.accounts.load()
+            self._host.labels.load()
             self._host.applications.load()
             self._host.access.load()
+            self._host.callbacks.load()
+            self._host.statistics.load()
             super().privilegedStartService()
         except ConfigError as error:
             self._log.critical("not started: {error}", error=error)
@@ -159,7 +176,8 @@ class Server(StagedService):
         if isinstance(self._host.reactor, ReactorBase):
             self._host.reactor.callWhenRunning(settle_garbage_collector)
         routes = self._host.media_routes()
-        for base in base_addresses(self._host.settings, socket.gethostname()):
+        address = self._host.preferences.values.server_address
+        for base in base_addresses(self._host.settings, socket.gethostname(), address):
             if not base.scheme.startswith("http"):
                 self._log.info("publish to {url}", url=f"{base.text}/liveshow/STREAM")
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM")
@@ -167,6 +185,7 @@ class Server(StagedService):
             self._log.info("watch at {url}", url=f"{base.text}/liveshow/STREAM")
             for extension in (extension for route in routes for extension in route.extensions):
                 self._log.info("play from {url}", url=f"{base.text}/liveshow/STREAM.{extension}")
+        self._host.events.emit(ServerStarted())
 
     def stopService(self) -> Deferred[None]:
         """Say that the server is not ready; then close the ports, and end what goes on.
@@ -175,6 +194,7 @@ class Server(StagedService):
         `/readyz` and sends nobody else.
         """
         self._host.draining = True
+        self._host.events.emit(ServerStopping())
         if not self._host.hub.streams:
             return self._stop_all()
         wait = min(NOTICE_SECONDS, self._grace * NOTICE_SHARE)
@@ -196,37 +216,6 @@ def settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
-
-
-class Enforcement:
-    """Drops who may no longer be there when an application is changed (P-203, P-204).
-
-    `access` decides about those who come, and `hub` knows those who are there.
-
-    Args:
-        host: The server.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        host.events.subscribe(ApplicationChanged, self._changed)
-
-    def _changed(self, event: ApplicationChanged) -> None:
-        name = event.name
-        application = self._host.applications.get(name)
-        streams = [x for key, x in self._host.hub.streams.items() if key.application == name]
-        for stream in streams:
-            if application is None:
-                stream.end(f'application "{name}" was deleted or renamed')
-            elif not application.enabled:
-                stream.end(f'application "{name}" was disabled')
-            elif stream.audio_only is not (application.type is ApplicationType.AUDIO):
-                stream.end(f'application "{name}" has another type now')
-            else:
-                for viewer in tuple(stream.viewers):
-                    output = output_of(viewer.info.protocol)
-                    if output in OUTPUTS and output not in application.outputs:
-                        viewer.kick(f"the output {output} was turned off")
 
 
 class Endpoints(ParallelService):

@@ -17,18 +17,26 @@ from twisted.python import usage
 
 from ntvmedia import __version__
 from ntvmedia.access import Access, Applications
+from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
+from ntvmedia.admin.tail import LogTail
+from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.logs import Log
+from ntvmedia.enforcement import Enforcement
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus
 from ntvmedia.hub.clockwork import HubService
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaEndpoint
+from ntvmedia.labels import Labels
+from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
-from ntvmedia.server import Endpoints, Enforcement, Host, Server
+from ntvmedia.preferences import Preferences
+from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService
+from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
 from ntvmedia.store.postgresql import check_url
 
@@ -162,13 +170,40 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     events = EventBus()
     hub = Hub(reactor, settings.hub, events, time.time)
     store = Store(reactor, settings.database.url, settings.data)
+    preferences = Preferences(store, events, time.time, reactor)
+    accounts = Accounts(store, events, time.time, reactor, settings.data)
     applications = Applications(store, events, time.time, reactor)
-    access = Access(applications, settings.data, time.time)
     outbound = Outbound(reactor, settings.outbound)
-    host = Host(
-        reactor, hub, access, applications, events, settings, options["certificates"], outbound
+    access = Access(
+        applications,
+        settings.data,
+        time.time,
+        store=store,
+        events=events,
+        reactor=reactor,
+        outbound=outbound,
+        is_set_up=lambda: accounts.is_set_up,
     )
-    Enforcement(host)
+    host = Host(
+        reactor,
+        hub,
+        access,
+        applications,
+        events,
+        settings,
+        options["certificates"],
+        outbound,
+        store,
+        preferences,
+        accounts,
+    )
+    host.callbacks = Callbacks(host)
+    host.statistics = Statistics(host)
+    host.labels = Labels(store, events, reactor)
+    host.limits = limits = Limits(host)
+    access.limits, access.watching = limits, limits.viewers_of
+    enforcement = Enforcement(host, limits)
+    host.part(LogTail)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
     control = ControlService(host)
@@ -191,10 +226,18 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if isinstance(reactor, ReactorBase):
         SignalService(reactor, reload, lambda: host.draining).setServiceParent(root)
     HubService(reactor, hub).setServiceParent(root)
+    enforcement.setName("enforcement")
+    enforcement.setServiceParent(root)
     control.setName("control")
     control.setServiceParent(root)
+    accounts.setName("accounts")
+    accounts.setServiceParent(root)
     outbound.setName("outbound")
     outbound.setServiceParent(root)
+    host.statistics.setName("statistics")
+    host.statistics.setServiceParent(root)
+    host.callbacks.setName("callbacks")
+    host.callbacks.setServiceParent(root)
     host.parts.setName("parts")
     host.parts.setServiceParent(root)
     endpoints = Endpoints()

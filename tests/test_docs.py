@@ -13,12 +13,20 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
-from ntvmedia.access import BUILT_IN, FIELDS, Application, read_fields
+from ntvmedia.access import (
+    BUILT_IN,
+    FIELDS,
+    Action,
+    Application,
+    Request,
+    Verdict,
+    read_fields,
+)
 from ntvmedia.config import SECTIONS, Settings, Text, parse_settings
 from ntvmedia.endpoints.http.hls.packaging import FMP4_CODECS, MPEGTS_CODECS
 from ntvmedia.hub.sinks import PacketSink
-from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
-from ntvmedia.media import Codec, Packet, Track
+from ntvmedia.interfaces import IAuthorizer, IMediaEndpoint, IMediaRoute
+from ntvmedia.media import Codec, Packet, StreamKey, Track
 from tests.hub.cases import HubCase
 from tests.hub.fakes import audio, video
 
@@ -145,6 +153,22 @@ def test_example_output() -> None:
     parts: list[bytes] = []
     serialiser.packet(Packet(audio, 72000, 72000, True, bytes(10)), parts)
     assert parts == [b"1.500 aac 10\n"]
+
+
+def test_example_authorizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authorizer of the guide provides what one provides, and opens and closes."""
+    names = example("OfficeHours")
+    authorizer = names["OfficeHours"]()
+    verifyObject(IAuthorizer, authorizer)
+
+    def decided(application: str, hour: int) -> Any:
+        monkeypatch.setattr(names["time"], "localtime", lambda: SimpleNamespace(tm_hour=hour))
+        request = Request(Action.PLAY, StreamKey(application, "test"), "flv", "192.0.2.1:50000")
+        return authorizer.decide(request).result
+
+    assert decided("liveshow", 3) is None
+    assert decided("office", 8) == Verdict(True, lifetime=600)
+    assert decided("office", 18) == Verdict(False, "the office is closed")
 
 
 class SinkTests(HubCase):

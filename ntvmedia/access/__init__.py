@@ -8,18 +8,28 @@ from ntvmedia.access.applications import (
     describe,
     read_fields,
 )
-from ntvmedia.access.decision import Access, Action, Request, Verdict
+from ntvmedia.access.decision import PAGE, Access
 from ntvmedia.access.fields import ApplicationType
 from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.outputs import OUTPUTS, output_of
-from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
+from ntvmedia.access.refusals import (
+    BuiltIn,
+    KeptKey,
+    NameInUse,
+    NoApplication,
+    NoRule,
+    TooMany,
+    WrongField,
+)
 from ntvmedia.access.registry import Applications
+from ntvmedia.access.requests import Action, Request, Verdict
 from ntvmedia.store import StoreError
 
 __all__ = [
     "BUILT_IN",
     "FIELDS",
     "OUTPUTS",
+    "PAGE",
     "SECRETS",
     "Access",
     "Action",
@@ -27,10 +37,13 @@ __all__ = [
     "ApplicationType",
     "Applications",
     "BuiltIn",
+    "KeptKey",
     "NameInUse",
     "NoApplication",
+    "NoRule",
     "Request",
     "StoreError",
+    "TooMany",
     "Verdict",
     "WrongField",
     "describe",

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ntvmedia.access.fields import (
+    Address,
     ApplicationType,
+    Claim,
     KeyURL,
     Name,
     Outputs,
@@ -31,7 +33,10 @@ from ntvmedia.errors import ConfigError
 MAX_SEGMENT_SECONDS: Final = 20.0
 """The segmenter makes none that is longer, whatever is asked for."""
 
-SECRETS: Final = ("publish_password", "hls_key_url")
+MAX_COUNT: Final = 1_000_000_000
+"""Of a limit: more than any machine has, and what a column of the database takes."""
+
+SECRETS: Final = ("publish_password", "hls_key_url", "authorize_url")
 """The fields whose values are not shown. Of each it is shown whether it is set: `NAME_set`."""
 
 
@@ -63,6 +68,11 @@ class Application:
                 "never shown."
             )
         },
+    )
+    rtmp_authentication: bool = setting(
+        False,
+        "Ask RTMP encoders for a user and password when they connect (`authmod=adobe`), instead of "
+        "in the address; with `publish_password`. Any user name will do.",
     )
     referers: Referers = setting(
         (),
@@ -136,6 +146,61 @@ class Application:
         "Whether RTSP players that ask for it are sent a stream from a multicast group, once for "
         "all of them. The groups are those of `rtsp.multicast_groups`.",
     )
+    max_players: Count = setting(
+        0,
+        "Players at the same time, on all protocols together; 0 for no limit.",
+        minimum=0,
+        maximum=MAX_COUNT,
+    )
+    max_publishers: Count = setting(
+        0, "Publishers at the same time; 0 for no limit.", minimum=0, maximum=MAX_COUNT
+    )
+    max_stream_players: Count = setting(
+        0, "Players of each of its streams; 0 for no limit.", minimum=0, maximum=MAX_COUNT
+    )
+    max_bandwidth_kbps: Count = setting(
+        0,
+        "Kilobits per second that all its players are sent together; 0 for no limit.",
+        minimum=0,
+        maximum=MAX_COUNT,
+    )
+    # It may have a token or a password in it too.
+    authorize_url: Address = field(
+        default="",
+        repr=False,
+        metadata={
+            "rule": Rule(
+                "The address of a system that is asked about each publisher and each player, and "
+                "says yes or no; empty for none. What stands before its host and in its query is "
+                "never shown."
+            )
+        },
+    )
+    authorize_failure: Literal["deny", "allow"] = setting(
+        "deny", "What holds while the system at `authorize_url` does not answer."
+    )
+    jwks_url: Address = field(
+        default="",
+        repr=False,
+        metadata={
+            "rule": Rule(
+                "Players need a token (JWT) as `token=`, signed by one of the keys at this "
+                "address; so do publishers where there is no `publish_password`. Empty for none. "
+                "What stands before its host and in its query is never shown."
+            )
+        },
+    )
+    jwt_issuer: Claim = setting(
+        "", "With `jwks_url`: what `iss` of a token must be; empty for any."
+    )
+    jwt_audience: Claim = setting(
+        "", "With `jwks_url`: what `aud` of a token must be, or have among others; empty for any."
+    )
+    cut_at_expiry: bool = setting(
+        False,
+        "Whether who plays is cut off when the signed address, share link or token expires; else "
+        "it only lets nobody begin any more.",
+    )
 
 
 FIELDS: Final = tuple(Application.__dataclass_fields__)
@@ -180,17 +245,21 @@ def read_fields(raw: Mapping[str, object]) -> dict[str, Any]:
 def describe(application: Application) -> dict[str, Any]:
     """Return what may be shown of an application, as JSON has it.
 
-    The secrets are not: `publish_password_set` and `hls_key_url_set` say whether there is one.
-    `hls_key_url_shown` is the address without its password and query.
+    The secrets are not: `publish_password_set`, `hls_key_url_set` and `authorize_url_set` say
+    whether there is one. `hls_key_url_shown` and `authorize_url_shown` are the addresses without
+    password and query, and so is `jwks_url`.
     """
     described: dict[str, Any] = {}
     for name in FIELDS:
         value = getattr(application, name)
         if name in SECRETS:
             described[f"{name}_set"] = bool(value)
+        elif name == "jwks_url":
+            # Public as the keys are, the way to them may have a password.
+            described[name] = shown_key_url(value)
         else:
             described[name] = list(value) if isinstance(value, tuple) else value
-        if name == "hls_key_url":
-            described["hls_key_url_shown"] = shown_key_url(value)
+        if name in ("hls_key_url", "authorize_url"):
+            described[f"{name}_shown"] = shown_key_url(value)
     described["built_in"] = application.name in BUILT_IN
     return described

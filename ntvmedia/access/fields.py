@@ -33,6 +33,12 @@ MAX_VARIANT_LENGTH: Final = 32
 MAX_KEY_URL_LENGTH: Final = 1000
 """Characters of a key server's address, before a stream's name is put in."""
 
+MAX_ADDRESS_LENGTH: Final = 1000
+"""Characters of the address of another system."""
+
+MAX_CLAIM_LENGTH: Final = 256
+"""Characters of an issuer or an audience: mostly the address of a site."""
+
 # Unknown names are shown cut: an error is one line.
 _SHOWN_CHARACTERS: Final = 60
 
@@ -180,6 +186,34 @@ def _read_key_url(value: object) -> str:
     return url
 
 
+def _read_address(value: object) -> str:
+    # As with a key server: not quoted.
+    if not isinstance(value, str):
+        raise WrongValue("it is no text")
+    url = str(value)
+    if not url:
+        return url
+    if len(url) > MAX_ADDRESS_LENGTH:
+        raise WrongValue(f"it is longer than {MAX_ADDRESS_LENGTH:,} characters")
+    if not _ADDRESS.fullmatch(url) or "{" in url or "}" in url:
+        raise WrongValue("it has a character that an address has not, or a #")
+    try:
+        parse_target(url)
+    except OutboundError as error:
+        raise WrongValue(str(error)) from None
+    return url
+
+
+def _read_claim(value: object) -> str:
+    if not isinstance(value, str):
+        raise WrongValue("it is no text")
+    if len(value) > MAX_CLAIM_LENGTH:
+        raise WrongValue("it is longer")
+    if not value.isprintable():
+        raise WrongValue("it has another character")
+    return str(value)
+
+
 def _read_list(value: object) -> tuple[str, ...]:
     """Read a list, which has commas on the command line."""
     if isinstance(value, Text) and not value.startswith("["):
@@ -230,3 +264,11 @@ KeyURL = Annotated[
     str, Kind("an http:// or https:// address with {key} in it, or nothing", _read_key_url)
 ]
 """A template of addresses, which may have a secret in it: an error does not quote it."""
+
+Address = Annotated[str, Kind("an http:// or https:// address, or nothing", _read_address)]
+"""Of another system, which may have a secret in it: an error does not quote it."""
+
+Claim = Annotated[
+    str, Kind(f"text of at most {MAX_CLAIM_LENGTH} printable characters", _read_claim)
+]
+"""What a claim of a token must be."""

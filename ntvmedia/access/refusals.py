@@ -1,4 +1,4 @@
-"""Why an application is not changed as somebody asked."""
+"""Why an application or a rule of access is not changed as somebody asked."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ class NameInUse(Refused):
 
 class BuiltIn(Refused):
     """An application that every server has would lose its name or type, or be deleted."""
+
+
+class NoRule(Refused):
+    """There is no rule, link or key of this id."""
+
+
+class TooMany(Refused):
+    """There are as many rules of the kind as there may be."""
+
+
+class KeptKey(Refused):
+    """The server's own signing key can be disabled, but neither removed nor bound."""

@@ -17,6 +17,7 @@ from ntvmedia.access.applications import (
     FIELDS,
     MAX_SEGMENT_SECONDS,
     Application,
+    describe,
     read_fields,
 )
 from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
@@ -25,10 +26,13 @@ from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.store import (
     ApplicationRow,
     Duplicate,
+    Note,
     StoreError,
     delete_application,
     insert_application,
     list_applications,
+    move_access,
+    take_note,
     update_application,
 )
 
@@ -139,39 +143,51 @@ class Applications(Mapping[str, Application]):
             raise ConfigError(str(error), ("database",)) from None
         self._keep_all(rows)
 
-    def add(self, name: str, fields: Mapping[str, object]) -> Deferred[Application]:
+    def add(
+        self, name: str, fields: Mapping[str, object], *, note: Note | None = None
+    ) -> Deferred[Application]:
         """Make an application.
 
         Args:
             name: The new name.
             fields: Values for the others, as for `read_fields`; defaults for the rest.
+            note: Written with the change; it is shown what `describe` shows.
 
         Returns:
             Fires with it when it is in the database and here. Fails with `WrongField` or
             `NameInUse`: nothing has changed then; or with `StoreError`: nothing has changed here,
             until it is known what the database has. Cancelling it leaves the change alone.
         """
-        return self._in_turn(partial(self._add, name, dict(fields)))
+        return self._in_turn(partial(self._add, name, dict(fields), note))
 
-    def change(self, name: str, fields: Mapping[str, object]) -> Deferred[Application]:
+    def change(
+        self, name: str, fields: Mapping[str, object], *, note: Note | None = None
+    ) -> Deferred[Application]:
         """Give an application other values, a new "name" too.
+
+        The rules of access that name it go with it.
 
         Args:
             name: Its name so far.
             fields: What changes, as for `read_fields`.
+            note: As for `add`.
 
         Returns:
             As for `add`; also fails with `NoApplication` and `BuiltIn`.
         """
-        return self._in_turn(partial(self._change, name, dict(fields)))
+        return self._in_turn(partial(self._change, name, dict(fields), note))
 
-    def remove(self, name: str) -> Deferred[None]:
-        """Delete an application.
+    def remove(self, name: str, *, note: Note | None = None) -> Deferred[None]:
+        """Delete an application, and the rules of access that name it.
+
+        Args:
+            name: Its name.
+            note: As for `add`.
 
         Returns:
             Fires when it is gone. Fails with `NoApplication`, `BuiltIn` or `StoreError`.
         """
-        return self._in_turn(partial(self._remove, name))
+        return self._in_turn(partial(self._remove, name, note))
 
     def _in_turn(self, work: Callable[[], _Change[_T]]) -> Deferred[_T]:
         # What the caller is given is not the change itself: a client that hangs up cancels the
@@ -188,7 +204,7 @@ class Applications(Mapping[str, Application]):
             raise
         return await work()
 
-    async def _add(self, name: str, raw: dict[str, object]) -> Application:
+    async def _add(self, name: str, raw: dict[str, object], note: Note | None) -> Application:
         if "name" in raw:
             raise WrongField("given twice", "name")
         application = Application(**read_fields({"name": name, **raw}))
@@ -196,13 +212,18 @@ class Applications(Mapping[str, Application]):
             raise _in_use(application.name)
         now = self._wall_clock()
         row = _row_of(application, Times(now, now))
-        await self._save(application, lambda connection: insert_application(connection, row))
+
+        def work(connection: Any) -> None:
+            insert_application(connection, row)
+            take_note(note, connection, None, describe(application))
+
+        await self._save(application, work)
         self._keep(row, application)
         self._log.info("application {name} was added", name=application.name)
         self._events.emit(ApplicationChanged(application.name, application.name))
         return application
 
-    async def _change(self, name: str, raw: dict[str, object]) -> Application:
+    async def _change(self, name: str, raw: dict[str, object], note: Note | None) -> Application:
         before = self.find(name)
         name = before.name
         application = replace(before, **read_fields(raw))
@@ -217,9 +238,16 @@ class Applications(Mapping[str, Application]):
         times = self._times[name]
         # The clock may have been set back; no change is older than the application.
         row = _row_of(application, Times(times[0], max(times[0], self._wall_clock())))
-        if not await self._save(
-            application, lambda connection: update_application(connection, name, row)
-        ):
+
+        def work(connection: Any) -> bool:
+            if not update_application(connection, name, row):
+                return False
+            if row.name != name:
+                move_access(connection, name, row.name)
+            take_note(note, connection, describe(before), describe(application))
+            return True
+
+        if not await self._save(application, work):
             raise self._lost(name)
         del self._applications[name], self._times[name]
         self._keep(row, application)
@@ -229,14 +257,20 @@ class Applications(Mapping[str, Application]):
         self._events.emit(ApplicationChanged(name, application.name))
         return application
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, name: str, note: Note | None) -> None:
         application = self.find(name)
         name = application.name
         if name in BUILT_IN:
             raise BuiltIn(f'application "{name}" is built in: it can be disabled, not deleted')
-        if not await self._save(
-            application, lambda connection: delete_application(connection, name)
-        ):
+
+        def work(connection: Any) -> bool:
+            if not delete_application(connection, name):
+                return False
+            move_access(connection, name, None)
+            take_note(note, connection, describe(application), None)
+            return True
+
+        if not await self._save(application, work):
             raise self._lost(name)
         del self._applications[name], self._times[name]
         self._log.info("application {name} was deleted", name=name)

@@ -1,120 +1,246 @@
-"""The API: status, streams and metrics here, other subjects in modules of their own.
+"""The API served: the routes of all operations, and of `/metrics`, by Klein.
 
-Routes are thin: look up, describe, encode.
+Each request goes one way, whatever its operation: who asks is looked at first, also where there is
+no such address, so that nobody learns which there are; then its query and its body are read; then
+the operation has its turn. See `ntvmedia.admin.operations`.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from klein import Klein
-from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from zope.interface import implementer
 
-from ntvmedia import __version__
-from ntvmedia.admin.applications import ApplicationRoutes
+from ntvmedia.accounts import Role
+from ntvmedia.admin.bodies import read_body, read_query, refuse_body
+from ntvmedia.admin.identification import Identification, client_host, unknown
 from ntvmedia.admin.metrics import Metrics
-from ntvmedia.admin.replies import reply
-from ntvmedia.admin.routes import ROUTES
-from ntvmedia.admin.totals import totals
-from ntvmedia.errors import Refused
-from ntvmedia.hub.statistics import describe_stream, describe_viewer
-from ntvmedia.media.names import stream_key
+from ntvmedia.admin.operations import (
+    READING,
+    ROOT,
+    Answer,
+    Call,
+    Operation,
+    Operations,
+    Streaming,
+)
+from ntvmedia.admin.problems import Problem, problem_of
+from ntvmedia.admin.replies import encoded, refuse, reply
+
+_PARTS: Final = re.compile(r"\{([a-z_]+)\}")
+
+# What is served is spelled so: Klein takes "//mserver" and "%6Dserver" for it too, which would go
+# around the rules of a proxy in front.
+_PREFIX: Final = f"{ROOT}/".encode("ascii")
+_METRICS: Final = b"/metrics"
+
+# RFC 9110 5.6.2 and 9.1, as far as anybody has methods.
+_METHOD: Final = re.compile(rb"[A-Za-z-]{1,20}")
+
+# RFC 3986 3.2.2: names (of other scripts as the DNS has them), addresses, a port.
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
+# Changes follow one another.
+_IN_TURN: Final = frozenset({"PATCH", "PUT", "DELETE"})
 
 
-class API(ApplicationRoutes):
-    """All routes: `/mserver/api/v1` and `/metrics`.
+class API:
+    """All operations as one web resource.
 
     Args:
         host: The server.
-        metrics: What `/metrics` shows.
-        started_at: When the server started, by the host's clock.
+        kinds: The classes of operations.
+        is_control: The requests come over the control socket.
+
+    Attributes:
+        app: The Klein application.
     """
 
-    app: ClassVar[Klein] = ROUTES
+    _log = Logger()
 
-    def __init__(self, host: Any, metrics: Metrics, started_at: float) -> None:
+    def __init__(
+        self, host: Any, kinds: Iterable[type[Operations]], *, is_control: bool = False
+    ) -> None:
         self._host = host
-        self._metrics = metrics
-        self._started_at = started_at
+        self._identification = Identification(host, is_control=is_control)
+        self._metrics = Metrics(host)
+        self.app = app = Klein()
+        # No redirections to other spellings: who follows one with another method is surprised.
+        app.url_map.merge_slashes = False
+        # By path, of those without a part that varies.
+        self._methods: dict[str, set[str]] = {}
+        self._open: set[str] = set()
+        for kind in kinds:
+            operations = kind(host)
+            for operation in kind.declared():
+                path = ROOT + operation.path
+                if "{" not in path:
+                    methods = self._methods.setdefault(path, set())
+                    methods |= {operation.method, *({"HEAD"} if operation.method == "GET" else ())}
+                if operation.role is None:
+                    self._open.add(path)
+                app.route(
+                    ROOT + _PARTS.sub(r"<\1>", operation.path),
+                    methods=[operation.method],
+                    endpoint=f"{kind.__module__}.{kind.__qualname__}.{operation.name}",
+                )(self._route(operations, operation))
+        app.route("/metrics", methods=["GET"], endpoint="metrics")(self._show_metrics)
+        app.handle_errors(HTTPException)(self._no_route)
 
-    @ROUTES.route("/mserver/api/v1/status", methods=["GET"])
-    def status(self, request: IRequest) -> bytes:
-        """Answer `GET /mserver/api/v1/status`: the server as a whole.
+    def resource(self) -> Any:
+        """Return the `twisted.web.resource.IResource` for every path."""
+        return Front(self.app.resource())
 
-        200 with `version`, `uptime_seconds`, `draining`, and the fields of `totals.Totals`.
-        """
-        return reply(
-            request,
-            {
-                "version": __version__,
-                "uptime_seconds": round(self._host.reactor.seconds() - self._started_at, 3),
-                "draining": bool(self._host.draining),
-                **totals(self._host.hub)._asdict(),
-            },
+    def _route(self, operations: Operations, operation: Operation) -> Callable[..., Any]:
+        work = getattr(operations, operation.name)
+
+        def serve(request: Any, **path: str) -> Any:
+            if not request.path.startswith(_PREFIX):
+                return self._no_route(request, Failure(NotFound()))
+            try:
+                call = self._read(request, operation, path)
+            except Exception:
+                return self._failed(Failure(), request, operations)
+            # What the client is given is not the work itself: one that hangs up cancels the one,
+            # and must not leave the other half done.
+            answer: Deferred[Any] = Deferred()
+            if operation.method in _IN_TURN:
+                done = operations.turns.run(_run, work, call)
+            else:
+                done = _run(work, call)
+            done.chainDeferred(answer)
+            answer.addCallback(self._answered, request, operation)
+            answer.addErrback(self._failed, request, operations)
+            return answer
+
+        return serve
+
+    def _read(self, request: Any, operation: Operation, path: dict[str, str]) -> Call:
+        identity = self._identification.authorize(request, operation.role)
+        for name, value in path.items():
+            if "\0" in value:
+                raise Problem(404, f"{name}: no name has this character", name)
+        query = read_query(request, operation.query)
+        body = None
+        if operation.body is not None:
+            body = read_body(request, operation.body)
+        elif operation.method not in READING:
+            refuse_body(request)
+        matches = request.requestHeaders.getRawHeaders("if-match", [])
+        return Call(
+            path=path,
+            query=query,
+            body=body,
+            identity=identity,  # type: ignore[arg-type]
+            peer_host=client_host(self._host, request),
+            if_match=", ".join(matches) if matches else None,
+            request=request,
+            note_change=self._host.accounts.note,
         )
 
-    @ROUTES.route("/mserver/api/v1/streams", methods=["GET"])
-    def streams(self, request: IRequest) -> bytes:
-        """Answer `GET /mserver/api/v1/streams`: all streams, by name.
+    def _answered(self, result: Any, request: Any, operation: Operation) -> Any:
+        if isinstance(result, Streaming):
+            begun = reply(request, b"", operation.status, operation.media_type)
+            return begun if request.method == b"HEAD" else result.begin(request)
+        if not isinstance(result, Answer):
+            result = Answer(result)
+        for name, value in result.headers.items():
+            request.setHeader(name.lower(), value)
+        if result.etag is not None:
+            request.setHeader("etag", result.etag)
+        if result.body is None:
+            return reply(request, b"", 204)
+        body = result.body if isinstance(result.body, bytes) else encoded(result.body)
+        media_type = result.media_type or operation.media_type
+        return reply(request, body, result.status or operation.status, media_type)
 
-        200 with `{"streams": [...]}`, each as `ntvmedia.hub.statistics.describe_stream` has it.
-        """
-        found = sorted(self._host.hub.streams.items())
-        return reply(request, {"streams": [describe_stream(stream) for _key, stream in found]})
+    def _failed(self, failure: Any, request: Any, operations: Operations) -> Any:
+        if failure.check(CancelledError):
+            return failure  # the client has left
+        problem = problem_of(failure.value, operations.refusals)
+        if problem is None:
+            self._log.failure(
+                "the API failed on {method} {path}",
+                failure,
+                method=request.method.decode("ascii"),
+                path=request.path[:200],
+            )
+            problem = Problem(500, "the server failed: see its log")
+        return refuse(request, problem)
 
-    @ROUTES.route("/mserver/api/v1/streams/<application>/<name>", methods=["GET"])
-    def stream(self, request: IRequest, application: str, name: str) -> bytes:
-        """Answer `GET /mserver/api/v1/streams/APP/STREAM`: one stream with its viewers.
-
-        200 with the stream's fields and `viewer_list`; 404 with `error` where there is none.
-        """
-        try:
-            stream = self._host.hub.streams.get(stream_key(application, name))
-        except Refused as error:
-            return reply(request, {"error": str(error)}, 404)
-        if stream is None:
-            return reply(request, {"error": f"{application}/{name} is not published"}, 404)
-        return reply(
-            request,
-            {
-                **describe_stream(stream),
-                "viewer_list": [describe_viewer(viewer) for viewer in stream.viewers],
-            },
-        )
-
-    @ROUTES.route("/mserver/api/v1/viewers", methods=["GET"])
-    def viewers(self, request: IRequest) -> bytes:
-        """Answer `GET /mserver/api/v1/viewers`: who watches, by whatever protocol.
-
-        200 with `{"viewers": [...]}`, the longest there first: the fields of
-        `ntvmedia.hub.statistics.describe_viewer`, and `application` and `stream`.
-        """
-        found = [
-            {
-                **describe_viewer(viewer),
-                "application": stream.key.application,
-                "stream": stream.key.stream,
-            }
-            for stream in self._host.hub.streams.values()
-            for viewer in stream.viewers
-        ]
-        found.sort(key=lambda viewer: viewer["session"])
-        return reply(request, {"viewers": found})
-
-    @ROUTES.route("/metrics", methods=["GET"])
-    def metrics(self, request: IRequest) -> bytes:
+    def _show_metrics(self, request: Any) -> bytes:
         """Answer `GET /metrics`, in the text format of Prometheus, version 0.0.4."""
-        request.setHeader("content-type", self._metrics.content_type)
-        request.setHeader("cache-control", "no-store")
-        return self._metrics.text()
+        if request.path != _METRICS:
+            return self._no_route(request, Failure(NotFound()))
+        try:
+            self._identification.authorize(request, Role.VIEWER)
+        except Problem as problem:
+            return refuse(request, problem)
+        return reply(request, self._metrics.text(), 200, self._metrics.content_type)
 
-    @ROUTES.handle_errors(HTTPException)
-    def refused(self, request: IRequest, failure: Any) -> bytes:
-        """Answer what has no route: 404, 405, or a redirection to the proper spelling."""
+    def _no_route(self, request: Any, failure: Any) -> bytes:
+        """Answer what has no route: 404 or 405. What is open to all is no secret."""
+        path = request.path.decode("ascii", "replace")
+        try:
+            if path not in self._open and self._identification.identify(request) is None:
+                raise unknown("log in, or show a token")
+        except Problem as problem:
+            return refuse(request, problem)
         error = failure.value
-        response = error.get_response({})
-        for name, value in response.headers.items():
-            if name.lower() in ("allow", "location"):
-                request.setHeader(name.lower(), value)
-        return reply(request, {"error": error.name}, response.status_code)
+        headers = {}
+        if isinstance(error, MethodNotAllowed):
+            # Of `/things/counts`, not of `/things/{id}`, which it might be as well.
+            methods = self._methods.get(path) or error.valid_methods or ()
+            headers["Allow"] = ", ".join(sorted(methods))
+        return refuse(request, Problem(error.code or 404, error.name.lower(), headers=headers))
+
+
+@implementer(IResource)
+class Front:
+    """Looks at each request before the routes do.
+
+    Args:
+        resource: A leaf.
+    """
+
+    isLeaf = True
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+
+    def getChildWithDefault(self, name: bytes, request: Any) -> Any:
+        raise AssertionError("a leaf has no children")
+
+    def putChild(self, path: bytes, child: Any) -> None:
+        raise AssertionError("a leaf has no children")
+
+    def render(self, request: Any) -> bytes | int:
+        """Refuse what names no host, or several (RFC 9112 3.2), or pass on.
+
+        Klein and werkzeug would log tracebacks for what is refused here.
+        """
+        # Set by `twisted.web` to its name and version, which are nobody's business.
+        request.responseHeaders.removeHeader("server")
+        hosts = request.requestHeaders.getRawHeaders("host", [])
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip()):
+            return refuse(request, Problem(400, "expected one field Host, with a host"))
+        if not _METHOD.fullmatch(request.method):
+            return refuse(request, Problem(400, "the method is none"))
+        try:
+            b"/".join(request.postpath).decode("utf-8")
+        except UnicodeDecodeError:
+            return refuse(request, Problem(400, "the path is not UTF-8"))
+        result: bytes | int = self._resource.render(request)
+        return result
+
+
+def _run(work: Callable[[Call], Any], call: Call) -> Deferred[Any]:
+    return maybeDeferred(work, call)

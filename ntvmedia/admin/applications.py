@@ -1,149 +1,189 @@
-"""The API's applications: `/mserver/api/v1/applications`."""
+"""The API's applications: `/applications`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-from twisted.web.iweb import IRequest
+import msgspec
+from msgspec import UNSET
 
 from ntvmedia.access import (
+    FIELDS,
     Application,
     BuiltIn,
     NameInUse,
     NoApplication,
-    StoreError,
     WrongField,
     describe,
 )
-from ntvmedia.admin.bodies import BadBody, json_body
-from ntvmedia.admin.replies import reply
-from ntvmedia.admin.routes import ROUTES
+from ntvmedia.accounts import Role
+from ntvmedia.admin.application_types import (
+    ApplicationChange,
+    ApplicationList,
+    ApplicationQuery,
+    ApplicationShown,
+    NewApplication,
+)
+from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
+from ntvmedia.admin.paging import paged
+from ntvmedia.events import ApplicationChanged
 
-PATH: Final = "/mserver/api/v1/applications"
+# Two of the largest pages: some 2 MB.
+_MAX_DESCRIBED: Final = 1000
 
-# Of what went wrong, in the order of asking.
-_STATUS: Final = {
-    WrongField: 400,
-    NoApplication: 404,
-    NameInUse: 409,
-    BuiltIn: 409,
-    StoreError: 503,
+_KEYS: Final = {
+    "name": attrgetter("name"),
+    "type": attrgetter("type"),
+    "enabled": attrgetter("enabled"),
+    "recording": attrgetter("recording"),
 }
 
 
-class ApplicationRoutes:
-    """Lists, shows, makes, changes and deletes applications.
+class ApplicationOperations(Operations):
+    """Applications: what streams belong to, and who may publish and play them.
 
-    A refusal is answered by a JSON object with `error`, one clause, and where one field is to blame
-    `field`. While the database fails, what is asked to change is answered by 503, and the server
-    goes on with what it knows.
+    While the database fails, what is asked to change is answered by 503, and the server goes on
+    with what it knows.
     """
 
-    _host: Any
+    tag = "applications"
+    refusals: ClassVar = {WrongField: 400, NoApplication: 404, NameInUse: 409, BuiltIn: 409}
 
-    @ROUTES.route(PATH, methods=["GET"])
-    def applications(self, request: IRequest) -> bytes:
-        """Answer `GET /mserver/api/v1/applications`: all of them, by name.
+    def __init__(self, host: Any) -> None:
+        super().__init__(host)
+        # As of so many changes of applications.
+        self._sorted: list[Application] = []
+        self._version = -1
+        self._described: dict[str, tuple[Application, dict[str, Any]]] = {}
 
-        200 with `{"applications": [...]}`, each as for one.
+    @operation(
+        "GET", "/applications", role=Role.VIEWER, query=ApplicationQuery, answers=ApplicationList
+    )
+    def applications(self, call: Call) -> Any:
+        """List applications.
+
+        Sorted by `name`, `type`, `enabled` or `recording`; `q` is looked for in the name.
         """
-        found = sorted(self._host.applications.items())
+        query: ApplicationQuery = call.query
+        registry = self.host.applications
         streams, viewers = self._counts()
-        return reply(
-            request,
-            {
-                "applications": [
-                    self._shown(application, streams[name], viewers[name])
-                    for name, application in found
-                ]
-            },
+        keys: dict[str, Callable[[Application], Any]] = {
+            **_KEYS,
+            "streams": lambda x: streams[x.name],
+            "viewers": lambda x: viewers[x.name],
+            "created_at": lambda x: registry.times(x.name).created_at,
+            "updated_at": lambda x: registry.times(x.name).updated_at,
+        }
+        found = self._by_name()
+        if query.type is not None:
+            found = [x for x in found if x.type.value == query.type]
+        if query.enabled is not None:
+            found = [x for x in found if x.enabled == query.enabled]
+        cut = paged(found, query, keys, search=attrgetter("name"), in_order=True)
+        return ApplicationList(
+            applications=[self._shown(x, streams[x.name], viewers[x.name]) for x in cut.items],
+            **cut.numbers,
         )
 
-    @ROUTES.route(PATH, methods=["POST"])
-    async def add_application(self, request: IRequest) -> bytes:
-        """Answer `POST /mserver/api/v1/applications`: make one.
+    @operation(
+        "POST",
+        "/applications",
+        role=Role.ADMINISTRATOR,
+        body=NewApplication,
+        answers=ApplicationShown,
+        status=201,
+        errors=(404,),
+    )
+    async def add(self, call: Call) -> Answer:
+        """Make an application.
 
-        The body has its `name`, and values for fields that shall not have their defaults. 201 with
-        the application; 400, 409, 413, 415, 503.
+        The body has its `name`, and values for fields that shall not have their defaults.
         """
-        fields = json_body(request)
-        if "name" not in fields:
-            raise WrongField("is missing", "name")
+        fields = msgspec.structs.asdict(call.body)
         name = fields.pop("name")
-        if not isinstance(name, str):
-            raise WrongField("expected text", "name")
-        application = await self._host.applications.add(name, fields)
-        request.setHeader("location", f"{PATH}/{quote(application.name, safe='')}")
-        return reply(request, self._shown(application), 201)
+        note = call.note("applications.add", name)
+        application = await self.host.applications.add(name, fields, note=note)
+        where = f"{ROOT}/applications/{quote(application.name, safe='')}"
+        return self._answer(application, 201, {"Location": where})
 
-    @ROUTES.route(f"{PATH}/<name>", methods=["GET"])
-    def application(self, request: IRequest, name: str) -> bytes:
-        """Answer `GET /mserver/api/v1/applications/NAME`: one application.
+    @operation("GET", "/applications/{name}", role=Role.VIEWER, answers=ApplicationShown)
+    def application(self, call: Call) -> Answer:
+        """Show an application.
 
-        200 with its fields, but for the secrets: `publish_password_set`, `hls_key_url_set` and
-        `hls_key_url_shown`; and `built_in`, `created_at` and `updated_at` in seconds since 1970,
-        and how many `streams` and `viewers` it has now. 404.
+        With `created_at` and `updated_at` in seconds since 1970, and how many `streams` and
+        `viewers` it has now. Its ETag is of what can be edited.
         """
-        return reply(request, self._shown(self._host.applications.find(name)))
+        return self._answer(self.host.applications.find(call.path["name"]))
 
-    @ROUTES.route(f"{PATH}/<name>", methods=["PATCH"])
-    async def change_application(self, request: IRequest, name: str) -> bytes:
-        """Answer `PATCH /mserver/api/v1/applications/NAME`: change what the body names.
+    @operation(
+        "PATCH",
+        "/applications/{name}",
+        role=Role.ADMINISTRATOR,
+        body=ApplicationChange,
+        answers=ApplicationShown,
+    )
+    async def change(self, call: Call) -> Answer:
+        """Change the fields of an application that the body names."""
+        application = self.host.applications.find(call.path["name"])
+        call.must_match(self._editable(application))
+        given = {x: getattr(call.body, x) for x in FIELDS if getattr(call.body, x) is not UNSET}
+        note = call.note("applications.change", application.name)
+        changed = await self.host.applications.change(application.name, given, note=note)
+        return self._answer(changed)
 
-        200 with the application; 400, 404, 409, 413, 415, 503.
+    @operation("DELETE", "/applications/{name}", role=Role.ADMINISTRATOR)
+    async def remove(self, call: Call) -> None:
+        """Delete an application, for good. Its streams end."""
+        application = self.host.applications.find(call.path["name"])
+        call.must_match(self._editable(application))
+        note = call.note("applications.delete", application.name)
+        await self.host.applications.remove(application.name, note=note)
+
+    def _by_name(self) -> list[Application]:
+        """Return all applications, in order; to sort 10,000 takes longer than all the rest."""
+        version = self.host.events.emitted[ApplicationChanged]
+        if version != self._version or len(self._sorted) != len(self.host.applications):
+            registry = self.host.applications
+            self._sorted = [registry[name] for name in sorted(registry)]
+            self._version = version
+        return self._sorted
+
+    def _answer(
+        self, application: Application, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Answer:
+        streams, viewers = self._counts()
+        shown = self._shown(application, streams[application.name], viewers[application.name])
+        return Answer(shown, status, headers or {}, etag_of(self._editable(application)))
+
+    def _editable(self, application: Application) -> dict[str, Any]:
+        """Return what an ETag is made of.
+
+        Kept for those that were shown lately: to describe a page of them takes longer than to send
+        it. One that is changed is another object.
         """
-        self._host.applications.find(name)
-        changed = await self._host.applications.change(name, json_body(request))
-        return reply(request, self._shown(changed))
-
-    @ROUTES.route(f"{PATH}/<name>", methods=["DELETE"])
-    async def delete_application(self, request: IRequest, name: str) -> bytes:
-        """Answer `DELETE /mserver/api/v1/applications/NAME`: delete it, for good.
-
-        204; 404, 409, 503.
-        """
-        await self._host.applications.remove(name)
-        reply(request, {}, 204)
-        return b""
-
-    @ROUTES.handle_errors(*_STATUS)
-    def not_changed(self, request: IRequest, failure: Any) -> bytes:
-        """Answer a refusal, or that the database failed."""
-        error = failure.value
-        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
-        return _refusal(request, str(error), getattr(error, "field", ""), status)
-
-    @ROUTES.handle_errors(BadBody)
-    def not_understood(self, request: IRequest, failure: Any) -> bytes:
-        """Answer a body that is none."""
-        error = failure.value
-        return _refusal(request, str(error), error.field, error.status)
-
-    def _shown(
-        self, application: Application, streams: int | None = None, viewers: int = 0
-    ) -> dict[str, Any]:
         name = application.name
-        if streams is None:
-            of_all = self._counts()
-            streams, viewers = of_all[0][name], of_all[1][name]
-        return {
-            **describe(application),
-            **self._host.applications.times(name)._asdict(),
-            "streams": streams,
-            "viewers": viewers,
-        }
+        described = self._described.get(name)
+        if described is None or described[0] is not application:
+            if len(self._described) >= _MAX_DESCRIBED:
+                self._described.clear()
+            times = self.host.applications.times(name)
+            described = (application, {**describe(application), **times._asdict()})
+            self._described[name] = described
+        return described[1]
+
+    def _shown(self, application: Application, streams: int, viewers: int) -> Any:
+        fields = self._editable(application)
+        return ApplicationShown(**fields, streams=streams, viewers=viewers)
 
     def _counts(self) -> tuple[Counter[str], Counter[str]]:
         """Count the streams and the viewers of each application."""
         streams: Counter[str] = Counter()
         viewers: Counter[str] = Counter()
-        for key, stream in self._host.hub.streams.items():
+        for key, stream in self.host.hub.streams.items():
             streams[key.application] += 1
             viewers[key.application] += len(stream.viewers)
         return streams, viewers
-
-
-def _refusal(request: IRequest, text: str, field: str, status: int) -> bytes:
-    return reply(request, {"error": text, **({"field": field} if field else {})}, status)

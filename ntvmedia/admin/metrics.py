@@ -88,7 +88,18 @@ class HubCollector(Collector):
         for protocol, count in sorted(counts.items()):
             protocols.add_metric((protocol,), count)
         yield protocols
+        yield self._refusals()
         yield from self._streams()
+
+    def _refusals(self) -> Metric:
+        refusals = CounterMetricFamily(
+            "ntvmedia_refusals",
+            "Who was refused to publish or play, by the rule that refused.",
+            labels=("application", "protocol", "rule"),
+        )
+        for labels, count in sorted(self._host.access.refused.items()):
+            refusals.add_metric(labels, count)
+        return refusals
 
     def _streams(self) -> Iterator[Metric]:
         labels = ("application", "stream")

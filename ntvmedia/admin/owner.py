@@ -1,30 +1,20 @@
-"""Who may ask over the HTTP ports: until there are accounts, only somebody on this machine.
+"""Who owns the server before it has an administrator: somebody on this machine (P-102).
 
 A request counts as local when its peer is a loopback address, it names a loopback host (a page of
-another site, whose name was made to point here, does not), and it came without the traces of a
-proxy, which would make everybody's requests local.
-
-Such a request may read and no more: a browser on this machine makes it for any page that it shows
-(F-IN-07). Changes are made over the control socket (`ntvmedia.admin.control`).
+another site, whose name was made to point here, does not: F-AC-11), and it came without the traces
+of a proxy, which would make everybody's requests local.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
-from typing import Any, Final
+from typing import Final
 
 from twisted.web.http_headers import Headers
-from twisted.web.resource import IResource
-from zope.interface import implementer
-
-from ntvmedia.admin.replies import reply
 
 # Those that proxies add: RFC 7239, RFC 9110 section 7.6.3, and custom. Names in lower case.
 _PROXY_HEADERS: Final = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip"})
 _PROXY_PREFIX: Final = b"x-forwarded"
-
-# Methods that change nothing: RFC 9110 section 9.2.1.
-_READING: Final = frozenset({b"GET", b"HEAD"})
 
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -42,7 +32,7 @@ def is_local(peer_host: str, headers: Headers, version: bytes = b"HTTP/1.1") -> 
         Also true for what a proxy on this machine passes on as HTTP/1.1, with a loopback host and
         without any header of its own, as nginx does since 1.29.7 where it is told nothing else:
         that cannot be told from a local client. Operators must have such a proxy set
-        `X-Forwarded-For`, or not pass `/mserver` and `/metrics` on.
+        `X-Forwarded-For`, or not pass `/mserver` on.
     """
     if version == b"HTTP/1.0":
         return False
@@ -52,43 +42,6 @@ def is_local(peer_host: str, headers: Headers, version: bytes = b"HTTP/1.1") -> 
             return False
     hosts = headers.getRawHeaders("host", [])
     return len(hosts) == 1 and _is_loopback_name(hosts[0]) and _is_loopback(peer_host)
-
-
-@implementer(IResource)
-class OwnerOnly:
-    """Serves local requests that read by another resource, and refuses all others.
-
-    All of them, whatever the path: the other resource's idea of equal paths need not be known.
-
-    Args:
-        resource: A leaf.
-    """
-
-    isLeaf = True
-
-    def __init__(self, resource: Any) -> None:
-        self._resource = resource
-
-    def getChildWithDefault(self, name: bytes, request: Any) -> Any:
-        raise AssertionError("a leaf has no children")
-
-    def putChild(self, path: bytes, child: Any) -> None:
-        raise AssertionError("a leaf has no children")
-
-    def render(self, request: Any) -> bytes | int:
-        """Refuse with status 403, or pass on."""
-        # Set by `twisted.web` to its name and version, which are nobody's business.
-        request.responseHeaders.removeHeader("server")
-        if not is_local(
-            str(getattr(request.getClientAddress(), "host", "")),
-            request.requestHeaders,
-            request.clientproto,
-        ):
-            return reply(request, {"error": "only from this machine, without a proxy"}, 403)
-        if request.method not in _READING:
-            return reply(request, {"error": "changes are made by the command ntvmedia"}, 403)
-        result: bytes | int = self._resource.render(request)
-        return result
 
 
 def _is_loopback_name(host: str) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ntvmedia.admin.api import API
-from ntvmedia.admin.metrics import Metrics
-from ntvmedia.admin.owner import OwnerOnly
+from ntvmedia.admin.resources import RESOURCES
 from ntvmedia.interfaces import IHost
 
 
-def make_resource(host: IHost) -> OwnerOnly:
-    """Build the resource of the HTTP ports: for this machine only, and for reading only.
+def make_resource(host: IHost) -> Any:
+    """Build the resource of the HTTP ports, where everybody has to show who it is.
 
     Args:
         host: Asked at each request; nothing is kept here.
@@ -19,7 +18,7 @@ def make_resource(host: IHost) -> OwnerOnly:
     Returns:
         A `twisted.web.resource.IResource` for every path.
     """
-    return OwnerOnly(make_control_resource(host))
+    return API(host, RESOURCES).resource()
 
 
 def make_control_resource(host: IHost) -> Any:
@@ -28,5 +27,4 @@ def make_control_resource(host: IHost) -> Any:
     Args:
         host: As for `make_resource`.
     """
-    reactor: Any = host.reactor
-    return API(host, Metrics(host), reactor.seconds()).app.resource()
+    return API(host, RESOURCES, is_control=True).resource()

@@ -27,6 +27,9 @@ _T = TypeVar("_T")
 
 _PATH: Final = "/mserver/api/v1/applications"
 
+# The most that the API gives at once.
+_PAGE_SIZE: Final = 500
+
 # A server that starts or stops has its data folder, and does not answer, for a while.
 PATIENCE_SECONDS: Final = 15.0
 
@@ -64,8 +67,14 @@ class RunningServer:
         self._client = client
 
     def all(self) -> list[Shown]:
-        found: list[Shown] = self._client.ask("GET", _PATH)["applications"]
-        return found
+        found: list[Shown] = []
+        page = 1
+        while True:
+            answer = self._client.ask("GET", f"{_PATH}?page_size={_PAGE_SIZE}&page={page}")
+            found += answer["applications"]
+            if not answer["applications"] or len(found) >= answer["total"]:
+                return found
+            page += 1
 
     def one(self, name: str) -> Shown:
         found: Shown = self._client.ask("GET", _path_of(name))

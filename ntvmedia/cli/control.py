@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ntvmedia.cli.failures import Failed
 
@@ -28,15 +28,32 @@ class NotRunning(Exception):
 
 
 class Refusal(Failed):
-    """The server answered that it does not do it.
+    """The server answered that it does not do it: problem details (RFC 9457).
 
     Attributes:
         status: Of HTTP.
+        kind: The last part of the problem's type, such as "no-application"; empty where the status
+            says it all.
+        field: The part of the request that is to blame; empty for none.
     """
 
-    def __init__(self, text: str, status: int) -> None:
+    def __init__(self, text: str, status: int, kind: str = "", field: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.kind = kind
+        self.field = field
+
+
+class Content(NamedTuple):
+    """What an answer brought.
+
+    Attributes:
+        body: As it came.
+        media_type: Without parameters, in lower case; empty where there is no body.
+    """
+
+    body: bytes
+    media_type: str
 
 
 class ControlClient:
@@ -67,16 +84,37 @@ class ControlClient:
             Refusal: The answer says that it was not done.
             Failed: The server does not answer, or not as one of ours.
         """
+        data = None if body is None else json.dumps(body).encode("ascii")
+        content = self.fetch(method, path, data)
+        try:
+            return json.loads(content.body) if content.body else None
+        except ValueError as error:
+            raise Failed(f"the server does not answer: {error}") from None
+
+    def fetch(self, method: str, path: str, body: bytes | None = None) -> Content:
+        """Send a request, and return what the answer brings, JSON or not.
+
+        Args:
+            method: Of HTTP.
+            path: With percent-encoding.
+            body: JSON; `None` for none.
+
+        Raises:
+            NotRunning: Nobody listens; nothing was sent.
+            Refusal: The answer says that it was not done.
+            Failed: The server does not answer, or not as one of ours.
+        """
         connection = self._connect()
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            data = None if body is None else json.dumps(body).encode("ascii")
-            connection.request(method, path, data, headers)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
+            if answer.headers.get_content_type() == "text/event-stream":
+                raise Failed("this goes on for ever: use curl --unix-socket")
             content = answer.read(_MAX_ANSWER_BYTES)
             if answer.length:
                 raise http.client.IncompleteRead(content, answer.length)
-            found = json.loads(content) if content else None
+            media_type = answer.headers.get_content_type() if content else ""
         except TimeoutError:
             raise Failed("the server does not answer: it may have done it or not") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -85,9 +123,8 @@ class ControlClient:
         finally:
             connection.close()
         if answer.status >= 400:
-            text = found.get("error") if isinstance(found, dict) else None
-            raise Refusal(str(text or f"the server answers {answer.status}"), answer.status)
-        return found
+            raise _refusal(answer.status, content)
+        return Content(content, media_type)
 
     def _connect(self) -> http.client.HTTPConnection:
         path = self._data / SOCKET_NAME
@@ -97,6 +134,18 @@ class ControlClient:
             raise NotRunning from None
         except OSError as error:
             raise Failed(f"{path}: {error.strerror or 'the server does not answer'}") from None
+
+
+def _refusal(status: int, content: bytes) -> Refusal:
+    """Read problem details; whatever else answers is told by its status."""
+    try:
+        found = json.loads(content)
+        errors = found.get("errors") or [{}]
+        text, kind = str(found["detail"]), str(found["type"]).rpartition("/")[2]
+        field = str(errors[0].get("field", ""))
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return Refusal(f"the server answers {status}", status)
+    return Refusal(text, status, "" if kind == "about:blank" else kind, field)
 
 
 def _connected(data: Path, timeout: float) -> http.client.HTTPConnection:

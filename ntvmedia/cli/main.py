@@ -23,9 +23,25 @@ _COMMANDS: Final = {
         "ntvmedia.cli.applications",
         "list and change applications: list, show, add, set, delete",
     ),
+    "api": (
+        "ntvmedia.cli.api",
+        "ask the running server's API: api GET /streams",
+    ),
+    "user": (
+        "ntvmedia.cli.users",
+        "list and change who may administer: list, add, set, password, delete",
+    ),
     "sign": (
         "ntvmedia.cli.signing",
         "print what makes the address of a stream play in a signed application",
+    ),
+    "backup": (
+        "ntvmedia.cli.backup",
+        "copy what the server keeps, but for media, into one file",
+    ),
+    "restore": (
+        "ntvmedia.cli.restore",
+        "put back what `ntvmedia backup` wrote",
     ),
     "hls-download": (
         "ntvmedia.cli.hls_download.command",

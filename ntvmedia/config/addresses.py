@@ -34,12 +34,14 @@ class Base(NamedTuple):
     text: str
 
 
-def base_addresses(settings: Settings, machine: str) -> list[Base]:
+def base_addresses(settings: Settings, machine: str, address: str = "") -> list[Base]:
     """List where the server is reached, in the order of the sections and their descriptions.
 
     Args:
         settings: Read for `server.address` and what each section listens on.
         machine: The name of the machine, which stands in for an empty `server.address`.
+        address: What is put in its place, as `Preferences.values.server_address` has it; empty
+            for `server.address`.
     """
     bases: list[Base] = []
     for scheme, default in DEFAULT_PORTS.items():
@@ -47,7 +49,8 @@ def base_addresses(settings: Settings, machine: str) -> list[Base]:
             kind, port, interface = _parsed(description)
             if kind not in _WITH_PORT or not port:
                 continue
-            host = settings.server.address or (machine if interface in _ANY else interface)
+            host = address or settings.server.address
+            host = host or (machine if interface in _ANY else interface)
             if ":" in host and not host.startswith("["):
                 host = f"[{host}]"
             secure = kind in ("ssl", "tls") and scheme in ("http", "rtmp", "rtsp")

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from ntvmedia.access import Request, Verdict
 from ntvmedia.errors import Refused
-from ntvmedia.events import ApplicationChanged
+from ntvmedia.events import AccessChanged, ApplicationChanged, PreferencesChanged
+
+# Refusals that are no judgement about who asks: later it may be another.
+_PASSING: Final = frozenset({"limit", "loading"})
+
+# Of a scheme, a host and a port: names of the DNS have 253.
+_MOST_CHARACTERS: Final = 300
+
+# Of a verdict that is over by now: as good as none.
+_LEAST_LIFETIME: Final = 0.001
 
 
 class Denied(Refused):
@@ -14,31 +24,85 @@ class Denied(Refused):
 
     Attributes:
         wants_password: As in `Verdict`.
+        rule: Likewise: which one said no.
+        redirect: Likewise: where to go instead.
     """
 
-    def __init__(self, reason: str, *, wants_password: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, wants_password: bool = False, rule: str = "", redirect: str = ""
+    ) -> None:
         super().__init__(reason)
         self.wants_password = wants_password
+        self.rule = rule
+        self.redirect = redirect
+
+    @property
+    def status(self) -> int:
+        """The status of HTTP, and of RTSP: 503 where there is no room now, else 403."""
+        return 503 if self.rule in _PASSING else 403
+
+    def location(self, *schemes: str) -> str:
+        """Return where to go instead, if a peer can go there; else the empty text.
+
+        Args:
+            schemes: Those that it speaks.
+        """
+        return self.redirect if self.redirect.partition("://")[0].lower() in schemes else ""
 
 
-async def allowed(host: Any, request: Request) -> Verdict:
+def changes(host: Any) -> int:
+    """Count what may make a decision another one: it holds for as long as this stays the same."""
+    emitted = host.events.emitted
+    count: int = emitted[ApplicationChanged] + emitted[AccessChanged] + emitted[PreferencesChanged]
+    return count
+
+
+async def allowed(
+    host: Any, request: Request, *, again: bool = False, ask: bool | None = None
+) -> Verdict:
     """Have a request decided, by what holds when the answer is there.
 
     Args:
         host: An `ntvmedia.interfaces.IHost`.
         request: Of a peer.
+        again: As in `IAccess.decide`: it was allowed before.
+        ask: Likewise.
 
     Raises:
         Denied: It is refused.
     """
     while True:
-        changes = host.events.emitted[ApplicationChanged]
-        verdict: Verdict = await host.access.decide(request)
-        if not verdict.allowed:
-            raise Denied(verdict.reason, wants_password=verdict.wants_password)
+        before = changes(host)
+        if again:
+            verdict: Verdict = await host.access.decide(request, again=True, ask=ask)
+        else:
+            verdict = await host.access.decide(request)
+        _check(verdict)
         # A decision may take seconds: it counts only if nothing was changed meanwhile.
-        if changes == host.events.emitted[ApplicationChanged]:
+        if before == changes(host):
             return verdict
+
+
+def check_room(host: Any, request: Request, verdict: Verdict) -> None:
+    """Check that there is room for one more, at the moment when it begins.
+
+    The same is asked at the end of each decision; where one begins a while later, others may have
+    come meanwhile.
+
+    Args:
+        host: An `ntvmedia.interfaces.IHost`.
+        request: Of one who is not there yet.
+        verdict: What was decided about it.
+
+    Raises:
+        Denied: There is none.
+    """
+    # `IAccess` does not ask for any.
+    limits = getattr(host.access, "limits", None)
+    full: Verdict | None = None if limits is None else limits(request, verdict)
+    if full is not None:
+        host.access.refused[request.key.application, request.protocol, full.rule] += 1
+        _check(full)
 
 
 async def allowed_stream(host: Any, request: Request) -> tuple[Verdict, Any]:
@@ -60,3 +124,37 @@ async def allowed_stream(host: Any, request: Request) -> tuple[Verdict, Any]:
         if stream is not None and stream.is_ready:
             return verdict, stream
         await host.hub.wait_for(key)
+
+
+def aged(verdict: Verdict, seconds: float) -> Verdict:
+    """Return a verdict with what is left of its lifetime after some seconds."""
+    if not verdict.lifetime or seconds <= 0:
+        return verdict
+    return replace(verdict, lifetime=max(_LEAST_LIFETIME, verdict.lifetime - seconds))
+
+
+def asked_at(url: str) -> str:
+    """Return what stands before the path of an address that a peer asked for.
+
+    Args:
+        url: Absolute, as the peer has it.
+
+    Returns:
+        Scheme, host and port, without user and password; empty where there is nothing of use.
+    """
+    scheme, mark, rest = url.partition("://")
+    place = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
+    found = f"{scheme}://{place}"
+    if not mark or not place or len(found) > _MOST_CHARACTERS or not found.isprintable():
+        return ""
+    return found
+
+
+def _check(verdict: Verdict) -> None:
+    if not verdict.allowed:
+        raise Denied(
+            verdict.reason,
+            wants_password=verdict.wants_password,
+            rule=verdict.rule,
+            redirect=verdict.redirect,
+        )

@@ -2,12 +2,18 @@
 
 from ntvmedia.events.bus import EventBus
 from ntvmedia.events.happenings import (
+    AccessChanged,
+    AccountsChanged,
     ApplicationChanged,
     Event,
     PlayEnded,
     PlayStarted,
+    PreferencesChanged,
     PublishEnded,
     PublishStarted,
+    ServerStarted,
+    ServerStopping,
+    SessionEnded,
     StreamEvent,
     StreamIdle,
     StreamOver,
@@ -16,13 +22,19 @@ from ntvmedia.events.happenings import (
 )
 
 __all__ = [
+    "AccessChanged",
+    "AccountsChanged",
     "ApplicationChanged",
     "Event",
     "EventBus",
     "PlayEnded",
     "PlayStarted",
+    "PreferencesChanged",
     "PublishEnded",
     "PublishStarted",
+    "ServerStarted",
+    "ServerStopping",
+    "SessionEnded",
     "StreamEvent",
     "StreamIdle",
     "StreamOver",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from ntvmedia.media import StreamKey
 
@@ -54,11 +55,14 @@ class PublishStarted(StreamEvent):
         protocol: Such as "rtmp".
         peer: Its address.
         session: Unique in this process; the same in `PublishEnded`.
+        request: What it asked for, an `ntvmedia.access.Request`; None where it does not say.
     """
 
     protocol: str
     peer: str
     session: int
+    # There may be a password in it.
+    request: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ class PlayStarted(StreamEvent):
         protocol: Such as "rtmp" or "flv".
         peer: Its address.
         session: Unique in this process; the same in `PlayEnded`.
+        request: As in `PublishStarted`.
     """
 
     protocol: str
     peer: str
     session: int
+    request: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +123,54 @@ class ApplicationChanged(Event):
 
     name: str
     after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencesChanged(Event):
+    """What is set for the whole server was changed; what holds now is known to all already."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsChanged(Event):
+    """The server was set up: there is an administrator now; or, after a repair, none any more.
+
+    Attributes:
+        is_set_up: Whether there is one.
+    """
+
+    is_set_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """A session or token of the administration opens nothing any more.
+
+    Attributes:
+        session: Its id, as an identity has it.
+    """
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChanged(Event):
+    """A rule of access was made, changed or removed; what holds now is known to all already.
+
+    Attributes:
+        what: "ip_rules", "forbidden", "share_links" or "signing_keys".
+        id: Which of them: the id of a rule, link or key, or "APP/STREAM"; empty where several may
+            have changed.
+    """
+
+    what: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStarted(Event):
+    """All services run, and all ports listen."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStopping(Event):
+    """The server was told to stop; what goes on will end."""

@@ -217,7 +217,9 @@ class Audience:
         self.viewers[viewer] = None
         self._idle_since = None
         info = viewer.info
-        self._context.events.emit(PlayStarted(self._key, info.protocol, info.peer, viewer.session))
+        self._context.events.emit(
+            PlayStarted(self._key, info.protocol, info.peer, viewer.session, info.request)
+        )
 
     def outlet_left(self, rendition: Rendition) -> None:
         """Count one connection less. Called by `OutletViewer` only, once for each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.logger import Logger
 
@@ -16,7 +16,11 @@ _log = Logger()
 
 
 class Publisher(Protocol):
-    """The connection that publishes."""
+    """The connection that publishes.
+
+    It may have two attributes more, for who decides again whether it may go on: `request`, the
+    `ntvmedia.access.Request` that it was allowed by, and `verdict`, the answer.
+    """
 
     protocol: str
     peer: str
@@ -66,6 +70,16 @@ class Publication:
         self.publisher = publisher
         self.session = session
         self.started_at = started_at
+
+    @property
+    def request(self) -> Any:
+        """What its publisher asked for; None where it does not say."""
+        return getattr(self.publisher, "request", None)
+
+    @property
+    def verdict(self) -> Any:
+        """The answer to that; None where it does not say."""
+        return getattr(self.publisher, "verdict", None)
 
     @property
     def active(self) -> bool:

@@ -67,13 +67,26 @@ def describe_viewer(viewer: Viewer) -> dict[str, Any]:
         "protocol": viewer.info.protocol,
         "peer": viewer.info.peer,
         "user_agent": viewer.info.user_agent,
-        "page_url": viewer.info.page_url,
+        "page_url": shown_page(viewer.info.page_url),
         "started_at": viewer.started_at,
         "bytes_out": viewer.bytes_out,
         "bitrate": round(viewer.bitrate),
         "queued_bytes": viewer.queued_bytes,
         "dropped_blocks": viewer.dropped_blocks,
     }
+
+
+def shown_page(url: str) -> str:
+    """Return the address of a viewer's page as far as people may see it (F-AC-03).
+
+    What stands in its query, as on a page of ours, may be all that it takes to play.
+    """
+    place = url.partition("#")[0].partition("?")[0]
+    scheme, mark, rest = place.partition("://")
+    if not mark:
+        return place
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _track(state: TrackState) -> dict[str, Any]:

@@ -137,7 +137,13 @@ class Hub:
         )
         stream.publish(publication)
         self._events.emit(
-            PublishStarted(key, publisher.protocol, publisher.peer, publication.session)
+            PublishStarted(
+                key,
+                publisher.protocol,
+                publisher.peer,
+                publication.session,
+                publication.request,
+            )
         )
         return publication
 

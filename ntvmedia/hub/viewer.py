@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -26,12 +26,18 @@ class ViewerInfo:
         peer: The address.
         user_agent: The program, as it names itself; else empty.
         page_url: The page that holds the player; else empty.
+        request: What it asked for, an `ntvmedia.access.Request`; None for one who did not ask, as
+            a multicast group. Nothing to the hub, nor is the next.
+        verdict: The answer, an `ntvmedia.access.Verdict`.
     """
 
     protocol: str
     peer: str
     user_agent: str = ""
     page_url: str = ""
+    # There may be a password in it, and it is the same one for the same viewer.
+    request: Any = field(default=None, repr=False, compare=False)
+    verdict: Any = field(default=None, repr=False, compare=False)
 
 
 class Viewer:
@@ -98,6 +104,11 @@ class Viewer:
     def stalled(self) -> bool:
         """Whether it was cut since it took nothing."""
         return False
+
+    @property
+    def rendition(self) -> Rendition | None:
+        """What it is sent; None for one who fetches pieces."""
+        return None
 
     @property
     def watching(self) -> bool:
@@ -193,6 +204,10 @@ class OutletViewer(Viewer):
     @property
     def stalled(self) -> bool:
         return self.outlet.stalled
+
+    @property
+    def rendition(self) -> Rendition:
+        return self._rendition
 
     def plays(self, rendition: Rendition) -> bool:
         return self.watching and self._rendition is rendition

@@ -1,15 +1,18 @@
-"""The body of an answer, on its way from the connection to whom it is for."""
+"""Bodies: of an answer, on its way from the connection to whom it is for; and of a request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
 
 from ntvmedia.outbound.failures import Unacceptable
 
@@ -106,3 +109,29 @@ class Unread(Protocol):
     def connectionMade(self) -> None:
         transport: Any = self.transport
         transport.stopProducing()
+
+
+@implementer(IBodyProducer)
+class PostedBody:
+    """The body of a request, all of which is there: it is some kilobytes.
+
+    Args:
+        data: What is sent.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.length = len(data)
+        self._data = data
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._data)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Do nothing: all was written."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing: all was written."""
+
+    def stopProducing(self) -> None:
+        """Do nothing: all was written."""

@@ -23,7 +23,7 @@ from ntvmedia.config import OutboundSettings
 from ntvmedia.outbound.addresses import Target, origin_of, parse_target
 from ntvmedia.outbound.connections import Endpoints, Gate
 from ntvmedia.outbound.cookies import BrowserPolicy
-from ntvmedia.outbound.exchange import REDIRECTS, Answer, Question, Receiver, exchange
+from ntvmedia.outbound.exchange import KEEPING, REDIRECTS, Answer, Question, Receiver, exchange
 from ntvmedia.outbound.failures import OutboundError
 from ntvmedia.outbound.fields import check_fields
 from ntvmedia.outbound.policy import Policy
@@ -105,6 +105,7 @@ class Outbound(Service):
         timeout_seconds: float | None = None,
         idle_seconds: float | None = None,
         receiver: Receiver | None = None,
+        same_server: bool = False,
     ) -> Deferred[Answer]:
         """Ask for what an address names.
 
@@ -128,12 +129,72 @@ class Outbound(Service):
                 nothing is gathered; where it returns None, the body is gathered as without it.
                 Both are called from the reactor thread, and never after the Deferred has fired.
                 What either raises closes the connection.
+            same_server: Follow no redirect to another server, which scheme, host and port make:
+                one ends the request as one that is malformed does.
 
         Returns:
             Fires with the answer, of any status but a redirect, when all of its body has come.
             Fails with `OutboundError`, or with what the receiver raised, and nothing else; but
             when cancelled with a `CancelledError`, and the connection is closed at once.
         """
+        if cookies is not None:
+            cookies.set_policy(BrowserPolicy())
+        question = Question(
+            limit_bytes,
+            headers or {},
+            shared_headers or {},
+            cookies,
+            receiver,
+            _untouched,
+            self._reactor,
+            same_server=same_server,
+        )
+        return self._ask(url, question, timeout_seconds, idle_seconds)
+
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str],
+        limit_bytes: int,
+        timeout_seconds: float | None = None,
+    ) -> Deferred[Answer]:
+        """Hand something to a server.
+
+        It is not sent a second time, whatever the connection does. Of redirects those are followed
+        that keep the body, to the same server: another one was not meant to have it.
+
+        Args:
+            url: As for `get`, and so are the others.
+            body: What is handed over.
+            headers: Further fields, Content-Type among them.
+            limit_bytes: The longest body of an answer.
+            timeout_seconds: For all of it.
+
+        Returns:
+            As `get`.
+        """
+        question = Question(
+            limit_bytes,
+            headers,
+            {},
+            None,
+            None,
+            _untouched,
+            self._reactor,
+            body,
+            same_server=True,
+        )
+        return self._ask(url, question, timeout_seconds, None)
+
+    def _ask(
+        self,
+        url: str,
+        question: Question,
+        timeout_seconds: float | None,
+        idle_seconds: float | None,
+    ) -> Deferred[Answer]:
         if self._closed or len(self._requests) >= MAX_REQUESTS:
             why = "the server stops" if self._closed else "too many requests wait"
             return fail(OutboundError(f"{origin_of(url)}: {why}"))
@@ -145,17 +206,7 @@ class Outbound(Service):
             self._requests.discard,
         )
         self._requests.add(request)
-        if cookies is not None:
-            cookies.set_policy(BrowserPolicy())
-        question = Question(
-            limit_bytes,
-            headers or {},
-            shared_headers or {},
-            cookies,
-            receiver,
-            request.touched,
-            self._reactor,
-        )
+        question = question._replace(touched=request.touched)
         request.begin(Deferred.fromCoroutine(self._get(url, question, request)))
         return request.answer
 
@@ -197,7 +248,13 @@ class Outbound(Service):
             answer = await exchange(agent, target, question, f"{target.origin}{self._way}")
             if answer.status not in REDIRECTS:
                 return answer
+            if question.body is not None and answer.status not in KEEPING:
+                why = "a redirect that would leave out what is posted"
+                raise OutboundError(f"{target.origin}: {why}", is_permanent=True)
             following = _redirected(target, answer.headers.get("location", ""))
+            if question.same_server and following.origin != first.origin:
+                why = "a redirect to another server"
+                raise OutboundError(f"{first.origin}: {why}", is_permanent=True)
             if following.origin != target.origin:
                 question = question._replace(headers={})
             elif not following.authorization:
@@ -219,6 +276,10 @@ class Outbound(Service):
         if len(self._led_to) > MAX_LED_TO:
             self._led_to.popitem(last=False)
         return self._kept if was_led_to else self._unkept
+
+
+def _untouched() -> None:
+    """Stand for what notes that something came, until there is a request to note it."""
 
 
 def _redirected(target: Target, location: str) -> Target:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IAgent
 
 from ntvmedia.outbound.addresses import Target
-from ntvmedia.outbound.bodies import Body, ReceiverFailed, Unread
+from ntvmedia.outbound.bodies import Body, PostedBody, ReceiverFailed, Unread
 from ntvmedia.outbound.cookies import cookie_field, keep_cookies
 from ntvmedia.outbound.failures import OutboundError, Unacceptable
 from ntvmedia.outbound.fields import answer_fields, is_compressed, request_fields
@@ -20,6 +20,9 @@ from ntvmedia.outbound.reasons import NETWORK_ERRORS, is_permanent, reason_of
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """The answers that send us on (RFC 9110 15.4); of GET, all in the same way."""
+
+KEEPING: Final = frozenset({307, 308})
+"""Those of them after which a POST is still one, with its body (RFC 9110 15.4.8, 15.4.9)."""
 
 MAX_PASSED_OVER_BYTES: Final = 16 << 10
 PASS_OVER_SECONDS: Final = 1.0
@@ -61,6 +64,8 @@ class Question(NamedTuple):
         receiver: As in `Outbound.get`.
         touched: Called when something comes.
         clock: The reactor's time.
+        body: What is posted; None to get.
+        same_server: No redirect to another server is followed.
     """
 
     limit_bytes: int
@@ -70,6 +75,8 @@ class Question(NamedTuple):
     receiver: Receiver | None
     touched: Callable[[], None]
     clock: IReactorTime
+    body: bytes | None = None
+    same_server: bool = False
 
 
 async def exchange(agent: IAgent, target: Target, question: Question, who: str) -> Answer:
@@ -97,7 +104,11 @@ async def exchange(agent: IAgent, target: Target, question: Question, who: str) 
         if cookie:
             fields.setRawHeaders(b"Cookie", [cookie])
     try:
-        response: Any = await agent.request(b"GET", target.url.encode("ascii"), fields)
+        url = target.url.encode("ascii")
+        if question.body is None:
+            response: Any = await agent.request(b"GET", url, fields)
+        else:
+            response = await agent.request(b"POST", url, fields, PostedBody(question.body))
         question.touched()
         if question.cookies is not None:
             keep_cookies(question.cookies, target, response.headers)

@@ -27,7 +27,8 @@ class ApplicationRow:
         type: A word of at most 32 characters, as is `recording`.
         hls_segment_seconds: Above 0.
         hls_segment_count: Above 0, as are `hls_part_seconds` and `hls_key_segments`.
-        hls_format: A word of at most 8 characters.
+        hls_format: A word of at most 8 characters, as is `authorize_failure`.
+        max_players: 0 or above, as are the other limits.
         created_at: Seconds since 1970, as is `updated_at`.
     """
 
@@ -37,6 +38,7 @@ class ApplicationRow:
     outputs: tuple[str, ...]
     recording: str
     publish_password: str
+    rtmp_authentication: bool
     referers: tuple[str, ...]
     allow_empty_referer: bool
     signed: bool
@@ -54,6 +56,16 @@ class ApplicationRow:
     hls_sessions: bool
     hls_end_list: bool
     rtsp_multicast: bool
+    max_players: int
+    max_publishers: int
+    max_stream_players: int
+    max_bandwidth_kbps: int
+    authorize_url: str
+    authorize_failure: str
+    jwks_url: str
+    jwt_issuer: str
+    jwt_audience: str
+    cut_at_expiry: bool
     created_at: float
     updated_at: float
 

@@ -74,14 +74,9 @@ def migrate(backend: Backend) -> None:
 
 
 def _bring_to_newest(backend: Backend, connection: Connection) -> None:
-    config = Config()
-    # The parser of Alembic's configuration takes a percent sign for a reference.
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
-    revisions = [script.revision for script in scripts.walk_revisions()]
-    newest = revisions[0]
-    found = _revision(connection)
+    known = revisions()
+    newest = known[0]
+    found = current_revision(connection)
     if found == newest:
         return
     if found is None:
@@ -89,7 +84,7 @@ def _bring_to_newest(backend: Backend, connection: Connection) -> None:
         if taken:
             message = f'another program has a table "{min(taken)}" in this database'
             raise ConfigError(message, backend.setting)
-    elif found not in revisions:
+    elif found not in known:
         message = (
             f"the database has schema {found}, which is newer than this program's {newest}: "
             "run a newer program, or put back a copy of the database"
@@ -98,7 +93,7 @@ def _bring_to_newest(backend: Backend, connection: Connection) -> None:
     else:
         backend.keep_copy(connection, newest)
     try:
-        command.upgrade(config, "head")
+        upgrade(connection, newest)
         backend.finish(connection)
     except Exception as error:
         problem = backend.problem(error) if isinstance(error, SQLAlchemyError) else None
@@ -110,7 +105,31 @@ def _bring_to_newest(backend: Backend, connection: Connection) -> None:
         raise ConfigError(f"{message}; the database is as it was", backend.setting) from error
 
 
-def _revision(connection: Connection) -> str | None:
-    """Return the revision of the tables that there are."""
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision of the tables that there are; `None` where there are none."""
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     return context.get_current_revision()
+
+
+def revisions() -> list[str]:
+    """Return the revisions that this program knows, the newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()]
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Bring the tables to a known revision, in the connection's transaction.
+
+    Raises:
+        SQLAlchemyError: The database did not do it.
+    """
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _config() -> Config:
+    config = Config()
+    # The parser of Alembic's configuration takes a percent sign for a reference.
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config

@@ -224,16 +224,31 @@ class SQLite:
         part = path.with_name(f"{path.name}.part")
         try:
             part.unlink(missing_ok=True)
-            os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
-            with closing(self._connect()) as source, closing(sqlite3.connect(part)) as target:
-                source.backup(target)
-                # Without a log beside it: one file is what an operator puts back.
-                target.execute("PRAGMA journal_mode = DELETE")
+            self.copy_to(part)
             part.replace(path)
         except (OSError, sqlite3.Error) as error:
             part.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or "the disk is full or failed"
             raise StoreError(f"{path} cannot be written: {reason}") from None
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the database as it is at one moment, while others use it.
+
+        All of it is read in one step, and so in one transaction: writers need not wait for it,
+        and it not for them.
+
+        Args:
+            path: Of a file to be made, for its owner only: it has no log beside it.
+
+        Raises:
+            OSError: It cannot be made, or is there already.
+            sqlite3.Error: The database cannot be read, or the copy not be written.
+        """
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        with closing(self._connect()) as source, closing(sqlite3.connect(path)) as target:
+            source.backup(target)
+            # Without a log beside it: one file is what an operator puts back.
+            target.execute("PRAGMA journal_mode = DELETE")
 
     def problem(self, error: SQLAlchemyError) -> StoreError | None:
         """Put an exception into words; see `problems.describe`."""

@@ -35,6 +35,7 @@ def test_defaults() -> None:
         outputs=("rtmp", "flv", "ts", "hls", "rtsp"),
         recording="manual",
         publish_password="",
+        rtmp_authentication=False,
         referers=(),
         allow_empty_referer=True,
         signed=False,
@@ -264,7 +265,7 @@ def test_wrong(name: str, value: object, clause: str) -> None:
     assert str(error) == f"{error.field}: {error.clause}"
     assert error.field == (name if name in FIELDS else ascii(name[:60])[1:-1])
     assert str(error).isprintable()
-    assert len(str(error)) < 500
+    assert len(str(error)) < 700
 
 
 def test_a_wrong_password_is_not_quoted() -> None:
@@ -339,16 +340,21 @@ def test_describe() -> None:
         referers=("a.example",),
         hls_key_url="https://u:sEcReT@k.example/{key}?t=sEcReT",
         hls_variants=("_720p",),
+        authorize_url="http://crm.example:81/may?key=sEcReT",
+        jwks_url="https://u:sEcReT@id.example/keys?t=sEcReT",
     )
     shown = describe(application)
+    assert shown["jwks_url"] == "https://<hidden>@id.example/keys?<hidden>"
+    assert shown["authorize_url_set"] is True
+    assert shown["authorize_url_shown"] == "http://crm.example:81/may?<hidden>"
     assert shown["hls_key_url_set"] is True
     assert shown["hls_key_url_shown"] == "https://<hidden>@k.example/{key}?<hidden>"
     assert shown["hls_variants"] == ["_720p"]
     assert "sEcReT" not in repr(shown) + repr(application)
     assert (shown["publish_password_set"], shown["built_in"]) == (True, True)
     assert (shown["outputs"], shown["referers"]) == (list(OUTPUTS), ["a.example"])
-    more = {"publish_password_set", "hls_key_url_set", "hls_key_url_shown", "built_in"}
-    assert set(shown) == {*FIELDS, *more} - set(SECRETS)
+    more = {f"{name}_set" for name in SECRETS} | {"hls_key_url_shown", "authorize_url_shown"}
+    assert set(shown) == {*FIELDS, *more, "built_in"} - set(SECRETS)
     shown = describe(Application("a"))
     assert (shown["publish_password_set"], shown["built_in"]) == (False, False)
     assert (shown["hls_key_url_set"], shown["hls_key_url_shown"]) == (False, "")

@@ -122,7 +122,9 @@ class AccessTests(SynchronousTestCase):
         for name in ("none", "LiveShow"):
             for action in Action:
                 verdict = self.ask(action, application=name)
-                self.assertEqual(verdict, Verdict(False, f'there is no application "{name}"'))
+                self.assertEqual(
+                    verdict, Verdict(False, f'there is no application "{name}"', rule="application")
+                )
 
     def test_disabled(self) -> None:
         """P-204: a disabled application refuses publishers and players, from that moment."""
@@ -245,9 +247,9 @@ class AccessTests(SynchronousTestCase):
         for fields, part in (
             ({}, "is disabled"),
             ({"enabled": True}, 'no output "flv"'),
-            ({"outputs": OUTPUTS}, "page that plays"),
-            ({"allow_empty_referer": True}, "not signed"),
-            ({"signed": False}, ""),
+            ({"outputs": OUTPUTS}, "not signed"),
+            ({"signed": False}, "page that plays"),
+            ({"allow_empty_referer": True}, ""),
         ):
             self.set(**fields)
             self.assertIn(part, self.play("flv"))

@@ -94,6 +94,17 @@ class ApplicationsTests(RegistryCase):
             "hls_sessions": False,
             "hls_end_list": True,
             "rtsp_multicast": True,
+            "max_players": 1,
+            "max_publishers": 2,
+            "max_stream_players": 3,
+            "max_bandwidth_kbps": 1_000_000_000,
+            "authorize_url": "https://u:p'@crm.example/may?key=1&t=%00",
+            "authorize_failure": "allow",
+            "jwks_url": "https://id.example/keys.json",
+            "jwt_issuer": "https://id.example/",
+            "jwt_audience": "tv \u00e9",
+            "cut_at_expiry": True,
+            "rtmp_authentication": True,
         }
         self.assertEqual(set(FIELDS) - set(fields), {"name", "recording"})
         added = self.add("studio", **fields)

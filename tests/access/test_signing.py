@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from ntvmedia.access.signing import SIGNATURE_LENGTH, problem_of, signature, signed_query
+from ntvmedia.access import signing
+from ntvmedia.access.signing import SIGNATURE_LENGTH, Signed, signature, signed_query
 from ntvmedia.media import StreamKey
 from ntvmedia.media.names import parse_path, parse_rtmp
 
@@ -15,6 +18,7 @@ NOW = 1_767_225_600
 WRONG = "the signature of the address is wrong"
 MISSING = "the address is not signed"
 EXPIRED = "the signed address has expired"
+ELSEWHERE = "the signed address is for somebody else's IP address"
 
 
 @pytest.mark.parametrize(
@@ -35,9 +39,26 @@ def test_vectors(stream: StreamKey, expires: int, sign: str) -> None:
     assert signed_query(KEY, stream, expires) == f"expires={expires}&sign={sign}"
 
 
-def check(query: str, now: float = NOW, stream: StreamKey = STREAM) -> str:
+KEYS = {"": KEY, "k1": bytes(32), "of_tv": KEY[::-1]}
+
+
+def key_of(id: str, application: str) -> bytes:
+    """Return a key; one of them is for one application."""
+    return b"" if id == "of_tv" and application != "tv" else KEYS.get(id, b"")
+
+
+def signed(
+    query: str, now: float | None = NOW, stream: StreamKey = STREAM, peer: str = "192.0.2.7:5"
+) -> Signed:
     """Check the address of a stream, with a query as a player sends it."""
-    return problem_of(KEY, stream, parse_path(f"/a/b?{query}").query, now)
+    return signing.check(key_of, stream, parse_path(f"/a/b?{query}").query, peer, now)
+
+
+def check(
+    query: str, now: float | None = NOW, stream: StreamKey = STREAM, peer: str = "192.0.2.7:5"
+) -> str:
+    """Say what is wrong with an address."""
+    return signed(query, now, stream, peer).problem
 
 
 def test_expiry() -> None:
@@ -134,15 +155,15 @@ def test_repeated() -> None:
     assert check(f"{good}&sign={'A' * 43}") == WRONG
     assert check(f"expires={NOW + 99}&sign=x&{good}") == ""
     address = parse_rtmp(f"liveshow?{good}", f"test?expires={NOW + 99}")
-    assert problem_of(KEY, STREAM, address.query, NOW) == WRONG
+    assert signing.check(key_of, STREAM, address.query, "", NOW).problem == WRONG
 
 
 NAMES = st.text("abé中-_1", min_size=1, max_size=8)
-KEYS = st.builds(StreamKey, NAMES, NAMES)
+STREAMS = st.builds(StreamKey, NAMES, NAMES)
 MOMENTS = st.integers(1, 99_999_999_999)
 
 
-@given(KEYS, MOMENTS, KEYS, MOMENTS)
+@given(STREAMS, MOMENTS, STREAMS, MOMENTS)
 def test_one_right(stream: StreamKey, expires: int, other: StreamKey, later: int) -> None:
     """A signature is good for one stream and one moment, and survives its way in an address."""
     query = signed_query(KEY, stream, expires)
@@ -153,7 +174,98 @@ def test_one_right(stream: StreamKey, expires: int, other: StreamKey, later: int
     assert check(f"expires={later}&sign={sign}", 0, other) == WRONG
 
 
-@given(st.dictionaries(st.sampled_from(["expires", "sign"]), st.text(max_size=50)))
-def test_junk(query: dict[str, str]) -> None:
+FIELDS = ["expires", "sign", "ip", "viewers", "kid"]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=50)), st.text(max_size=30))
+def test_junk(query: dict[str, str], peer: str) -> None:
     """Whatever is sent is refused, and raises nothing."""
-    assert problem_of(KEY, STREAM, query, NOW) in (MISSING, WRONG)
+    assert signing.check(key_of, STREAM, query, peer, NOW).problem in (MISSING, WRONG)
+
+
+@pytest.mark.parametrize(
+    ("options", "query", "sign"),
+    [
+        ({"ip": "192.0.2.7"}, "&ip=192.0.2.7", "V5DF6urIQkLMz1hXFulxuLJmRgsWBteNqQSETH22bP0"),
+        (
+            {"ip": "2001:db8::/64", "viewers": 3},
+            "&ip=2001:db8::%2F64&viewers=3",
+            "1ZsLst_QLclF8yKapSoBpT2S7KAOud3i3_pO6Tz6YhE",
+        ),
+        ({"key_id": "k1"}, "&kid=k1", "AHrr7cuZthc12mCKv9JGjXMiXonG1YkXuRCYLdoLTiE"),
+    ],
+    ids=["ip", "network-viewers", "kid"],
+)
+def test_vectors_with_options(options: dict[str, Any], query: str, sign: str) -> None:
+    r"""Made by OpenSSL 3, as those above: each option is a line more. The key k1 is 32 zeros.
+
+    printf 'play\n/liveshow/test\n1767225600\nip=192.0.2.7' | openssl dgst ...
+    """
+    key = KEYS[options.get("key_id", "")]
+    assert signature(key, STREAM, NOW, **options) == sign
+    assert signed_query(key, STREAM, NOW, **options) == f"expires={NOW}&sign={sign}{query}"
+
+
+def test_ip() -> None:
+    """F-AC-08: an address for one IP address or network plays from there only."""
+    for ip, good, bad in (
+        ("192.0.2.7", ["192.0.2.7:1", "[::ffff:192.0.2.7]:1", "192.0.2.7"], ["192.0.2.8:1", ""]),
+        ("192.0.2.0/24", ["192.0.2.255:1"], ["192.0.3.0:1", "[2001:db8::1]:1"]),
+        ("2001:db8::/64", ["[2001:db8::ffff]:1"], ["[2001:db8:0:1::]:1", "192.0.2.7:1"]),
+        ("::ffff:192.0.2.7", ["192.0.2.7:1"], ["192.0.2.8:1"]),
+    ):
+        query = signed_query(KEY, STREAM, NOW + 10, ip=ip)
+        for peer in good:
+            assert check(query, peer=peer) == "", (ip, peer)
+        for peer in bad:
+            assert check(query, peer=peer) == ELSEWHERE, (ip, peer)
+        # It cannot be taken out, emptied or exchanged.
+        for other in (f"expires={NOW + 10}&sign={query.split('sign=')[1][:43]}", f"{query}&ip="):
+            assert check(other, peer=good[0]) == WRONG
+        assert check(f"{query}&ip=192.0.2.9", peer="192.0.2.9:1") == WRONG
+
+
+def test_ip_that_is_none() -> None:
+    """What was signed for no address at all plays from nowhere, and raises nothing."""
+    for ip in ("192.0.2", "192.0.2.1/8", "1.2.3.4.5", "10.0.0.0/99"):
+        assert check(signed_query(KEY, STREAM, NOW + 10, ip=ip), peer="192.0.2.1:1") == ELSEWHERE
+    for ip in ("all", "example.org", "1.2.3.4\nviewers=5", "fe80::1%25eth0"):
+        assert check(signed_query(KEY, STREAM, NOW + 10, ip=ip)) == WRONG
+
+
+def test_viewers() -> None:
+    """The number of viewers is signed, and what they are counted by is the address."""
+    query = signed_query(KEY, STREAM, NOW + 10, viewers=2)
+    found = signed(query)
+    assert (found.problem, found.expires, found.viewers) == ("", NOW + 10, 2)
+    assert found.ticket == f"sign:{query.split('sign=')[1][:43]}"
+    assert signed(signed_query(KEY, STREAM, NOW + 10)).ticket == ""
+    for other in ("3", "0", "02", "-1", "", "2.0", "9999999999", "\u0662"):
+        assert check(f"{query}&viewers={other}") == WRONG, other
+
+
+def test_key_ids() -> None:
+    """F-AC-08: an address says which key it is signed with; one of another key is wrong."""
+    good = signed_query(bytes(32), STREAM, NOW + 10, key_id="k1")
+    assert check(good) == ""
+    for kid in ("", "k2", "of_tv", "k1%00", "K1", "x" * 33, "../k1"):
+        assert check(f"{good}&kid={kid}") == WRONG, kid
+    bound = signed_query(KEY[::-1], StreamKey("tv", "x"), NOW + 10, key_id="of_tv")
+    assert check(bound, stream=StreamKey("tv", "x")) == ""
+    bound = signed_query(KEY[::-1], STREAM, NOW + 10, key_id="of_tv")
+    assert check(bound) == WRONG
+
+
+def test_no_such_key() -> None:
+    """F-RE-15: a key that there is not is no key of zeros, and not that of another id."""
+    for key in (bytes(32), KEY, b""):
+        assert check(signed_query(key, STREAM, NOW + 10, key_id="gone")) == WRONG
+
+
+def test_after_the_start() -> None:
+    """F-AC-09: where the moment does not count any more, all else does."""
+    query = signed_query(KEY, STREAM, NOW - 10, ip="192.0.2.7")
+    assert check(query) == EXPIRED
+    assert check(query, None) == ""
+    assert check(query, None, peer="192.0.2.8:1") == ELSEWHERE
+    assert check(f"{query}&expires={NOW}", None) == WRONG

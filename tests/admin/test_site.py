@@ -1,169 +1,124 @@
-"""Tests of ntvmedia.admin: who may ask, the API, and metrics."""
+"""Tests of the API's frame: what goes for all requests, the server's status, and metrics."""
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from twisted.internet.address import IPv4Address, UNIXAddress
-from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
-from twisted.web.server import Site
 
 from ntvmedia import __version__
 from ntvmedia.admin import make_resource
 from ntvmedia.admin.owner import is_local
-from ntvmedia.config import Settings
-from ntvmedia.events import EventBus
-from ntvmedia.hub.rendition import RenditionKey
-from ntvmedia.hub.streams import Hub
-from ntvmedia.hub.viewer import ViewerInfo
-from ntvmedia.media import Codec, Packet, StreamKey, Track
-
-AUDIO = Track(Codec.MP3, clock_rate=44100, channels=2)
-LOOPBACK = IPv4Address("TCP", "127.0.0.1", 50000)
-FRAME = b"\xff\xfb\x90\x64" + b"a" * 96
-
-
-class Silent:
-    """A serialiser that sends the payloads as they are."""
-
-    def tracks_changed(self, tracks: Any, metadata: Any, timestamp: int) -> bytes:
-        """Say nothing."""
-        return b""
-
-    def header(self, timestamp: int) -> bytes:
-        """Return no header."""
-        return b""
-
-    def packet(self, packet: Packet, parts: list[bytes]) -> None:
-        """Append the payload."""
-        parts.append(packet.payload)
-
-    def trailer(self) -> bytes:
-        """Return no trailer."""
-        return b""
-
-    def frame(self, block: bytes) -> bytes:
-        """Return the block."""
-        return block
-
-
-class Publisher:
-    """Whoever publishes."""
-
-    protocol = "test"
-    peer = "192.0.2.9:1"
-
-    def dismissed(self, reason: str) -> None:
-        """Never in these tests."""
-        raise AssertionError(reason)
-
-
-class Host:
-    """A server with nothing but a hub."""
-
-    def __init__(self) -> None:
-        self.reactor = MemoryReactorClock()
-        self.settings = Settings()
-        self.hub = Hub(self.reactor, self.settings.hub, EventBus(), lambda: 784111777.0)
-        self.hub.register_format("raw", lambda options: Silent())
-        self.draining = False
-
-    def publish(self, key: StreamKey) -> Any:
-        """Publish some sound; returns the publication."""
-        publication = self.hub.publish(key, Publisher())
-        publication.track_received(AUDIO)
-        for number in range(5):
-            at = number * 1152
-            publication.packet_received(Packet(AUDIO, at, at, True, FRAME))
-        publication.batch_ended()
-        self.reactor.advance(2)
-        return publication
-
-    def play(self, key: StreamKey) -> None:
-        """Have somebody listen."""
-        stream = self.hub.streams[key]
-        outlet = self.hub.outlet(StringTransport())
-        info = ViewerInfo("test", "192.0.2.5:2", "player", "http://a.example/")
-        stream.play(RenditionKey("raw"), outlet, info, lambda reason: None)
+from ntvmedia.admin.site import make_control_resource
+from ntvmedia.media import StreamKey
+from tests.admin.streams import play, publish
+from tests.admin.web import ELSEWHERE, LOOPBACK, ROOT, Answer, Host, ask
 
 
 class SiteTests(SynchronousTestCase):
-    """What the resource answers, over HTTP."""
+    """What is answered on the control socket, but for what is said."""
 
     def setUp(self) -> None:
-        self.host = Host()
-        self.resource = make_resource(cast(Any, self.host))
+        self.host = self.make_host()
+        self.resource = make_control_resource(cast(Any, self.host))
 
-    def ask(
-        self,
-        path: bytes,
-        *fields: bytes,
-        method: bytes = b"GET",
-        host: bytes = b"localhost:8080",
-        peer: Any = LOOPBACK,
-    ) -> tuple[int, dict[bytes, bytes], bytes]:
-        """Return status, header fields and body of an answer."""
-        channel = Site(self.resource, reactor=self.host.reactor).buildProtocol(peer)
-        assert channel is not None
-        transport = StringTransport(peerAddress=peer)
-        channel.makeConnection(transport)
-        head = (method + b" " + path + b" HTTP/1.1", b"Host: " + host, *fields, b"", b"")
-        channel.dataReceived(b"\r\n".join(head))
-        answer, _mark, body = transport.value().partition(b"\r\n\r\n")
-        first, *lines = answer.split(b"\r\n")
-        found = dict(line.lower().split(b": ", 1) for line in lines)
-        if found.get(b"transfer-encoding") == b"chunked":
-            body = body.partition(b"\r\n")[2][: int(body.partition(b"\r\n")[0], 16)]
-        return int(first.split()[1]), found, body
+    def make_host(self) -> Any:
+        """Return a server of its own."""
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return Host(Path(folder.name))
 
-    def json(self, path: bytes) -> Any:
-        """Return what a good answer says."""
-        status, fields, body = self.ask(path)
-        self.assertEqual((status, fields[b"content-type"]), (200, b"application/json"))
-        self.assertEqual(fields[b"cache-control"], b"no-store")
-        return json.loads(body)
+    def ask(self, path: bytes, *fields: bytes, method: bytes = b"GET") -> Answer:
+        """Ask the operator's way."""
+        return ask(self.resource, self.host.reactor, method, path, None, *fields)
 
-    def test_only_from_here(self) -> None:
-        """F-AC-02: nothing is open to others, whatever the spelling of the path."""
-        peer = IPv4Address("TCP", "192.0.2.1", 50000)
+    def test_every_answer(self) -> None:
+        """F-IN-03: nothing is a page, is kept by caches, is guessed at, or names the program."""
+        for path in (ROOT + b"/status", b"/metrics", b"/nothing", ROOT + b"/%ff"):
+            for resource in (self.resource, make_resource(self.host)):
+                found = ask(resource, self.host.reactor, b"GET", path, peer=ELSEWHERE)
+                self.assertEqual(found.fields[b"cache-control"], b"no-store")
+                self.assertEqual(found.fields[b"x-content-type-options"], b"nosniff")
+                self.assertIn(b"default-src 'none'", found.fields[b"content-security-policy"])
+                self.assertNotIn(b"server", found.fields)
+                self.assertNotIn(b"html", found.fields[b"content-type"])
+                self.assertEqual([x for x in found.fields if x.startswith(b"access-control")], [])
+
+    def test_names_are_data(self) -> None:
+        """F-IN-03: what looks like a page is JSON, however it is asked for."""
+        answer = self.ask(ROOT + b"/applications/%3Cimg%20src=x%20onerror=alert(1)%3E")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("<img", answer.problem()["detail"])
+        answer = self.ask(b"/%3Cscript%3E")
+        self.assertEqual((answer.status, answer.problem()["detail"]), (404, "not found"))
+        self.assertNotIn(b"script", answer.body)
+
+    def test_no_jsonp(self) -> None:
+        """F-IN-04: no answer is a script."""
+        for name in (b"callback", b"jsonp"):
+            answer = self.ask(ROOT + b"/status?" + name + b"=%3Cscript%3E")
+            self.assertEqual(answer.status, 400)
+            self.assertNotIn(b"script>", answer.body)
+
+    def test_no_redirection(self) -> None:
+        """F-IN-05: nothing sends anybody elsewhere, whatever the path and its parameters."""
         for path in (
-            b"/mserver/api/v1/status",
-            b"/mserver/api/v1/streams",
-            b"/mserver/api/v1/streams/liveshow/test",
-            b"/metrics",
-            b"//metrics",
-            b"/%6detrics",
-            b"/./metrics",
-            b"/nothing",
-            b"/",
+            ROOT + b"//status",
+            ROOT + b"/status/",
+            b"//evil.example/" + ROOT,
+            b"/mserver?next=//evil.example",
+            b"/%0d%0aLocation:%20x",
+            b"/\\evil.example",
         ):
-            for refused in (
-                self.ask(path, peer=peer),
-                self.ask(path, host=b"example.org"),
-                self.ask(path, b"X-Forwarded-For: 127.0.0.1"),
-            ):
-                status, fields, body = refused
-                self.assertEqual(status, 403, path)
-                self.assertEqual(fields[b"content-type"], b"application/json")
-                self.assertEqual(list(json.loads(body)), ["error"])
+            answer = self.ask(path)
+            self.assertEqual(answer.status, 404, path)
+            self.assertNotIn(b"location", answer.fields)
 
-    def test_no_server_field(self) -> None:
-        """Nobody is told which server this is, good or bad."""
-        for path in (b"/metrics", b"/nothing"):
-            self.assertNotIn(b"server", self.ask(path)[1])
-        self.assertNotIn(b"server", self.ask(b"/metrics", host=b"example.org")[1])
+    def test_hosts(self) -> None:
+        """F-AC-11: one host that is one, or nothing."""
+        for fields in ((), (b"Host: a", b"Host: a"), (b"Host: a b",), (b"Host: a/b",)):
+            for resource in (self.resource, make_resource(self.host)):
+                found = ask(
+                    resource, self.host.reactor, b"GET", ROOT + b"/status", None,
+                    *(fields or (b"Host:",)), peer=ELSEWHERE,
+                )  # fmt: skip
+                self.assertEqual(found.status, 400, fields)
+        for name in (b"localhost", b"a.example:8080", b"[::1]:8080", b"192.0.2.1", b"a_b.example"):
+            self.assertEqual(self.ask(ROOT + b"/status", b"Host: " + name).status, 200)
+
+    def test_hostile_paths(self) -> None:
+        """What is no path in UTF-8 is refused, and nothing is logged as a bug."""
+        self.assertEqual(self.ask(ROOT + b"/%ff").status, 400)
+        self.assertEqual(self.ask(ROOT + b"/applications/%00").status, 404)
+        self.assertEqual(self.ask(ROOT + b"/" + b"a" * 4000).status, 404)
+        self.assertEqual(self.ask(ROOT + b"/applications/%2e%2e").status, 404)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_methods(self) -> None:
+        """What there is not is told with what there is."""
+        for method in (b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"X"):
+            found = self.ask(ROOT + b"/status", method=method)
+            self.assertEqual((found.status, found.fields[b"allow"]), (405, b"GET, HEAD"))
+        self.assertEqual(self.ask(ROOT + b"/status", method=b"A" * 30).status, 400)
+
+    def test_head(self) -> None:
+        """HEAD is GET without the body."""
+        found = self.ask(ROOT + b"/status", method=b"HEAD")
+        self.assertEqual((found.status, found.body), (200, b""))
 
     def test_status(self) -> None:
         """The server as a whole."""
-        self.host.publish(StreamKey("liveshow", "a"))
-        self.host.play(StreamKey("liveshow", "a"))
+        publish(self.host, StreamKey("liveshow", "a"))
+        play(self.host, StreamKey("liveshow", "a"))
         self.host.hub.wait_for(StreamKey("liveshow", "b")).addErrback(lambda failure: None)
-        found = self.json(b"/mserver/api/v1/status")
+        found = self.ask(ROOT + b"/status").json()
         self.assertEqual((found["version"], found["uptime_seconds"]), (__version__, 2.0))
         self.assertEqual(
             [found[name] for name in ("streams", "publishers", "viewers", "waiting")], [1, 1, 1, 1]
@@ -171,13 +126,13 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual((found["bytes_in"], found["draining"]), (500, False))
         self.assertGreater(found["bytes_out"], 0)
         self.host.draining = True
-        self.assertTrue(self.json(b"/mserver/api/v1/status")["draining"])
+        self.assertTrue(self.ask(ROOT + b"/status").json()["draining"])
 
     def test_lag(self) -> None:
         """G-RS-13: how late the reactor is, and the most since the start."""
         self.host.hub.lag.measured(0.25, 10.0)
         self.host.hub.lag.measured(0.001, 11.0)
-        status, found = self.json(b"/mserver/api/v1/status"), self.metrics()
+        status, found = self.ask(ROOT + b"/status").json(), self.metrics()
         for last, largest in (
             (status["reactor_lag_seconds"], status["largest_reactor_lag_seconds"]),
             (
@@ -187,93 +142,21 @@ class SiteTests(SynchronousTestCase):
         ):
             self.assertEqual((last, largest), (0.001, 0.25))
 
-    def test_streams(self) -> None:
-        """All streams, by name."""
-        self.assertEqual(self.json(b"/mserver/api/v1/streams"), {"streams": []})
-        for name in ("b", "a", "中"):
-            self.host.publish(StreamKey("liveshow", name))
-        found = self.json(b"/mserver/api/v1/streams")["streams"]
-        self.assertEqual([x["name"] for x in found], ["liveshow/a", "liveshow/b", "liveshow/中"])
-        self.assertEqual(found[0]["tracks"][0]["codec"], "mp3")
-
-    def test_stream(self) -> None:
-        """One stream with its viewers; its name may be spelt as in its other addresses."""
-        key = StreamKey("liveshow", "中")
-        self.host.publish(key)
-        self.host.play(key)
-        found = self.json(b"/mserver/api/v1/streams/liveshow/%E4%B8%AD")
-        self.assertEqual((found["name"], found["viewers"]), ("liveshow/中", 1))
-        (viewer,) = found["viewer_list"]
-        self.assertEqual((viewer["peer"], viewer["protocol"]), ("192.0.2.5:2", "test"))
-
-    def test_viewers(self) -> None:
-        """Who watches is one list for all streams and protocols, with connections or without."""
-        keys = [StreamKey("liveshow", "b"), StreamKey("tv", "a")]
-        for key in keys:
-            self.host.publish(key)
-            self.host.play(key)
-        info = ViewerInfo("hls", "192.0.2.6:3", "phone")
-        self.host.hub.streams[keys[0]].visit(info, lambda reason: None).sent_bytes += 7
-        found = self.json(b"/mserver/api/v1/viewers")["viewers"]
-        self.assertEqual(
-            [(x["application"], x["stream"], x["protocol"], x["user_agent"]) for x in found],
-            [
-                ("liveshow", "b", "test", "player"),
-                ("tv", "a", "test", "player"),
-                ("liveshow", "b", "hls", "phone"),
-            ],
-        )
-        self.assertEqual((found[2]["bytes_out"], found[2]["started_at"]), (7, 784111777.0))
-        _status, _fields, text = self.ask(b"/metrics")
-        self.assertIn(b'ntvmedia_protocol_viewers{protocol="hls"} 1.0\n', text)
-        self.assertIn(b'ntvmedia_protocol_viewers{protocol="test"} 2.0\n', text)
-
-    def test_not_found(self) -> None:
-        """A stream, a name or a path that there is not."""
-        for path, text in (
-            (b"/mserver/api/v1/streams/liveshow/x", "liveshow/x is not published"),
-            (b"/mserver/api/v1/streams/mserver/x", 'application name "mserver" is reserved'),
-            (b"/mserver/api/v1/nothing", "Not Found"),
-            (b"/", "Not Found"),
-        ):
-            status, _fields, body = self.ask(path)
-            self.assertEqual((status, json.loads(body)), (404, {"error": text}))
-
-    def test_reading_only(self) -> None:
-        """F-IN-07: what a browser may be made to send changes nothing, whatever it says it is."""
-        for method in (b"POST", b"PATCH", b"PUT", b"DELETE", b"OPTIONS", b"get", b"X"):
-            for path in (b"/metrics", b"/mserver/api/v1/applications", b"/nothing"):
-                status, fields, body = self.ask(
-                    path, b"Content-Type: application/json", method=method
-                )
-                self.assertEqual(status, 403, (method, path))
-                self.assertEqual(
-                    json.loads(body), {"error": "changes are made by the command ntvmedia"}
-                )
-                self.assertEqual(
-                    [name for name in fields if name.startswith(b"access-control")], []
-                )
-
-    def test_head(self) -> None:
-        """HEAD is GET without the body."""
-        status, _fields, body = self.ask(b"/mserver/api/v1/status", method=b"HEAD")
-        self.assertEqual((status, body), (200, b""))
-
     def metrics(self) -> dict[tuple[str, str], float]:
         """Return the metrics, by name and stream."""
-        status, fields, body = self.ask(b"/metrics")
-        self.assertEqual(status, 200)
-        self.assertTrue(fields[b"content-type"].startswith(b"text/plain; version="))
+        answer = self.ask(b"/metrics")
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.fields[b"content-type"].startswith(b"text/plain; version="))
         return {
             (sample.name, sample.labels.get("stream", "")): sample.value
-            for family in text_string_to_metric_families(body.decode())
+            for family in text_string_to_metric_families(answer.body.decode())
             for sample in family.samples
         }
 
     def test_metrics(self) -> None:
         """Prometheus reads the hub's counters; what came in is counted on when a stream ends."""
-        publication = self.host.publish(StreamKey("liveshow", "a"))
-        self.host.play(StreamKey("liveshow", "a"))
+        publication = publish(self.host, StreamKey("liveshow", "a"))
+        play(self.host, StreamKey("liveshow", "a"))
         found = self.metrics()
         self.assertEqual(found["ntvmedia_streams", ""], 1)
         self.assertEqual(found["ntvmedia_viewers", ""], 1)
@@ -289,16 +172,28 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual(found["ntvmedia_received_bytes_total", ""], 500)
         self.assertNotIn(("ntvmedia_stream_viewers", "a"), found)
 
+    def test_metrics_need_a_right(self) -> None:
+        """F-AC-02: not even this machine reads them without one."""
+        for peer in (LOOPBACK, ELSEWHERE):
+            found = ask(make_resource(self.host), self.host.reactor, b"GET", b"/metrics", peer=peer)
+            self.assertEqual(found.status, 401)
+            found.problem()
+
     def test_two_servers(self) -> None:
         """Nothing is global: two servers in one process have metrics of their own."""
-        other = Host()
-        make_resource(cast(Any, other))
-        other.publish(StreamKey("liveshow", "a"))
+        other = self.make_host()
+        make_resource(other)
+        publish(other, StreamKey("liveshow", "a"))
         self.assertEqual(self.metrics()["ntvmedia_streams", ""], 0)
 
-    def test_a_socket_of_this_machine(self) -> None:
-        """A unix socket is a proxy's way in: nobody is local there."""
-        self.assertEqual(self.ask(b"/metrics", peer=UNIXAddress(b"/run/x"))[0], 403)
+
+def test_klein_stays_unimported() -> None:
+    """What declares operations imports no Klein, which would install a reactor."""
+    code = (
+        "import sys, ntvmedia.admin.resources, ntvmedia.admin.openapi, ntvmedia.cli.api;"
+        "sys.exit('klein' in sys.modules or 'twisted.internet.reactor' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

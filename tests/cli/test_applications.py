@@ -318,8 +318,8 @@ def test_running_server(run: Run, tmp_path: Path) -> None:
     body = json.dumps(SHOWN).encode()
     gone = answer(b"", b"204 No Content")
     created = answer(body, b"201 Created")
-    every = answer(json.dumps({"applications": [SHOWN]}).encode())
-    replies = [STATUS, every, STATUS, answer(body), STATUS, created, STATUS, answer(body)]
+    every = answer(json.dumps({"applications": [SHOWN], "total": 2}).encode())
+    replies = [STATUS, every, every, STATUS, answer(body), STATUS, created, STATUS, answer(body)]
     with serving(tmp_path, [*replies, STATUS, answer(body), STATUS, gone]) as asked:
         assert run("list")[0].splitlines()[1].split()[-2:] == ["2", "7"]
         assert "viewers=7\n" in run("show", "a")[0]
@@ -333,15 +333,16 @@ def test_running_server(run: Run, tmp_path: Path) -> None:
     lines = [request.partition(b"\r\n")[0].removesuffix(b" HTTP/1.1") for request in asked]
     status = b"GET /mserver/api/v1/status"
     assert lines == [
-        *(status, b"GET " + path),
+        *(status, b"GET " + path + b"?page_size=500&page=1"),
+        b"GET " + path + b"?page_size=500&page=2",
         *(status, b"GET " + path + b"/a"),
         *(status, b"POST " + path),
         *(status, b"PATCH " + path + b"/%C3%A9"),
         *(status, b"GET " + path + b"/a"),
         *(status, b"DELETE " + path + b"/a"),
     ]
-    assert json.loads(asked[5].partition(b"\r\n\r\n")[2]) == {"name": "a", "outputs": ["rtmp"]}
-    assert json.loads(asked[7].partition(b"\r\n\r\n")[2]) == {
+    assert json.loads(asked[6].partition(b"\r\n\r\n")[2]) == {"name": "a", "outputs": ["rtmp"]}
+    assert json.loads(asked[8].partition(b"\r\n\r\n")[2]) == {
         "enabled": False,
         "hls_segment_seconds": 2.0,
     }
@@ -352,7 +353,7 @@ def test_server_that_begins(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     """One that has the folder and does not answer yet is waited for, and not gone behind."""
     with claimed(tmp_path):
         threading.Timer(0.3, lambda: begun.enter_context(serving(tmp_path, replies))).start()
-        replies = [STATUS, answer(json.dumps({"applications": [SHOWN]}).encode())]
+        replies = [STATUS, answer(json.dumps({"applications": [SHOWN], "total": 1}).encode())]
         with contextlib.ExitStack() as begun:
             assert "7" in run("list")[0].splitlines()[1]
             (tmp_path / "control.sock").unlink()
@@ -369,7 +370,7 @@ def test_server_that_begins(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_running_server_refuses(run: Run, tmp_path: Path) -> None:
     """What the server says against it is one line; its words do not control the terminal."""
-    said = json.dumps({"error": "no\r\n\x1b[2J way"}).encode()
+    said = json.dumps({"type": "about:blank", "detail": "no\r\n\x1b[2J way"}).encode()
     with serving(tmp_path, [STATUS, answer(said, b"503 No")]):
         assert run("list", status=1)[1] == "ntvmedia: no \\x1b[2J way\n"
 

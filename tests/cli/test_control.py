@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -70,20 +71,47 @@ def test_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ControlClient(tmp_path).ask("GET", "/")
 
 
+def problem(detail: str, kind: str = "about:blank", field: str = "") -> bytes:
+    """Return problem details as the server writes them."""
+    errors = [{"field": field, "detail": detail}] if field else []
+    return json.dumps({"type": kind, "detail": detail, "errors": errors}).encode("ascii")
+
+
 @pytest.mark.parametrize(
-    ("reply", "text", "status"),
+    ("reply", "expected"),
     [
-        (answer(b'{"error": "no", "field": "a"}', b"400 Bad Request"), "no", 400),
-        (answer(b'{"error": "the disk is full"}', b"503 No"), "the disk is full", 503),
-        (answer(b"[]", b"500 Oh"), "the server answers 500", 500),
-        (answer(b"", b"403 No"), "the server answers 403", 403),
+        (answer(problem("a: no", field="a"), b"400 No"), ("a: no", 400, "", "a")),
+        (
+            answer(problem("the disk is full", "/x/problems/store-error"), b"503 No"),
+            ("the disk is full", 503, "store-error", ""),
+        ),
+        (answer(b"[]", b"500 Oh"), ("the server answers 500", 500, "", "")),
+        (answer(b"<html>", b"502 Oh"), ("the server answers 502", 502, "", "")),
+        (answer(b'{"detail": 1}', b"404 No"), ("the server answers 404", 404, "", "")),
+        (
+            answer(b'{"detail": "x", "type": "y", "errors": [1]}', b"404 No"),
+            ("the server answers 404", 404, "", ""),
+        ),
+        (answer(b"", b"403 No"), ("the server answers 403", 403, "", "")),
     ],
 )
-def test_refusals(tmp_path: Path, reply: bytes, text: str, status: int) -> None:
-    """What the server says against it is passed on."""
+def test_refusals(tmp_path: Path, reply: bytes, expected: tuple[str, int, str, str]) -> None:
+    """What the server says against it is passed on: problem details (RFC 9457)."""
     with serving(tmp_path, [reply]), pytest.raises(Refusal) as refused:
         ControlClient(tmp_path).ask("GET", "/")
-    assert (str(refused.value), refused.value.status) == (text, status)
+    error = refused.value
+    assert (str(error), error.status, error.kind, error.field) == expected
+
+
+def test_other_content(tmp_path: Path) -> None:
+    """What is no JSON is fetched with its type; what never ends is not begun."""
+    png = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\n\x89PNG"
+    live = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: 1"
+    with serving(tmp_path, [png, live]):
+        client = ControlClient(tmp_path)
+        assert client.fetch("GET", "/") == (b"\x89PNG", "image/png")
+        with pytest.raises(Failed, match="goes on for ever"):
+            client.fetch("GET", "/")
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,20 @@ from pathlib import Path
 import pytest
 
 from ntvmedia.access.keys import keep_signing_key
-from ntvmedia.access.signing import problem_of
+from ntvmedia.access.signing import check
 from ntvmedia.cli.main import main
 from ntvmedia.media.names import parse_path
 
 KEY = bytes(range(32))
+OTHER = bytes(32)
 NOW = 1_767_225_600.25
+
+
+def problem_of(query: str, name: str, now: float, peer: str = "192.0.2.7:1") -> str:
+    """Say what a server finds wrong with what was printed."""
+    address = parse_path(f"{name}?{query.strip()}")
+    keys = {"": KEY, "k1": OTHER}
+    return check(lambda id, _application: keys[id], address.key, address.query, peer, now).problem
 
 
 @pytest.fixture
@@ -42,10 +50,48 @@ def test_sign(
     query, err = capsys.readouterr()
     assert (query[-1], query.count("\n"), err) == ("\n", 1, "")
     assert query.startswith(f"expires={expires}&sign=")
-    address = parse_path(f"{name}?{query.strip()}")
-    assert problem_of(KEY, address.key, address.query, NOW) == ""
-    assert problem_of(KEY, address.key, address.query, expires - 0.001) == ""
-    assert problem_of(KEY, address.key, address.query, expires) != ""
+    assert problem_of(query, name, NOW) == ""
+    assert problem_of(query, name, expires - 0.001) == ""
+    assert problem_of(query, name, expires) != ""
+
+
+def test_options(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An address may be for one network, for so many viewers, and signed with a key of the API."""
+    file = data / "k1"
+    file.write_text(OTHER.hex())
+    file.chmod(0o600)
+    words = ["--ip=192.0.2.0/24", "--viewers=3", "--kid=k1", f"--key-file={file}"]
+    assert main(["sign", "liveshow/a", f"--data={data}", *words]) == 0
+    query = capsys.readouterr().out
+    assert query.endswith("&ip=192.0.2.0%2F24&viewers=3&kid=k1\n")
+    assert problem_of(query, "liveshow/a", NOW) == ""
+    assert problem_of(query, "liveshow/a", NOW, "192.0.3.1:1") != ""
+    assert main(["sign", "liveshow/a", f"--data={data}", "--ip=::FFFF:192.0.2.7"]) == 0
+    assert capsys.readouterr().out.endswith("&ip=192.0.2.7\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--ip=all"],
+        ["--ip=192.0.2.7/24"],
+        ["--viewers=0"],
+        ["--viewers=1000000000"],
+        ["--kid=a b", "--key-file=x"],
+        ["--kid=k1"],
+        ["--key-file=x"],
+    ],
+)
+def test_wrong_options(data: Path, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """What is wrong is told in one line or so, and nothing is printed."""
+    try:
+        status = main(["sign", "liveshow/a", f"--data={data}", *words])
+    except SystemExit as error:
+        status = int(str(error.code))
+    assert status != 0
+    out, err = capsys.readouterr()
+    assert (out, "Traceback" in err) == ("", False)
+    assert words[0].partition("=")[0] in err
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,11 @@ def test_ssl_description() -> None:
     settings = Settings()
     object.__setattr__(settings.rtmp, "listen", ("ssl:443:privateKey=x",))
     assert base_addresses(settings, "box")[0] == ("rtmps", "rtmps://box")
+
+
+def test_preferred() -> None:
+    """What the API was told of the server's address goes before what the file says."""
+    settings = parse_settings({"server": {"address": "old.example"}})
+    assert base_addresses(settings, "box", "new.example")[0].text == "rtmp://new.example"
+    assert base_addresses(settings, "box", "2001:db8::2")[0].text == "rtmp://[2001:db8::2]"
+    assert base_addresses(settings, "box", "")[0].text == "rtmp://old.example"

@@ -340,27 +340,26 @@ def undisturbed(
 
 def state_of(server: Server, name: str) -> str:
     """Return the state of a stream by the server's word; "none" when there is no such stream."""
-    status, body = server.get(f"/mserver/api/v1/streams/{name}")
-    found = re.search(rb'"state": ?"(\w+)"', body) if status == 200 else None
-    return found[1].decode("ascii") if found else "none"
+    try:
+        return str(server.api(f"streams/{name}")["state"])
+    except Failed:
+        return "none"
 
 
 def metric(server: Server, name: str) -> float:
     """Return a metric without labels: "ntvmedia_stalled_connections_total"."""
-    _status, body = server.get("/metrics")
-    found = re.search(rf"^{name} (\S+)$", body.decode("utf-8"), re.MULTILINE)
+    found = re.search(rf"^{name} (\S+)$", server.control("/metrics"), re.MULTILINE)
     assert found, f"there is no metric {name}"
     return float(found[1])
 
 
 def refused_rtmp(server: Server) -> bool:
-    """Whether a further RTMP connection is refused: it ends before it was greeted."""
-    with connect(server.rtmp_port) as peer:
-        try:
-            peer.sendall(HANDSHAKE)
-            return not peer.recv(1)
-        except ConnectionError:
-            return True
+    """Whether a further RTMP connection is refused: in words, or it ends before it is greeted."""
+    try:
+        publish_rtmp(server, f"liveshow/probe{len(_open_peers)}").close()
+    except (Failed, ConnectionError):
+        return True
+    return False
 
 
 class Base:
@@ -371,8 +370,10 @@ class Base:
     """
 
     def __init__(self, server: Server) -> None:
-        # The first request of the API loads modules and fills caches.
-        server.get("/metrics")
+        # The first request of the API loads modules and fills caches; of another the database is
+        # opened, as sooner or later by the statistics.
+        server.control("/metrics")
+        server.api("audit")
         self.server = server
         self.viewers = int(server.api("status")["viewers"])
         # Connections of the requests before are closed in a moment.

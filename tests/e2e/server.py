@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import ntvmedia
+from ntvmedia.cli.control import ControlClient, NotRunning, Refusal
+from ntvmedia.cli.failures import Failed as CommandFailed
 from tests.e2e.processes import Failed, Program, wait_until
 
 ROOT = Path(ntvmedia.__file__).parent.parent
@@ -23,6 +25,9 @@ ROOT = Path(ntvmedia.__file__).parent.parent
 # What no log of a good run has: a bug, or one that Twisted found.
 _TROUBLE = re.compile(r"Traceback|Unhandled|^\S+ critical ", re.MULTILINE)
 
+
+# What the API has in pages.
+_LISTS = ("applications", "streams", "viewers")
 
 # Below those that the kernel gives to clients, and above those that services have.
 _PORTS = range(12_000, 28_000)
@@ -50,6 +55,7 @@ class Server:
         rtmp_port: Where RTMP is served on 127.0.0.1.
         http_port: Where HTTP is.
         rtsp_port: Where RTSP is.
+        data: Its data folder.
         program: The process.
 
     Raises:
@@ -61,6 +67,8 @@ class Server:
     ) -> None:
         self.folder = folder
         self.rtmp_port, self.http_port, self.rtsp_port = free_port(), free_port(), free_port()
+        given = [x.removeprefix("--data=") for x in options if x.startswith("--data=")]
+        self.data = Path(given[-1]) if given else folder / "data"
         self._may_have_trouble = False
         self.program = Program(
             [
@@ -128,16 +136,41 @@ class Server:
         finally:
             connection.close()
 
-    def api(self, name: str) -> Any:
-        """Fetch `/mserver/api/v1/NAME`.
+    def api(self, name: str, method: str = "GET", body: object = None) -> Any:
+        """Ask for `/mserver/api/v1/NAME`, over the control socket.
+
+        Returns:
+            What the answer says; of a list, as much as one page can have.
 
         Raises:
-            Failed: The status is not 200.
+            Failed: It is refused, or there is no answer.
         """
-        status, body = self.get(f"/mserver/api/v1/{name}")
-        if status != 200:
-            raise Failed(f"/mserver/api/v1/{name}: status {status}, {body[:200]!r}")
-        return json.loads(body)
+        if name in _LISTS and method == "GET":
+            name += "?page_size=500"
+        return self.control(f"/mserver/api/v1/{name}", method, body)
+
+    def control(self, path: str, method: str = "GET", body: object = None) -> Any:
+        """Ask for a path over the control socket, as the operator on the host.
+
+        Returns:
+            What the JSON of the answer says; or its text.
+
+        Raises:
+            Failed: It is refused, or there is no answer.
+        """
+        client = ControlClient(self.data, timeout=20)
+        data = None if body is None else json.dumps(body).encode("ascii")
+        try:
+            content = client.fetch(method, path, data)
+        except Refusal as error:
+            raise Failed(f"{method} {path}: status {error.status}, {error}") from error
+        except NotRunning as error:
+            raise Failed(f"{method} {path}: nobody listens") from error
+        except CommandFailed as error:
+            raise Failed(f"{method} {path}: {error}") from error
+        if content.media_type == "application/json":
+            return json.loads(content.body)
+        return content.body.decode("utf-8")
 
     @property
     def log(self) -> str:

@@ -46,7 +46,8 @@ TELL_EVENTS = """
 from ntvmedia.events.bus import EventBus
 emit = EventBus.emit
 def told(self, event):
-    print("EVENT", type(event).__name__, event.key, getattr(event, "session", 0), flush=True)
+    if hasattr(event, "key"):
+        print("EVENT", type(event).__name__, event.key, getattr(event, "session", 0), flush=True)
     emit(self, event)
 EventBus.emit = told
 """

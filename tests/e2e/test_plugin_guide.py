@@ -66,7 +66,7 @@ def test_plugin_guide(tmp_path: Path, clip: Path) -> None:
         lines = [*first, *answer.read().splitlines(keepends=True)]
         # The connection goes on after the end of the stream.
         client.request("HEAD", "/nowhere/guide.txt")
-        assert client.getresponse().status == 404
+        assert client.getresponse().status == 403
         client.close()
         assert server.stop(signal.SIGTERM) == -signal.SIGTERM
     assert re.fullmatch(rb"tracks at \d+ ms: h264 aac\n", lines[0])

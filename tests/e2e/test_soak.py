@@ -169,7 +169,11 @@ class Crowd:
 
     def ask(self, dice: random.Random) -> None:
         """Look at the server, as its operator does."""
-        self._server.get(dice.choice(("/metrics", "/mserver/api/v1/streams", "/healthz")))
+        path = dice.choice(("/metrics", "/mserver/api/v1/streams", "/healthz"))
+        if path == "/healthz":
+            self._server.get(path)
+        else:
+            self._server.control(path)
         self._stopping.wait(0.2)
 
 

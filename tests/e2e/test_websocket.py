@@ -31,7 +31,7 @@ from tests.e2e.hostile import (
     undisturbed,
 )
 from tests.e2e.media import FRAME_RATE, assert_part, make_clip, packets, sounds
-from tests.e2e.processes import Program, wait_until
+from tests.e2e.processes import Failed, Program, wait_until
 from tests.e2e.server import Server, free_port
 from tests.e2e.websockets import (
     BINARY,
@@ -186,8 +186,10 @@ def test_chromium(
 
 def viewers_of(server: Server, name: str) -> Any:
     """Return the viewers of a stream; none where there is no such stream."""
-    status, body = server.get(f"/mserver/api/v1/streams/{name}")
-    return json.loads(body)["viewer_list"] if status == 200 else []
+    try:
+        return server.api(f"streams/{name}")["viewer_list"]
+    except Failed:
+        return []
 
 
 def test_tls(start_server: StartServer, clip: Path, tmp_path: Path) -> None:

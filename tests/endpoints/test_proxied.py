@@ -105,3 +105,48 @@ class ProxiedTests(SynchronousTestCase):
         self.send(transport, HEADER)
         self.assertTrue(transport.disconnected)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class BelievedTests(SynchronousTestCase):
+    """F-AC-05: one whom a preference believes may send a header, and need not."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.inner = RecordingFactory()
+        self.believed: tuple[Any, ...] = (ip_network("10.0.0.0/8"),)
+        self.factory = ProxiedFactory(self.clock, self.inner, believed=lambda: self.believed)
+
+    def say(self, host: str, *pieces: bytes) -> list[tuple[str, bytes]]:
+        """Have a peer send something; return what the real protocols know and were told."""
+        address = IPv4Address("TCP", host, 40000)
+        transport = StringTransport(peerAddress=address)
+        protocol = self.factory.buildProtocol(address)
+        transport.protocol = protocol  # type: ignore[attr-defined]
+        protocol.makeConnection(transport)
+        for piece in pieces:
+            transport.protocol.dataReceived(piece)  # type: ignore[attr-defined]
+        return [(recorded.peer, recorded.data) for recorded in self.inner.built]
+
+    def test_header(self) -> None:
+        """It is read, in any pieces."""
+        told = self.say("10.0.0.1", *(bytes([x]) for x in HEADER + b"GET"))
+        self.assertEqual(told, [("192.0.2.1:50000", b"GET")])
+
+    def test_no_header(self) -> None:
+        """What begins otherwise is served as it is, from its first byte."""
+        for piece in (b"GET / HTTP/1.1", b"PLAY rtsp", b"\x03", b"\r\nGET", b"\x16\x03"):
+            self.inner.built.clear()
+            self.assertEqual(self.say("10.0.0.1", piece), [("10.0.0.1:40000", piece)])
+
+    def test_says_nothing(self) -> None:
+        """One that waits, or stops within what may be a header, is served after a while."""
+        self.assertEqual(self.say("10.0.0.1", b"PRO"), [])
+        self.clock.advance(HEADER_SECONDS)
+        self.assertEqual([(x.peer, x.data) for x in self.inner.built], [("10.0.0.1:40000", b"PRO")])
+
+    def test_not_believed(self) -> None:
+        """From anybody else a header is what any bytes are; a change counts at once."""
+        self.assertEqual(self.say("192.0.2.7", HEADER), [("192.0.2.7:40000", HEADER)])
+        self.believed = ()
+        self.inner.built.clear()
+        self.assertEqual(self.say("10.0.0.1", HEADER), [("10.0.0.1:40000", HEADER)])

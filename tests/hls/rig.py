@@ -28,6 +28,7 @@ from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IMediaRoute
 from ntvmedia.media import StreamKey
+from ntvmedia.preferences import Preferences
 from tests.endpoints.http.rig import Client, Pages
 from tests.hls.checker import Answer, PlaylistMonitor
 from tests.hls.m3u8 import Multivariant, demand, parse_multivariant
@@ -55,6 +56,9 @@ class Host:
         self.hub = Hub(rig.reactor, self.settings.hub, self.events, rig.wall)
         self.applications: dict[str, Application] = dict(BUILT_IN)
         self.access = Access(self.applications)
+        # Nothing is changed for good here.
+        store: Any = None
+        self.preferences = Preferences(store, self.events, rig.wall)
         self.wall_clock = rig.wall
         self.random = random.Random(rig.random.random()).randbytes
         self._parts: dict[Any, Any] = {}
@@ -355,9 +359,9 @@ class Rig:
         client = Client(self.service.front, host or "192.0.2.1")
         return Pending(client, target, *fields, method=method)
 
-    def get(self, target: str, *fields: bytes, method: bytes = b"GET") -> Answer:
+    def get(self, target: str, *fields: bytes, method: bytes = b"GET", host: str = "") -> Answer:
         """Ask for what is there at once."""
-        pending = self.ask(target, *fields, method=method)
+        pending = self.ask(target, *fields, method=method, host=host)
         answer = pending.answer
         pending.leave()
         demand(answer is not None, "held", f"{target} is held")

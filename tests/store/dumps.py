@@ -60,6 +60,22 @@ _ADDED: dict[str, tuple[ApplicationRow, ...]] = {
         ),
     ),
     "0003": (row("groups", rtsp_multicast=True),),
+    "0004": (
+        row(
+            "guarded",
+            max_players=7,
+            max_publishers=2,
+            max_stream_players=5,
+            max_bandwidth_kbps=100_000,
+            authorize_url="https://me:it's@business.example/may?token=%24",
+            authorize_failure="allow",
+            jwks_url="https://keys.example/jwks.json",
+            jwt_issuer="https://issuer.example",
+            jwt_audience="ntvmedia",
+            cut_at_expiry=True,
+            rtmp_authentication=True,
+        ),
+    ),
 }
 
 

@@ -117,7 +117,7 @@ def test_short_locks_are_waited_for(place: Place) -> None:
 def tiny_disk(folder: Path) -> Iterator[None]:
     """A file system of its own with room for little more than a new database."""
     folder.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192k", "none", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=384k", "none", folder], check=True)
     try:
         yield
     finally:
@@ -133,7 +133,7 @@ def limit_files(size: int) -> None:
 @contextmanager
 def small_files(folder: Path) -> Iterator[None]:
     """Files with room for little more than a new database."""
-    limit_files(96 << 10)
+    limit_files(288 << 10)
     try:
         yield
     finally:
@@ -163,7 +163,7 @@ def test_full_disk(place: Place, disk: str) -> None:
         store = place.store()
         write(place, store, "before")
         with pytest.raises(StoreError, match=f"^{message}$"):
-            write(place, store, "large", "x" * (256 << 10))
+            write(place, store, "large", "x" * (512 << 10))
         assert read(place, store) == sorted([*BUILT_IN, "before"])
         # Until nothing goes in any more; what went in before is kept.
         kept_names: list[str] = []

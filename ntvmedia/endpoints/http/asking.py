@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ntvmedia.access import Action, Request
+from ntvmedia.endpoints.asking import asked_at
 
-# Of what a client says of itself: it is kept while it watches.
-_MOST_CHARACTERS: Final = 512
+MOST_CHARACTERS: Final = 512
+"""Of what a client says of itself: it is kept while it watches."""
+
+PAGE_SESSION: Final = "page"
+"""The name in a query of what a page of this server was given for its player."""
+
+REDIRECTED: Final = ("http", "https")
+"""The schemes of addresses that a request can be sent on to."""
+
+# A token is longer than what a client says of itself, and shorter than a whole head.
+_MOST_TOKEN_CHARACTERS: Final = 8192
+_BEARER: Final = "bearer "
 
 
 def play_request(exchange: Any, protocol: str) -> Request:
@@ -28,6 +39,16 @@ def play_request(exchange: Any, protocol: str) -> Request:
         protocol=protocol,
         peer=exchange.peer,
         query=exchange.address.query,
-        page_url=(headers.get("referer", "") or headers.get("origin", ""))[:_MOST_CHARACTERS],
-        user_agent=headers.get("user-agent", "")[:_MOST_CHARACTERS],
+        page_url=(headers.get("referer", "") or headers.get("origin", ""))[:MOST_CHARACTERS],
+        user_agent=headers.get("user-agent", "")[:MOST_CHARACTERS],
+        page_session=exchange.address.query.get(PAGE_SESSION, ""),
+        bearer=_bearer(headers.get("authorization", "")),
+        address=asked_at(f"{exchange.scheme}://{headers.get('host', '')}"),
     )
+
+
+def _bearer(field: str) -> str:
+    """Return the token in a field `Authorization` (RFC 6750 section 2.1); empty for another."""
+    if field[: len(_BEARER)].lower() != _BEARER or len(field) > _MOST_TOKEN_CHARACTERS:
+        return ""
+    return field[len(_BEARER) :].strip(" ")

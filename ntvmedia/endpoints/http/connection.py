@@ -29,8 +29,10 @@ from twisted.python.failure import Failure
 
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.bodies import Body, body_of
+from ntvmedia.endpoints.http.clients import client_of
 from ntvmedia.endpoints.http.heads import MAX_HEAD_BYTES, BadRequest, RequestHead, check_line_feeds
 from ntvmedia.endpoints.http.media import serve_media
+from ntvmedia.endpoints.http.pages import visitor_of
 from ntvmedia.endpoints.http.routing import media_target
 from ntvmedia.endpoints.http.takeover import serve_takeover
 from ntvmedia.endpoints.http.web import WebTurns
@@ -102,9 +104,11 @@ class HTTPConnection(Protocol):
 
     Args:
         front: What all connections share.
+        address: Of the other end, as a load balancer tells it; None for that of the transport.
 
     Attributes:
-        host: Address of the client; empty for a unix socket.
+        address: Of the other end: the client's, or a proxy's.
+        host: The IP address in it; empty for a unix socket.
         outlet: The way out; nothing else writes to the transport.
         deadline: When `deadline_passed` is to be called, by the front's clock.
     """
@@ -113,8 +117,9 @@ class HTTPConnection(Protocol):
     transport: Any  # `ITCPTransport` and `IPushProducer`, which Twisted has no one name for
     outlet: Outlet
 
-    def __init__(self, front: HTTPFront) -> None:
+    def __init__(self, front: HTTPFront, address: Any = None) -> None:
         self.front = front
+        self.address = address
         self.host = ""
         self.deadline = 0.0
         self._buffer = b""
@@ -135,7 +140,9 @@ class HTTPConnection(Protocol):
         self._when_drained: list[Callable[[], None]] = []
 
     def connectionMade(self) -> None:
-        self.host = host_of(self.transport.getPeer())
+        if self.address is None:
+            self.address = self.transport.getPeer()
+        self.host = host_of(self.address)
         self.outlet = Outlet(self.transport, self.front.policy)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
@@ -170,8 +177,12 @@ class HTTPConnection(Protocol):
 
     @property
     def peer(self) -> str:
-        """Address and port of the client."""
-        return peer_of(self.transport.getPeer())
+        """Address and port of the other end."""
+        return peer_of(self.address)
+
+    def client(self, head: RequestHead) -> Any:
+        """Return the address of the client that a request comes from, behind proxies or not."""
+        return client_of(self.address, head, self.front.proxies())
 
     @property
     def may_persist(self) -> bool:
@@ -406,7 +417,9 @@ class HTTPConnection(Protocol):
         target = head.target.decode("ascii")
         media = media_target(target, front.routes)
         path, _mark, query = target.partition("?")
-        fixed = front.fixed_answer(path, query) if media is None else None
+        fixed = None
+        if media is None:
+            fixed = front.fixed_answer(path, query, lambda: visitor_of(self.client(head), head))
         if fixed is not None:
             if head.method in (b"GET", b"HEAD"):
                 self.answer(*fixed)

@@ -14,9 +14,11 @@ from zope.interface import implementer
 from ntvmedia.config import HTTPSettings, HTTPSSettings
 from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.draining import DrainingService
+from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 from ntvmedia.endpoints.http.front import HTTPFront, Route
 from ntvmedia.endpoints.http.pages import Pages
 from ntvmedia.endpoints.listening import listening_service
+from ntvmedia.endpoints.proxied import proxied
 from ntvmedia.endpoints.rtsp.tunnel import HTTPTunnels
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IFolderRoute, IHost, IMediaEndpoint
@@ -81,10 +83,14 @@ def make_http_service(
         lambda: bool(host.draining),
         folder=folder,
         ready_files=ready_files,
-        pages=Pages(host.applications),
+        pages=Pages(host.applications, host.access),
         tunnel=tunnel,
+        proxies=lambda: host.preferences.values.trusted_proxies,
+        hosts=host.part(ConnectionsOfHosts),
     )
-    return HTTPService(host, listening_service(host.reactor, listen, front, certificates), front)
+    wrap = proxied(host)
+    listener = listening_service(host.reactor, listen, front, certificates, wrap)
+    return HTTPService(host, listener, front)
 
 
 @implementer(IPlugin, IMediaEndpoint)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from twisted.internet.interfaces import ISSLTransport
 from zope.interface import implementer
 
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.heads import CHUNKED, BadRequest, RequestHead
 from ntvmedia.endpoints.http.ranges import NotSatisfiable, parse_range
+from ntvmedia.endpoints.peers import peer_of
 from ntvmedia.errors import UsageError
 from ntvmedia.interfaces import IExchange
 from ntvmedia.media.names import Address
@@ -73,6 +75,7 @@ class Exchange:
         self._headers: dict[str, str] | None = None
         self._on_closed: list[Callable[[], None]] = []
         self._chunked = False
+        self._peer = ""
         self.streaming = False
         self._receiver: BodyReceiver | None = None
         self._switched: Receiver | None = None
@@ -97,8 +100,15 @@ class Exchange:
 
     @property
     def peer(self) -> str:
-        """The client's address and port."""
-        return self._connection.peer
+        """The client's address and port; the port is 0 behind a proxy."""
+        if not self._peer:
+            self._peer = peer_of(self._connection.client(self._head))
+        return self._peer
+
+    @property
+    def scheme(self) -> str:
+        """What the connection speaks: "https" with TLS, else "http"."""
+        return "https" if ISSLTransport.providedBy(self._connection.transport) else "http"
 
     @property
     def outlet(self) -> object:

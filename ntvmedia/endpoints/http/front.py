@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
@@ -11,11 +11,14 @@ from twisted.internet.protocol import Factory
 from twisted.web.server import Site
 
 from ntvmedia.config import HTTPSettings
+from ntvmedia.config.reading import Network
 from ntvmedia.endpoints.draining import Connections
+from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.connection import HTTPConnection
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.heads import BadRequest, HeadParser
+from ntvmedia.endpoints.http.pages import Visitor
 from ntvmedia.endpoints.http.takeover import Takeover
 from ntvmedia.hub.policy import OutletPolicy
 from ntvmedia.interfaces import IExchange
@@ -65,8 +68,16 @@ class ReadyFile(Protocol):
 class Pages(Protocol):
     """What people see: player pages."""
 
-    def answer(self, path: str, query: str) -> tuple[int, str, bytes] | None:
-        """Return status, header fields and body for a path; None for what is no page."""
+    def answer(
+        self, path: str, query: str, visitor: Callable[[], Visitor]
+    ) -> tuple[int, str, bytes] | None:
+        """Return status, header fields and body for a path; None for what is no page.
+
+        Args:
+            path: Of the target, as sent.
+            query: What follows its question mark.
+            visitor: Returns who asks.
+        """
 
 
 class HTTPFront(Factory):
@@ -84,6 +95,8 @@ class HTTPFront(Factory):
         ready_files: As `IFolderRoute.make_ready` returns it.
         pages: What is shown to people.
         tunnel: Takes the connections over that carry RTSP.
+        proxies: Returns the networks of the proxies that are believed who the client is.
+        hosts: Limits the connections of each address.
 
     Attributes:
         clock: Monotonic seconds.
@@ -110,6 +123,8 @@ class HTTPFront(Factory):
         ready_files: Callable[[bytes], ReadyFile | None] | None = None,
         pages: Pages | None = None,
         tunnel: Callable[[Takeover], None] | None = None,
+        proxies: Callable[[], Sequence[Network]] = lambda: (),
+        hosts: ConnectionsOfHosts | None = None,
     ) -> None:
         self.clock = reactor.seconds
         self.settings = settings
@@ -118,12 +133,13 @@ class HTTPFront(Factory):
         self.folder = folder
         self.pages = pages
         self.tunnel = tunnel
+        self.proxies = proxies
         self.origins = OriginPolicy(settings.allowed_origins)
         self.parser = HeadParser()
         self.date = ""
         self.ok = b""
         self.ready: dict[bytes, bytes] = {}
-        self.connections = Connections(settings.max_connections)
+        self.connections = Connections(settings.max_connections, hosts=hosts)
         self._reactor = reactor
         self._make_site = make_site
         self._site: Site | None = None
@@ -136,7 +152,7 @@ class HTTPFront(Factory):
         self._tick_call: IDelayedCall | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> HTTPConnection:
-        return HTTPConnection(self)
+        return HTTPConnection(self, addr)
 
     def open_site(self) -> Site:
         """Return what serves all that is not media; made when first asked for."""
@@ -171,12 +187,17 @@ class HTTPFront(Factory):
             self._tick_call.cancel()
             self._tick_call = None
 
-    def fixed_answer(self, path: str, query: str) -> tuple[int, str, bytes] | None:
-        """Return status, header fields and body of what the front itself answers, or None."""
+    def fixed_answer(
+        self, path: str, query: str, visitor: Callable[[], Visitor]
+    ) -> tuple[int, str, bytes] | None:
+        """Return status, header fields and body of what the front itself answers, or None.
+
+        Arguments as of `Pages.answer`.
+        """
         if path == "/healthz":
             return 200, _HEALTH_FIELDS, _HEALTHY
         if path != "/readyz":
-            return None if self.pages is None else self.pages.answer(path, query)
+            return None if self.pages is None else self.pages.answer(path, query, visitor)
         if self._is_draining() or self.connections.closing:
             return 503, _HEALTH_FIELDS, b"draining\n"
         return 200, _HEALTH_FIELDS, b"ready\n"

@@ -12,10 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Request
+from ntvmedia.access import Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
 from ntvmedia.endpoints.http import answers
-from ntvmedia.endpoints.http.asking import play_request
+from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.framing import OPTION, Framed, Framing
 from ntvmedia.endpoints.http.websocket import (
@@ -103,7 +103,7 @@ class LiveHandler:
             self._check_tracks(stream, track_options(request.query))
             exchange.begin(200, self._headers, chunked=chunked)
             return
-        _verdict, stream = await allowed_stream(self._host, request)
+        verdict, stream = await allowed_stream(self._host, request)
         options = track_options(request.query)
         self._check_tracks(stream, options)
         socket: WebSocket | None = None
@@ -118,7 +118,7 @@ class LiveHandler:
                 options[OPTION] = Framing.CHUNKED.value
             exchange.begin(200, self._headers, chunked=chunked)
         rendition = RenditionKey(self._format.name, tuple(sorted(options.items())))
-        _Playing(exchange, socket).play(stream, rendition, request)
+        _Playing(exchange, socket).play(stream, rendition, request, verdict)
         self._log.info(
             "{peer}: plays {key} by {protocol}",
             peer=exchange.peer,
@@ -185,6 +185,9 @@ class LiveHandler:
         try:
             if isinstance(error, BadHandshake):
                 self._refuse(exchange, error.status, str(error), error.headers)
+            elif isinstance(error, Denied) and error.location(*REDIRECTED):
+                location = {"Location": error.location(*REDIRECTED)}
+                self._refuse(exchange, 302, str(error), location)
             elif isinstance(error, Refused):
                 self._refuse(exchange, _status(error), str(error))
             else:
@@ -197,7 +200,7 @@ class LiveHandler:
 def _status(error: Refused) -> int:
     if isinstance(error, HubFull):
         return 503
-    return 403 if isinstance(error, Denied) else 404
+    return error.status if isinstance(error, Denied) else 404
 
 
 class _Playing:
@@ -213,9 +216,16 @@ class _Playing:
         self._socket = socket
         self._viewer: Any = None
 
-    def play(self, stream: Any, key: RenditionKey, request: Request) -> None:
+    def play(self, stream: Any, key: RenditionKey, request: Request, verdict: Verdict) -> None:
         """Have the stream sent."""
-        info = ViewerInfo(request.protocol, request.peer, request.user_agent, request.page_url)
+        info = ViewerInfo(
+            request.protocol,
+            request.peer,
+            request.user_agent,
+            request.page_url,
+            request,
+            verdict,
+        )
         self._viewer = viewer = stream.play(key, self._exchange.outlet, info, self._ended)
         self._exchange.on_closed(viewer.leave)
         if self._socket is not None:

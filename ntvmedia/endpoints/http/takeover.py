@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.exchange import Receiver
 from ntvmedia.endpoints.http.heads import BadRequest, RequestHead
+from ntvmedia.endpoints.peers import host_of
 
 if TYPE_CHECKING:
     from ntvmedia.endpoints.http.connection import HTTPConnection
@@ -50,13 +51,13 @@ class Takeover:
 
     @property
     def address(self) -> Any:
-        """The client's, as its transport has it."""
-        return self._connection.transport.getPeer()
+        """The client's, as Twisted has addresses."""
+        return self._connection.client(self._head)
 
     @property
     def host(self) -> str:
         """The client's IP address."""
-        return self._connection.host
+        return host_of(self.address)
 
     @property
     def outlet(self) -> Outlet:

@@ -11,19 +11,21 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ntvmedia.access import Action, Request
-from ntvmedia.endpoints.asking import allowed, allowed_stream
+from ntvmedia.access import Action, Request, Verdict
+from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
+from ntvmedia.endpoints.rtmp.authentication import parse_address
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
 from ntvmedia.errors import PeerError, Refused
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, Track
-from ntvmedia.media.names import Address, parse_rtmp
+from ntvmedia.media.names import Address
 from ntvmedia.wire.rtmp.events import (
     Connected,
+    ConnectRefused,
     MetadataReceived,
     PauseRequested,
     PlayRequested,
@@ -50,21 +52,32 @@ RECONNECT_SECONDS = 5.0
 class RTMPConnection(Protocol):
     """A publisher or a player.
 
+    Args:
+        factory: Whose settings it has.
+        address: Of the peer.
+        refusal: Why it may do neither; empty where it may.
+
     Attributes:
         protocol: "rtmp" or "rtmps".
         peer: Its address with the port.
         host: Its address without.
         last_read: How many bytes came with the last read.
+        request: What it was allowed as a publisher; None before.
+        verdict: The answer to that.
     """
 
     _log = Logger()
     transport: Any  # an ITCPTransport that is an IPushProducer too
 
-    def __init__(self, factory: RTMPFactory, address: IAddress | None) -> None:
+    def __init__(
+        self, factory: RTMPFactory, address: IAddress | None, *, refusal: str = ""
+    ) -> None:
         self.factory: RTMPFactory = factory
         self.protocol = factory.protocol_name
         self.peer = peer_of(address)
         self.host = host_of(address)
+        self._refusal = refusal
+        self._authentication = factory.authentication(self.host)
         self._publication: Publication | None = None
         self._players: dict[int, Player] = {}
         self._deciding: Deferred[None] | None = None
@@ -75,12 +88,14 @@ class RTMPConnection(Protocol):
         self.last_read = 0
         self._patience = 0.0
         self._user_agent = ""
+        self.request: Request | None = None
+        self.verdict: Verdict | None = None
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
-        self._session: ServerSession = self.factory.new_session()
+        self._session: ServerSession = self.factory.new_session(self._refuse_connect)
         self.outlet: Outlet = self.factory.host.hub.outlet(self.transport)
-        self.factory.connections.add(self)
+        self.factory.connections.add(self, told=bool(self._refusal))
 
     def dataReceived(self, data: bytes) -> None:
         if self._leaving:
@@ -186,6 +201,14 @@ class RTMPConnection(Protocol):
                 self._publication.metadata_received(event.fields)
         elif isinstance(event, Connected):
             self._user_agent = event.flash_version
+        elif isinstance(event, ConnectRefused):
+            self._log.info(
+                "{peer}: has to bring user and password for {app}",
+                peer=self.peer,
+                app=_shown(event.app),
+            )
+            self._flush()
+            self._hang_up()
         elif isinstance(event, PublishRequested):
             self._decide(self._publish(event), event)
         elif isinstance(event, PlayRequested):
@@ -199,6 +222,10 @@ class RTMPConnection(Protocol):
                 self._players[event.stream_id].pause(event.paused)
         elif isinstance(event, ReceiveRequested) and event.stream_id in self._players:
             self._players[event.stream_id].receive(event.kind, event.wanted)
+
+    def _refuse_connect(self, connected: Connected) -> str:
+        # Who is one too many is told so, and asked for nothing.
+        return "" if self._refusal else self._authentication.refusal(connected)
 
     # Publish and play
 
@@ -244,6 +271,10 @@ class RTMPConnection(Protocol):
             code = "NetStream.Play.StreamNotFound"
         else:
             code = "NetStream.Play.Failed"
+        location = error.location("rtmp", "rtmps") if isinstance(error, Denied) else ""
+        if location:
+            # Who knows how to move is told where to; the others are refused, and no more.
+            self._session.request_reconnect(location, message)
         if self._session.awaits_answer:
             self._session.reject(code, message)
         else:  # it was accepted, and its output failed then
@@ -252,9 +283,13 @@ class RTMPConnection(Protocol):
         self._hang_up()
 
     async def _publish(self, request: PublishRequested) -> None:
+        self._check_room()
         self._unpublish("publisher began another stream", lost=False)
-        address = parse_rtmp(request.app, request.name, request.tc_url)
-        verdict = await allowed(self.factory.host, self._request(Action.PUBLISH, address, ""))
+        address = parse_address(request.app, request.name, request.tc_url)
+        wish = self._request(Action.PUBLISH, address, "", request.tc_url)
+        verdict = await allowed(self.factory.host, wish)
+        # Before the hub tells of a publisher.
+        self.request, self.verdict = wish, verdict
         self._publication = self.factory.host.hub.publish(
             verdict.rename or address.key, self, audio_only=verdict.audio_only
         )
@@ -262,23 +297,23 @@ class RTMPConnection(Protocol):
         self._log.info("{peer}: publishes {key}", peer=self.peer, key=verdict.rename or address.key)
 
     async def _play(self, request: PlayRequested) -> None:
+        self._check_room()
         self._stop_player(request.stream_id)
         if self._players:
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
             raise Refused("a connection plays one stream at a time")
-        address = parse_rtmp(request.app, request.name, request.tc_url)
-        _verdict, stream = await allowed_stream(
-            self.factory.host, self._request(Action.PLAY, address, request.page_url)
-        )
+        address = parse_address(request.app, request.name, request.tc_url)
+        wish = self._request(Action.PLAY, address, request.page_url, request.tc_url)
+        verdict, stream = await allowed_stream(self.factory.host, wish)
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
         self._session.accept_play()
         self._flush()
         self._players[request.stream_id] = Player(
-            self, request.stream_id, stream, key, self._user_agent, request.page_url
+            self, request.stream_id, stream, key, wish, verdict
         )
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)
 
-    def _request(self, action: Action, address: Address, page_url: str) -> Request:
+    def _request(self, action: Action, address: Address, page_url: str, tc_url: str) -> Request:
         return Request(
             action,
             address.key,
@@ -287,7 +322,14 @@ class RTMPConnection(Protocol):
             address.query,
             page_url,
             self._user_agent,
+            self._authentication.proves if action is Action.PUBLISH else None,
+            address=asked_at(tc_url),
         )
+
+    def _check_room(self) -> None:
+        """Refuse what a connection asks for that is one too many (G-RS-03)."""
+        if self._refusal:
+            raise Refused(self._refusal)
 
     def _unpublish(self, reason: str, *, lost: bool) -> None:
         publication, self._publication = self._publication, None
@@ -301,10 +343,17 @@ class RTMPConnection(Protocol):
         if player is not None:
             player.leave()
 
-    def player_ended(self, stream_id: int, reason: str) -> None:
-        """Tell a player that its stream is over, and hang up. Called by `Player`."""
+    def player_ended(self, stream_id: int, reason: str, *, kicked: bool) -> None:
+        """Tell a player that its stream is over, and hang up. Called by `Player`.
+
+        Args:
+            stream_id: The message stream.
+            reason: One clause for people.
+            kicked: The stream goes on, for others.
+        """
         self._players.pop(stream_id, None)
-        self._session.stop_play("NetStream.Play.UnpublishNotify", reason, stream_id)
+        code = "NetStream.Play.Failed" if kicked else "NetStream.Play.UnpublishNotify"
+        self._session.stop_play(code, reason, stream_id)
         self._flush()
         if not self._players:
             self._hang_up()

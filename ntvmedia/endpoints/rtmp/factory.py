@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
@@ -16,19 +16,25 @@ from ntvmedia.config import RTMPSettings, RTMPSSettings
 from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.clockwork import ClockworkService
 from ntvmedia.endpoints.draining import Connections, DrainingService
+from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of
-from ntvmedia.endpoints.proxied import ProxiedFactory
+from ntvmedia.endpoints.proxied import proxied
+from ntvmedia.endpoints.rtmp.authentication import Authentication
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
 from ntvmedia.endpoints.rtmp.playing import FORMAT
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IHost, IMediaEndpoint
+from ntvmedia.wire.rtmp.events import Connected
 from ntvmedia.wire.rtmp.serialiser import RTMPSerialiser
 from ntvmedia.wire.rtmp.server import ServerSession
 
 # For the handshakes of all connections: nothing in RTMP's keeps anything secret.
 RANDOM_BYTES = 4096
+
+# Of what passwords are asked for with, which does.
+_SECRET_BYTES = 32
 
 
 class RTMPFactory(Factory):
@@ -47,16 +53,21 @@ class RTMPFactory(Factory):
         self.host: Any = host
         self.protocol_name = protocol_name
         self.connections = Connections(
-            settings.max_connections, settings.max_connections_per_address
+            settings.max_connections,
+            settings.max_connections_per_address,
+            host.part(ConnectionsOfHosts),
         )
         self._settings = settings
         self._random = host.random(RANDOM_BYTES)
+        self._secret = host.random(_SECRET_BYTES)
         self._merged_reads: dict[float, MergedReads] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> RTMPConnection | None:  # type: ignore[override]
-        if not self.connections.has_room(host_of(addr)):
-            return None
-        return RTMPConnection(self, addr)
+        if self.connections.has_room(host_of(addr)):
+            return RTMPConnection(self, addr)
+        if self.connections.may_tell:
+            return RTMPConnection(self, addr, refusal="too many connections")
+        return None
 
     def merged_reads(self, period: float) -> MergedReads:
         """Return what reads connections every `period` seconds."""
@@ -65,8 +76,12 @@ class RTMPFactory(Factory):
             reads = self._merged_reads[period] = MergedReads(self.host.reactor, period)
         return reads
 
-    def new_session(self) -> ServerSession:
-        """Make the session of a new connection."""
+    def authentication(self, peer_host: str) -> Authentication:
+        """Return what asks the peer of a new connection for a password."""
+        return Authentication(self.host, self._secret, peer_host)
+
+    def new_session(self, refuse_connect: Callable[[Connected], str]) -> ServerSession:
+        """Make the session of a new connection; `refuse_connect` as in `ServerSession`."""
         settings = self._settings
         return ServerSession(
             self._random,
@@ -77,6 +92,7 @@ class RTMPFactory(Factory):
             idle_seconds=settings.idle_timeout,
             ping_seconds=settings.ping_interval,
             ping_timeout_seconds=settings.ping_timeout,
+            refuse_connect=refuse_connect,
         )
 
     def tick(self) -> None:
@@ -105,11 +121,8 @@ def make_rtmp_service(
     )
     factory = RTMPFactory(host, settings, name)
 
-    def wrap(inner: Factory) -> Factory:
-        if settings.proxy_protocol == "off":
-            return inner
-        return ProxiedFactory(host.reactor, inner, settings.trusted_proxies)
-
+    trusted = settings.trusted_proxies if settings.proxy_protocol == "on" else ()
+    wrap = proxied(host, trusted)
     listener = listening_service(host.reactor, listen, factory, certificates, wrap)
     service = MultiService()
     ClockworkService(host, factory.tick).setServiceParent(service)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ntvmedia.access import Request, Verdict
+from ntvmedia.endpoints.asking import aged
 from ntvmedia.endpoints.selection import track_options
 from ntvmedia.errors import Refused
 from ntvmedia.hub.rendition import RenditionKey, select_tracks
 from ntvmedia.hub.stream import Stream
-from ntvmedia.hub.viewer import ViewerInfo
+from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
 from ntvmedia.media import MediaKind, Track
 from ntvmedia.wire.rtmp.capabilities import Capabilities
 
@@ -59,11 +62,19 @@ def _other(tracks: Sequence[Track], track: Track, capabilities: Capabilities) ->
 class Player:
     """A viewer over RTMP.
 
+    Args:
+        connection: Which is told when it is over.
+        stream_id: As below.
+        stream: What it plays.
+        key: The rendition of that.
+        request: What was allowed.
+        verdict: The answer, of this moment.
+
     Attributes:
         stream_id: The message stream.
     """
 
-    __slots__ = ("_connection", "_info", "_key", "_stream", "_viewer", "stream_id")
+    __slots__ = ("_began", "_connection", "_info", "_key", "_stream", "_viewer", "stream_id")
 
     def __init__(
         self,
@@ -71,19 +82,29 @@ class Player:
         stream_id: int,
         stream: Stream,
         key: RenditionKey,
-        user_agent: str,
-        page_url: str,
+        request: Request,
+        verdict: Verdict,
     ) -> None:
         self.stream_id = stream_id
         self._connection = connection
         self._stream = stream
         self._key = key
-        self._info = ViewerInfo(connection.protocol, connection.peer, user_agent, page_url)
+        self._began = connection.factory.host.reactor.seconds()
+        self._info = ViewerInfo(
+            connection.protocol,
+            connection.peer,
+            request.user_agent,
+            request.page_url,
+            request,
+            verdict,
+        )
+        self._viewer: OutletViewer | None = None
         self._viewer = stream.play(key, connection.outlet, self._info, self._ended)
 
     def pause(self, paused: bool) -> None:
         """Send nothing for a while, or go on at the next keyframe."""
-        self._viewer.pause(paused)
+        if self._viewer is not None:
+            self._viewer.pause(paused)
 
     def receive(self, kind: MediaKind, wanted: bool) -> None:
         """Leave one kind of media out, or send it again."""
@@ -96,14 +117,20 @@ class Player:
         if key == self._key:
             return
         self._key = key
-        self._viewer.leave()
+        self.leave()
+        # As another viewer it may stay as long as the first might, and no longer.
+        passed = self._connection.factory.host.reactor.seconds() - self._began
+        info = replace(self._info, verdict=aged(self._info.verdict, passed))
         self._viewer = self._stream.play(
-            key, self._connection.outlet, self._info, self._ended, from_now=True
+            key, self._connection.outlet, info, self._ended, from_now=True
         )
 
     def leave(self) -> None:
         """Stop watching. Idempotent."""
-        self._viewer.leave()
+        if self._viewer is not None:
+            self._viewer.leave()
 
     def _ended(self, reason: str) -> None:
-        self._connection.player_ended(self.stream_id, reason)
+        # Without a viewer: sent away as it came.
+        kicked = self._viewer is None or self._viewer.kicked
+        self._connection.player_ended(self.stream_id, reason, kicked=kicked)

@@ -14,7 +14,6 @@ from ntvmedia.endpoints.rtsp.senders import DATAGRAMS
 from ntvmedia.endpoints.rtsp.udp_playing import UDPPlaying
 from ntvmedia.endpoints.rtsp.udp_receiving import UDPReceiving
 from ntvmedia.hub.publication import Publication
-from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.wire.rtsp.transport import Lower, Transport
 
 if TYPE_CHECKING:
@@ -106,15 +105,12 @@ class Carriers:
         incoming.set_up(place, in_order=transport.lower is Lower.TCP)
         return transport
 
-    def player(
-        self, presentation: Presentation, tracks: Mapping[int, Transport], user_agent: str
-    ) -> Plays:
+    def player(self, presentation: Presentation, tracks: Mapping[int, Transport]) -> Plays:
         """Return what plays, when all tracks are set up.
 
         Args:
             presentation: What was described.
             tracks: How each was set up, by its place.
-            user_agent: Of the client.
         """
         if self._from_group is not None:
             return self._from_group
@@ -124,7 +120,6 @@ class Carriers:
                 connection,
                 presentation,
                 playing.channels,
-                user_agent,
                 outlet=playing.outlet(),
                 format=DATAGRAMS,
             )
@@ -133,7 +128,7 @@ class Carriers:
             for place, transport in tracks.items()
             if transport.interleaved is not None
         }
-        return Player(connection, presentation, channels, user_agent)
+        return Player(connection, presentation, channels)
 
     def record(self, publication: Callable[[], Publication | None]) -> None:
         """Take datagrams from now on; as of `UDPReceiving.record`."""
@@ -182,7 +177,7 @@ class Carriers:
                 presentation,
                 connection.host,
                 self._ports.reactor.seconds,
-                ViewerInfo(connection.protocol, connection.peer, connection.user_agent),
+                connection.viewer_info,
                 connection.player_ended,
             )
         return self._from_group.set_up(place, offer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,17 +13,25 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
+from ntvmedia.endpoints.asking import (
+    Denied,
+    aged,
+    allowed,
+    allowed_stream,
+    asked_at,
+    changes,
+    check_room,
+)
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtsp.carriers import Carriers, Plays
 from ntvmedia.endpoints.rtsp.playing import NothingToSend, Presentation, present
 from ntvmedia.endpoints.rtsp.ports import NoPorts
 from ntvmedia.endpoints.rtsp.publishing import Incoming, Unsupported
 from ntvmedia.errors import PeerError, Refused
-from ntvmedia.events import ApplicationChanged
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
+from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.media.names import Address, BadName, parse_path
 from ntvmedia.wire.rtp.presentation import describe_stream
 from ntvmedia.wire.rtsp.authentication import Outcome
@@ -64,7 +73,6 @@ _STATUS: Final = (
     (NoPorts, 461),
     (HubFull, 503),
     (NameTaken, 403),
-    (Denied, 403),
 )
 
 
@@ -74,22 +82,28 @@ class RTSPConnection(Protocol):
     Args:
         factory: Whose settings it has.
         address: Of the peer.
+        refusal: Why it may do nothing; empty where it may.
 
     Attributes:
         protocol: "rtsp" or "rtsps".
         peer: Its address with the port.
         host: Its address without.
         user_agent: Its program, as it names itself; else empty.
+        request: What it was allowed last, to play or to publish; None before.
+        verdict: The answer to that.
     """
 
     _log = Logger()
     transport: Any  # an ITCPTransport that is an IPushProducer too
 
-    def __init__(self, factory: RTSPFactory, address: IAddress | None, *, udp: bool = True) -> None:
+    def __init__(
+        self, factory: RTSPFactory, address: IAddress | None, *, refusal: str = ""
+    ) -> None:
         self.factory: RTSPFactory = factory
         self.protocol = factory.protocol_name
         self.peer = peer_of(address)
         self.host = host_of(address)
+        self._refusal = refusal
         self._session = ServerSession(
             factory.authority,
             udp=factory.ports is not None,
@@ -100,11 +114,13 @@ class RTSPConnection(Protocol):
         self._presentation: Presentation | None = None
         self._player: Plays | None = None
         self._address: Address | None = None
-        self._verdict: Verdict | None = None
+        self.request: Request | None = None
+        self.verdict: Verdict | None = None
         self._incoming: Incoming | None = None
         self._publication: Publication | None = None
-        self._asked: Request | None = None
-        self._asked_at = 0
+        # What had changed, and when, as that was asked.
+        self._asked_after = 0
+        self._asked_at = 0.0
         self._deciding: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
         self.user_agent = ""
@@ -116,7 +132,7 @@ class RTSPConnection(Protocol):
         self.transport.setTcpNoDelay(True)
         self.outlet: Outlet = self.factory.outlet(self.transport)
         self.outlet.on_drained = self._throttle
-        self.factory.connections.add(self)
+        self.factory.connections.add(self, told=bool(self._refusal))
 
     def dataReceived(self, data: bytes) -> None:
         if self._leaving:
@@ -247,6 +263,12 @@ class RTSPConnection(Protocol):
 
     def _decide(self, work: Coroutine[Any, Any, None], event: Asked) -> None:
         """Run the answer to a request; this connection owns it until it is done."""
+        if self._refusal:
+            # One too many (G-RS-03): it is told so, and no more.
+            work.close()
+            self._refused(Failure(HubFull(self._refusal)), event)
+            self._hang_up()
+            return
         deciding: Deferred[None] = Deferred.fromCoroutine(work)
         if deciding.called and not deciding.paused:
             deciding.addErrback(self._refused, event)
@@ -268,6 +290,8 @@ class RTSPConnection(Protocol):
         status = 500
         if isinstance(error, Refused | PeerError):
             status = next((x for kind, x in _STATUS if isinstance(error, kind)), 400)
+            if isinstance(error, Denied):
+                status = error.status
         else:
             self._log.failure("{peer}: a decision failed", failure, peer=self.peer)
         self._log.info(
@@ -281,7 +305,11 @@ class RTSPConnection(Protocol):
             if isinstance(error, Denied) and error.wants_password:
                 self._challenge(event.request)
                 return
-            self._session.refuse(status)
+            location = error.location("rtsp", "rtsps") if isinstance(error, Denied) else ""
+            if location:
+                self._session.refuse(302, ("Location", location))
+            else:
+                self._session.refuse(status)
             self._flush()
         else:
             self._hang_up()
@@ -317,8 +345,10 @@ class RTSPConnection(Protocol):
     async def _present(self, target: str, message: Message) -> Presentation:
         address = parse_path(target)
         request = self._request(Action.PLAY, address, message)
-        _verdict, stream = await allowed_stream(self.factory.host, request)
-        self._remember(request)
+        verdict, stream = await allowed_stream(self.factory.host, request)
+        if self._incoming is None and self._player is None:
+            # Else it only looks: what it does already is what the rules are asked about again.
+            self._remember(request, verdict)
         return present(target, stream, address.query, self.factory.senders)
 
     async def _set_up(self, event: SetupRequested) -> None:
@@ -348,10 +378,10 @@ class RTSPConnection(Protocol):
         presentation = self._presentation
         if presentation is None:
             raise NotFound("the stream is over")
-        await self._ask_again()
         player = self._player
+        await self._ask_again(begins=player is None)
         if player is None:
-            player = self._carriers.player(presentation, self._session.tracks, self.user_agent)
+            player = self._carriers.player(presentation, self._session.tracks)
         starts = player.starts()
         self._session.accept_play(starts, FROM_NOW)
         self._flush()
@@ -366,8 +396,7 @@ class RTSPConnection(Protocol):
         address = parse_path(event.target)
         incoming = Incoming(event.description, self.factory.ssrc, self.factory.cname)
         request = self._request(Action.PUBLISH, address, event.request)
-        self._verdict = await allowed(self.factory.host, request)
-        self._remember(request)
+        self._remember(request, await allowed(self.factory.host, request))
         self._address, self._incoming = address, incoming
         self._session.accept_announce()
 
@@ -378,9 +407,10 @@ class RTSPConnection(Protocol):
         self._session.accept_setup(transport, self._new_id(event))
 
     async def _record(self, _event: RecordRequested) -> None:
-        address, verdict = self._address, self._verdict
+        address = self._address
+        await self._ask_again(begins=self._publication is None)
+        verdict = self.verdict
         assert address is not None and verdict is not None
-        verdict = await self._ask_again() or verdict
         key = verdict.rename or address.key
         if self._publication is None:
             self._publication = self.factory.host.hub.publish(
@@ -392,23 +422,40 @@ class RTSPConnection(Protocol):
 
     # The connection
 
-    def _remember(self, request: Request) -> None:
-        """Keep what was allowed just now."""
-        self._asked = request
-        self._asked_at = self.factory.host.events.emitted[ApplicationChanged]
+    def viewer_info(self) -> ViewerInfo:
+        """Return who it is that plays, with what it was allowed."""
+        return ViewerInfo(self.protocol, self.peer, self.user_agent, "", self.request, self.verdict)
 
-    async def _ask_again(self) -> Verdict | None:
-        """Have what was allowed before decided again, if something has changed since.
+    def _remember(self, request: Request, verdict: Verdict) -> None:
+        """Keep what was allowed just now."""
+        self.request, self.verdict = request, verdict
+        self._asked_after = changes(self.factory.host)
+        self._asked_at = self.factory.host.reactor.seconds()
+
+    async def _ask_again(self, *, begins: bool) -> None:
+        """Have what was allowed before looked at again: it may be a while ago.
+
+        Args:
+            begins: It is not there yet, so that there must be room for it.
 
         Raises:
-            Denied: It is not allowed any more.
+            Denied: It is not allowed any more, or there is no room.
         """
-        host = self.factory.host
-        if self._asked is None or self._asked_at == host.events.emitted[ApplicationChanged]:
-            return None
-        verdict = await allowed(host, self._asked)
-        self._remember(self._asked)
-        return verdict
+        host, request, verdict = self.factory.host, self.request, self.verdict
+        if request is None or verdict is None:
+            return
+        if self._asked_after != changes(host):
+            found = await allowed(host, request, again=True)
+            # What others said, a new name and a lifetime, holds on.
+            now = host.reactor.seconds()
+            verdict = aged(verdict, now - self._asked_at)
+            verdict = replace(verdict, audio_only=found.audio_only)
+            self._remember(request, verdict)
+        elif begins:
+            now = host.reactor.seconds()
+            self._remember(request, aged(verdict, now - self._asked_at))
+        if begins:
+            check_room(host, request, verdict)
 
     def _request(self, action: Action, address: Address, message: Message) -> Request:
         self.user_agent = message.headers.get("user-agent", "") or self.user_agent
@@ -430,6 +477,7 @@ class RTSPConnection(Protocol):
             "",
             self.user_agent,
             proves if header else None,
+            address=asked_at(message.url),
         )
 
     def _new_id(self, event: SetupRequested) -> str:

@@ -16,8 +16,10 @@ from ntvmedia.config import RTSPSettings, RTSPSSettings
 from ntvmedia.config.reading import parse_section
 from ntvmedia.endpoints.clockwork import ClockworkService
 from ntvmedia.endpoints.draining import Connections, DrainingService
+from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 from ntvmedia.endpoints.listening import listening_service
 from ntvmedia.endpoints.peers import host_of
+from ntvmedia.endpoints.proxied import proxied
 from ntvmedia.endpoints.rtsp.connection import RTSPConnection
 from ntvmedia.endpoints.rtsp.multicast import Groups
 from ntvmedia.endpoints.rtsp.ports import UDPPorts
@@ -37,9 +39,9 @@ class RTSPFactory(Factory):
         host: The server.
         protocol_name: "rtsp" or "rtsps".
         settings: Of `rtsp`.
-        authority: What stands before a path that a client sends without it.
         senders: Of the streams that are played.
         carries_datagrams: Clients of this are reached by UDP, if the settings allow it.
+        has_own_port: Clients are counted as connections of their address, and not elsewhere.
         ports: For UDP; None where that is not taken.
         groups: For multicast; None where UDP is not taken.
         ssrc: Ours, in reports to publishers.
@@ -49,13 +51,13 @@ class RTSPFactory(Factory):
 
     noisy = False
     carries_datagrams: ClassVar[bool] = True
+    has_own_port: ClassVar[bool] = True
     _log = Logger()
 
     def __init__(self, host: IHost, settings: RTSPSettings, protocol_name: str) -> None:
         self.host: Any = host
         self.protocol_name = protocol_name
         self.settings = settings
-        self.authority = f"{protocol_name}://{self.host.settings.server.address or 'localhost'}"
         self.senders: Senders = host.part(Senders)
         # D-TR-03: who wants all within TLS, or has nothing but HTTP, is not helped by datagrams.
         has_udp = settings.udp and protocol_name == "rtsp" and self.carries_datagrams
@@ -64,14 +66,29 @@ class RTSPFactory(Factory):
         self.ssrc = int.from_bytes(host.random(4), "big")
         self.cname = host.random(12).hex()
         self.connections = Connections(
-            settings.max_connections, settings.max_connections_per_address
+            settings.max_connections,
+            settings.max_connections_per_address,
+            host.part(ConnectionsOfHosts) if self.has_own_port else None,
         )
         self._secret = host.random(32)
 
     def buildProtocol(self, addr: IAddress | None) -> RTSPConnection | None:  # type: ignore[override]
-        if not self.connections.has_room(host_of(addr)):
-            return None
-        return RTSPConnection(self, addr)
+        if self.connections.has_room(host_of(addr)):
+            return RTSPConnection(self, addr)
+        if self.has_own_port and self.connections.may_tell:
+            return RTSPConnection(self, addr, refusal="too many connections")
+        return None
+
+    @property
+    def authority(self) -> str:
+        """What stands before a path that a client sends without it."""
+        address = (
+            self.host.preferences.values.server_address
+            or self.host.settings.server.address
+            or "localhost"
+        )
+        host = f"[{address}]" if ":" in address and not address.startswith("[") else address
+        return f"{self.protocol_name}://{host}"
 
     def outlet(self, transport: Any) -> Outlet:
         """Make the way out of a new connection."""
@@ -98,7 +115,7 @@ def make_rtsp_service(
 ) -> IService:
     """Build the service of one section; its connections end with it."""
     factory = RTSPFactory(host, host.settings.rtsp, name)
-    listener = listening_service(host.reactor, listen, factory, certificates)
+    listener = listening_service(host.reactor, listen, factory, certificates, proxied(host))
     service = MultiService()
     ClockworkService(host, factory.tick).setServiceParent(service)
     DrainingService(listener, factory.connections).setServiceParent(service)

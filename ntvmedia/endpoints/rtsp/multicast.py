@@ -280,7 +280,7 @@ class MulticastPlaying:
         presentation: What was described.
         host: The client's address, without port.
         now: Returns monotonic seconds.
-        info: Of the viewer.
+        info: Returns who the viewer is, when it begins.
         over: Called with a reason when the stream ends or the viewer is sent away.
 
     Attributes:
@@ -293,7 +293,7 @@ class MulticastPlaying:
         presentation: Presentation,
         host: str,
         now: Callable[[], float],
-        info: ViewerInfo,
+        info: Callable[[], ViewerInfo],
         over: Callable[[str], None],
     ) -> None:
         self.heard_at = 0.0
@@ -336,7 +336,7 @@ class MulticastPlaying:
         if self._group is None:
             return
         if self._viewer is None:
-            self._viewer = self._presentation.stream.visit(self._info, self._left)
+            self._viewer = self._presentation.stream.visit(self._info(), self._left)
         self._group.play(self)
 
     def pause(self) -> None:

@@ -11,7 +11,7 @@ from ntvmedia.errors import Refused
 from ntvmedia.hub.blocks import BlockOutlet
 from ntvmedia.hub.rendition import RenditionKey, select_tracks
 from ntvmedia.hub.stream import Stream
-from ntvmedia.hub.viewer import OutletViewer, ViewerInfo
+from ntvmedia.hub.viewer import OutletViewer
 from ntvmedia.media import MediaKind, Track
 from ntvmedia.wire.rtp.stream_sender import StreamSender, can_send
 
@@ -86,7 +86,6 @@ class Player:
         connection: Which is told when it is over.
         presentation: What was described.
         channels: By the place of each track that was set up: the channel of its packets.
-        user_agent: Of the client.
         outlet: Its way out; None for the connection's own.
         format: Of what goes there.
     """
@@ -96,14 +95,13 @@ class Player:
         connection: RTSPConnection,
         presentation: Presentation,
         channels: Mapping[int, int],
-        user_agent: str,
         *,
         outlet: BlockOutlet | None = None,
         format: str = INTERLEAVED,
     ) -> None:
         self._connection = connection
         self._presentation = presentation
-        self._info = ViewerInfo(connection.protocol, connection.peer, user_agent)
+        self._info = connection.viewer_info()
         self._tracks = {place: presentation.tracks[place] for place in channels}
         self._sender = presentation.sender
         self._key = rendition_key(connection.factory.senders, presentation, channels, format)

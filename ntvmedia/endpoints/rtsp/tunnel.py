@@ -66,6 +66,7 @@ class TunnelFactory(RTSPFactory):
     """Builds the connections of the tunnels of one section."""
 
     carries_datagrams = False
+    has_own_port = False
 
     def outlet(self, transport: Any) -> Outlet:
         """Return the way out of GET's connection, which has one already."""

@@ -301,7 +301,8 @@ class ClientSession(Session):
         self._state = _State.CONNECTING
         properties: dict[str, Value] = {
             "app": self._app,
-            "type": "nonprivate",
+            # Servers ask who sends it for a password to publish.
+            **({"type": "nonprivate"} if self._publishing else {}),
             "flashVer": PUBLISHER_VERSION if self._publishing else PLAYER_VERSION,
             "tcUrl": self._tc_url,
         }

@@ -72,6 +72,17 @@ def failed(transaction: float, description: str, *, chunk_size: int) -> bytes:
     return message(amf0.encode("_error", transaction, None, info), 0, chunk_size)
 
 
+def connect_refused(transaction: float, description: str) -> bytes:
+    """Return the `_error` to a `connect`, which goes before any change of chunk size.
+
+    Args:
+        description: Says to clients that know how what they have to bring. It is the last that
+            the message has: librtmp looks for a NUL behind it.
+    """
+    info = status_object("NetConnection.Connect.Rejected", description, "error")
+    return message(amf0.encode("_error", transaction, None, info), 0, DEFAULT_CHUNK_SIZE)
+
+
 def status_object(code: str, description: str, level: str = "status") -> dict[str, Value]:
     """Return the information object of an `onStatus`."""
     return {"level": level, "code": code, "description": description[:MAX_DESCRIPTION]}

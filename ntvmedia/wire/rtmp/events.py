@@ -26,6 +26,7 @@ class Connected:
         flash_version: The client's name and version, or empty.
         object_encoding: What was agreed on: 0 for AMF0, 3 for AMF0 and AMF3.
         capabilities: What the client announced of Enhanced RTMP.
+        type: Property `type`, which encoders send as "nonprivate"; or empty.
     """
 
     app: str
@@ -35,6 +36,23 @@ class Connected:
     flash_version: str
     object_encoding: int
     capabilities: Capabilities
+    type: str
+
+    @property
+    def is_encoder(self) -> bool:
+        """The client is about to publish, by all that can be known of it now."""
+        return self.type == "nonprivate" or self.flash_version.startswith("FMLE/")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRefused:
+    """The client's `connect` was refused: close the connection after sending this.
+
+    Attributes:
+        app: As in `Connected`.
+    """
+
+    app: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +205,7 @@ class ReconnectRequested:
 MediaEvent = Track | Packet | MetadataReceived
 ServerEvent = (
     Connected
+    | ConnectRefused
     | PublishRequested
     | PlayRequested
     | Unpublished

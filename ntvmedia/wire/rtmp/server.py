@@ -11,7 +11,7 @@ from ntvmedia.wire.rtmp import commands
 from ntvmedia.wire.rtmp.calls import read_call
 from ntvmedia.wire.rtmp.capabilities import Capabilities
 from ntvmedia.wire.rtmp.chunks import MAX_MESSAGE_SIZE, Message, MessageType
-from ntvmedia.wire.rtmp.events import PlayRequested, PublishRequested, ServerEvent
+from ntvmedia.wire.rtmp.events import Connected, PlayRequested, PublishRequested, ServerEvent
 from ntvmedia.wire.rtmp.handshake import ServerHandshake
 from ntvmedia.wire.rtmp.media_reader import MediaReader
 from ntvmedia.wire.rtmp.server_commands import ServerCommands
@@ -71,6 +71,8 @@ class ServerSession(Session):
             which no media comes is the hub's to notice, as with every other protocol.
         ping_seconds: As in `Session`.
         ping_timeout_seconds: As in `Session`.
+        refuse_connect: Called with what a client says of itself; returns the description that its
+            `connect` is refused with, or the empty text to accept it. None accepts everybody.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class ServerSession(Session):
         idle_seconds: float = IDLE_SECONDS,
         ping_seconds: float = PING_SECONDS,
         ping_timeout_seconds: float = PING_TIMEOUT_SECONDS,
+        refuse_connect: Callable[[Connected], str] | None = None,
     ) -> None:
         super().__init__(
             ServerHandshake(random),
@@ -98,7 +101,7 @@ class ServerSession(Session):
             ping_seconds=ping_seconds,
             ping_timeout_seconds=ping_timeout_seconds,
         )
-        self._commands = ServerCommands(self._out, chunk_size, window_ack_size)
+        self._commands = ServerCommands(self._out, chunk_size, window_ack_size, refuse_connect)
         self._idle_seconds = idle_seconds
         self._media = MediaReader()
         self._set_aside: Message | None = None

@@ -13,6 +13,7 @@ from ntvmedia.wire.rtmp.calls import Call, text
 from ntvmedia.wire.rtmp.capabilities import parse_capabilities
 from ntvmedia.wire.rtmp.events import (
     Connected,
+    ConnectRefused,
     PauseRequested,
     PlayRequested,
     PublishRequested,
@@ -47,6 +48,7 @@ class ServerCommands:
         out: Where answers are appended to.
         chunk_size: Of answers, in bytes; announced before the first.
         window_ack_size: To announce, in bytes.
+        refuse_connect: As in `ServerSession`.
 
     Attributes:
         connected: What `connect` said; None before.
@@ -57,19 +59,27 @@ class ServerCommands:
     __slots__ = (
         "_chunk_size",
         "_out",
+        "_refuse_connect",
         "_window_ack_size",
         "connected",
         "request",
         "streams",
     )
 
-    def __init__(self, out: list[bytes], chunk_size: int, window_ack_size: int) -> None:
+    def __init__(
+        self,
+        out: list[bytes],
+        chunk_size: int,
+        window_ack_size: int,
+        refuse_connect: Callable[[Connected], str] | None = None,
+    ) -> None:
         self.connected: Connected | None = None
         self.request: PublishRequested | PlayRequested | None = None
         self.streams = MessageStreams()
         self._out = out
         self._chunk_size = chunk_size
         self._window_ack_size = window_ack_size
+        self._refuse_connect = refuse_connect
 
     def received(self, call: Call) -> Sequence[ServerEvent]:
         """Carry out one call; return what the owner has to know of it.
@@ -126,7 +136,7 @@ class ServerCommands:
         capabilities = parse_capabilities(properties)
         # AMF3 is understood from everybody; answers are in AMF0, which its clients read as well.
         encoding = 3 if properties.get("objectEncoding") == 3 else 0
-        self.connected = Connected(
+        connected = Connected(
             app=text(properties.get("app")),
             # Neko puts it in quotation marks.
             tc_url=text(properties.get("tcUrl")).strip().strip("'\""),
@@ -135,7 +145,15 @@ class ServerCommands:
             flash_version=_shown(properties.get("flashVer")),
             object_encoding=encoding,
             capabilities=capabilities,
+            type=_shown(properties.get("type")),
         )
+        refusal = "" if self._refuse_connect is None else self._refuse_connect(connected)
+        if refusal:
+            # And nothing that FFmpeg answers at once: it would find the connection closed, and
+            # never look at this.
+            self._out.append(commands.connect_refused(call.transaction, refusal))
+            return (ConnectRefused(connected.app),)
+        self.connected = connected
         self._out.append(commands.connect_preamble(self._window_ack_size, self._chunk_size))
         self._out.append(
             commands.connected(
@@ -145,7 +163,7 @@ class ServerCommands:
                 chunk_size=self._chunk_size,
             )
         )
-        return (self.connected,)
+        return (connected,)
 
     def _create_stream(self, call: Call) -> Sequence[ServerEvent]:
         stream_id = self.streams.create()

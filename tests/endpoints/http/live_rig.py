@@ -19,6 +19,7 @@ from ntvmedia.formats import flv
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.streams import Hub
 from ntvmedia.media import Codec, Packet, StreamKey, Track
+from ntvmedia.preferences import Preferences
 from tests.endpoints.http.rig import Client, Pages, request
 
 KEY = StreamKey("liveshow", "test")
@@ -38,7 +39,7 @@ class SlowAccess(Access):
         super().__init__(BUILT_IN)
         self.asked: list[tuple[Request, Deferred[Verdict]]] = []
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Keep the question."""
         answer: Deferred[Verdict] = Deferred()
         self.asked.append((request, answer))
@@ -68,6 +69,9 @@ class Host:
         self.settings = Settings()
         self.hub = Hub(self.reactor, self.settings.hub, self.events, lambda: 784111777.0)
         self.access = access
+        # Nothing is changed for good here.
+        store: Any = None
+        self.preferences = Preferences(store, self.events, lambda: 784111777.0)
         self.applications = BUILT_IN
         self.routes: list[Any] = [FLVRoute(), TSRoute()]
         self._parts: dict[Any, Any] = {}

@@ -17,6 +17,7 @@ from ntvmedia.hub.rendition import RenditionKey
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.interfaces import IMediaEndpoint, IMediaRoute
 from ntvmedia.media import Codec, Packet, StreamKey, Track
+from ntvmedia.preferences import Values
 from tests.endpoints.http.live_rig import (
     GET,
     KEY,
@@ -170,6 +171,7 @@ class PlayTests(Case):
 
     def test_too_many_wait(self) -> None:
         """F-RE-05: when too many wait, the next one gets 503 at once."""
+        self.host.preferences.values = Values(max_connections_per_address=0)
         names = self.host.settings.hub.max_waiting_names
         for number in range(names):
             self.connect().get(b"/liveshow/s%d.flv" % number)

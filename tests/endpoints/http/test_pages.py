@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
+from twisted.internet.defer import succeed
 
-from ntvmedia.endpoints.http.pages import Answer, Pages
+from ntvmedia.access import PAGE, Request, Verdict
+from ntvmedia.endpoints.http.pages import Answer, Pages, Visitor
 
 PLAYER = files("ntvmedia.endpoints.http") / "player"
 
@@ -282,3 +285,53 @@ def test_any_path(path: str, query: str) -> None:
         assert body in {answer("/liveshow/a")[2], answer("/embed/liveshow/a")[2]}
     else:
         assert b"<" not in body.replace(b"'<'", b"")
+
+
+class Guard:
+    """Answers for access: what a page of one site may, others may not."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def decide(self, request: Request, *, ask: bool | None = None) -> Any:
+        """Decide by the page, or by its session."""
+        assert ask is False
+        self.asked.append(request)
+        good = request.page_session == "5.abc_-" or "good" in request.page_url
+        return succeed(Verdict(good, "" if good else "not <here>", rule="" if good else "referer"))
+
+    def page_session(self, key: Any) -> str:
+        """Return one."""
+        assert str(key) == "guarded/test"
+        return "5.abc_-"
+
+
+def visitor(page_url: str) -> Any:
+    """Return who comes from a page."""
+    return lambda: Visitor("192.0.2.1:5", page_url, "browser")
+
+
+@pytest.mark.parametrize("path", ["/guarded/test", "/embed/guarded/test"])
+def test_page_session(path: str) -> None:
+    """P-305: the page is asked for, and carries a session to its media; a bad one is refused."""
+    guard = Guard()
+    pages = Pages({"guarded": Application(("example.org",)), "open": Application()}, guard)
+    found = pages.answer(path, "a=1", visitor("http://good.example/x"))
+    assert found is not None
+    assert b'<meta name="page-session" content="5.abc_-">' in found[2]
+    assert header_fields(found)["Cache-Control"] == "no-store"
+    [request] = guard.asked
+    assert (request.protocol, request.peer, request.user_agent) == (PAGE, "192.0.2.1:5", "browser")
+    assert request.query == {"a": "1"}
+    refused = pages.answer(path, "", visitor("http://evil.example/"))
+    assert refused is not None
+    assert refused[0] == 403
+    assert header_fields(refused)["Content-Type"] == "text/plain; charset=utf-8"
+    assert refused[2] == b"403 Forbidden: not <here>\n"
+    # The page renews its session by the one that it has.
+    again = pages.answer(path, "page=5.abc_-", visitor("http://self.example/guarded/test"))
+    assert again == found
+    opened = pages.answer("/open/test", "", visitor("http://good.example/x"))
+    assert opened is not None
+    assert b'<meta name="page-session" content="">' in opened[2]
+    assert header_fields(opened)["Cache-Control"] == "no-cache"

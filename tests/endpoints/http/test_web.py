@@ -11,6 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from ntvmedia.admin.bodies import MAX_BODY_BYTES as BODY_OF_API
 from ntvmedia.endpoints.http.web import MAX_BODY_BYTES
 from tests.endpoints.http.rig import Rig, body_of_answer, request, status_of
 
@@ -135,6 +136,10 @@ class HandOverTests(SynchronousTestCase):
         client.send(request(b"POST", b"/page", b"Content-Length: 6"), b"ab")
         client.leave()
         self.assertEqual(rig.reactor.getDelayedCalls(), [])
+
+    def test_bodies_of_strangers(self) -> None:
+        """F-RE-04: nobody is asked who he is before the whole body is there: it is no large one."""
+        assert BODY_OF_API <= MAX_BODY_BYTES <= 1 << 20
 
     def test_body_too_long(self) -> None:
         """A body over the limit gets 413, as soon as that is known."""

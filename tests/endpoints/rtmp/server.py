@@ -20,6 +20,7 @@ from ntvmedia.events import Event, EventBus, PlayEnded, PlayStarted, PublishEnde
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost
 from ntvmedia.media import Codec, Packet, StreamKey, Track
+from ntvmedia.preferences import Preferences
 from ntvmedia.wire.rtmp.client import ClientSession
 from ntvmedia.wire.rtmp.events import Accepted
 
@@ -105,6 +106,11 @@ class Server:
     certificates = None
     draining = False
     outbound: Any = None
+    store: Any = None
+    accounts: Any = None
+    callbacks: Any = None
+    statistics: Any = None
+    labels: Any = None
 
     def __init__(self, hub: HubSettings | None = None, rtmp: RTMPSettings | None = None) -> None:
         self.reactor = Clock()
@@ -112,6 +118,8 @@ class Server:
         self.events = EventBus()
         self.applications = BUILT_IN
         self.access: Any = Access(self.applications)
+        self.preferences = Preferences(self.store, self.events, lambda: 1.8e9)
+        self._parts: dict[Any, Any] = {}
         self.hub = Hub(self.reactor, self.settings.hub, self.events, lambda: 1.8e9)
         self.told: list[Event] = []
         for kind in (PublishStarted, PublishEnded, PlayStarted, PlayEnded):
@@ -135,8 +143,10 @@ class Server:
         return self.factory.buildProtocol(IPv4Address("TCP", host, 50000))
 
     def part(self, kind: Any) -> Any:
-        """Have none: RTMP asks for nothing of the kind."""
-        raise AssertionError(kind)
+        """Return the only one of a kind."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)
+        return self._parts[kind]
 
     def web_resource(self) -> Any:
         """No test asks for a page."""

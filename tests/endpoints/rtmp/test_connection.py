@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ntvmedia.config import HubSettings, RTMPSettings
+from ntvmedia.endpoints.draining import MOST_TOLD
 from ntvmedia.endpoints.rtmp.connection import GOODBYE_SECONDS, RECONNECT_SECONDS
 from ntvmedia.endpoints.rtmp.factory import RTMPEndpoint, RTMPSEndpoint
 from ntvmedia.errors import ConfigError
@@ -354,11 +355,23 @@ class ConnectionTests(SynchronousTestCase):
         """G-RS-03: one more than allowed is refused; each that goes makes room."""
         first, _transport = self.raw()
         self.raw()
+        for publishing in (True, False):
+            told = self.server.connect(publishing=publishing)
+            [refusal] = [x for x in told.events if isinstance(x, Rejected)]
+            self.assertEqual(refusal.description, "too many connections")
+            self.assertTrue(told.transport.disconnecting)
+            told.lose()
+        self.assertEqual(self.server.factory.connections.refused, 2)
+        # Whom it tells takes no room from others, and it tells only so many at a time.
+        waiting = [self.raw() for _connection in range(MOST_TOLD)]
         self.assertIsNone(self.server.build())
-        self.assertIsNotNone(self.server.build("192.0.2.2"))
-        self.assertEqual(self.server.factory.connections.refused, 1)
+        other = Peer(self.server, self.server.build("192.0.2.2"), None)
+        self.assertFalse(other.protocol._refusal)
         first.connectionLost()  # type: ignore[attr-defined]
-        self.assertIsNotNone(self.server.build())
+        self.assertFalse(self.server.build()._refusal)
+        for protocol, _transport in waiting:
+            protocol.connectionLost()  # type: ignore[attr-defined]
+        self.assertTrue(self.server.factory.connections.may_tell)
 
     def test_drain(self) -> None:
         """G-LC-01, A-ER-10: those who can are asked to move, and then all are told and cut off."""

@@ -8,8 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Action, Request
-from ntvmedia.access.decision import Verdict
+from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.config import HubSettings
 from ntvmedia.endpoints.rtmp.connection import GOODBYE_SECONDS, MAX_WAITING_BYTES
 from ntvmedia.hub.context import StreamState
@@ -39,7 +38,7 @@ class SlowAccess:
         self.asked: list[Request] = []
         self.dropped = 0
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Take the time."""
         self.asked.append(request)
         deciding: Deferred[Verdict] = deferLater(self._server.reactor, self.seconds, self._answer)

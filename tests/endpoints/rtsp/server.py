@@ -28,6 +28,7 @@ from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.streams import Hub
 from ntvmedia.interfaces import IHost
 from ntvmedia.media import Codec, Packet, StreamKey, Track
+from ntvmedia.preferences import Preferences
 from ntvmedia.wire.rtp.packets import RTPPacket, parse_packet
 from ntvmedia.wire.rtp.presentation import describe_stream
 from ntvmedia.wire.rtp.rtcp import SenderReport, parse_compound
@@ -314,6 +315,11 @@ class Server:
     certificates: Any = None
     draining = False
     outbound: Any = None
+    store: Any = None
+    accounts: Any = None
+    callbacks: Any = None
+    statistics: Any = None
+    labels: Any = None
 
     def __init__(
         self,
@@ -327,6 +333,7 @@ class Server:
         self.events = EventBus()
         self.applications: Any = {**BUILT_IN, **applications}
         self.wall_clock = WALL_CLOCK
+        self.preferences: Any = Preferences(self.store, self.events, lambda: WALL_CLOCK)
         self.access: Any = Access(self.applications, wall_clock=lambda: self.wall_clock)
         self.hub = Hub(self.reactor, self.settings.hub, self.events, lambda: WALL_CLOCK)
         self.told: list[Event] = []

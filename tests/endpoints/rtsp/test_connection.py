@@ -11,8 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Request
-from ntvmedia.access.decision import Verdict
+from ntvmedia.access import Request, Verdict
 from ntvmedia.config import HubSettings, RTSPSettings
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS, RTSPConnection
 from ntvmedia.media import Codec, Track
@@ -376,11 +375,16 @@ class EndTests(SynchronousTestCase):
         """G-RS-03: one more than allowed is refused; each that goes makes room."""
         first = self.server.peer()
         self.server.peer()
-        self.assertIsNone(self.server.build())
-        self.assertIsNotNone(self.server.build("192.0.2.2"))
+        self.server.source()
+        told = self.server.peer()
+        self.assertEqual(told.ask("OPTIONS").status, 200)
+        self.assertEqual(told.ask("DESCRIBE").status, 503)
+        self.assertTrue(told.transport.disconnecting)
         self.assertEqual(self.server.factory.connections.refused, 1)
+        told.lose()
+        self.assertFalse(self.server.peer("192.0.2.2").protocol._refusal)
         first.lose()
-        self.assertIsNotNone(self.server.build())
+        self.assertFalse(self.server.peer().protocol._refusal)
 
     def test_drain(self) -> None:
         """The server stops: publishers and players are cut off, and told by the end of it."""
@@ -459,7 +463,7 @@ class SlowAccess:
         self.asked: list[Request] = []
         self.dropped = 0
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Take the time."""
         self.asked.append(request)
         deciding: Deferred[Verdict] = deferLater(self._server.reactor, SECONDS, self._answer)

@@ -8,13 +8,25 @@ from typing import Any
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Application
+from ntvmedia.access import Action, Application
 from ntvmedia.access.signing import signed_query
 from ntvmedia.endpoints.rtsp.connection import MAX_CHALLENGES
+from ntvmedia.media import StreamKey
 from ntvmedia.wire.rtsp.challenges import Algorithm, Challenge, authorization, parse_challenges
 from ntvmedia.wire.rtsp.messages import Response
 from ntvmedia.wire.rtsp.rtp_info import TrackInfo
-from tests.endpoints.rtsp.server import AUDIO, KEY, TCP, URL, VIDEO, Peer, Server, media
+from tests.endpoints.rtsp.server import (
+    AUDIO,
+    HOST,
+    KEY,
+    TCP,
+    URL,
+    VIDEO,
+    Peer,
+    Server,
+    Source,
+    media,
+)
 
 PASSWORD = 'se"cret, ü'
 APPLICATION = Application("liveshow", publish_password=PASSWORD)
@@ -244,9 +256,40 @@ class ApplicationTests(SynchronousTestCase):
         self.assertEqual(peer.ask("RECORD").status, 403)
         self.assertEqual(self.server.hub.streams, {})
 
+    def test_publisher_looks_elsewhere(self) -> None:
+        """One that asks about another stream still publishes, and rules are asked about that."""
+        self.server.change(Application("open"))
+        Source(self.server, key=StreamKey("open", "test")).send(*media(0, 2200))
+        before = self.server.peer()
+        after = self.server.peer(path="/liveshow/other")
+        for peer in (before, after):
+            self.assertEqual(peer.announce().status, 200)
+            peer.ok("SETUP", "/trackID=0", Transport=f"{TCP}0-1;mode=record")
+        before.ok("DESCRIBE", f"{HOST}/open/test")
+        before.ok("RECORD")
+        after.ok("RECORD")
+        after.ok("DESCRIBE", f"{HOST}/open/test")
+        for peer, stream in ((before, "test"), (after, "other")):
+            publication = self.server.hub.streams[StreamKey("liveshow", stream)].publication
+            assert publication is not None
+            request = publication.request
+            self.assertIs(request, peer.protocol.request)
+            self.assertEqual((request.action, request.key.stream), (Action.PUBLISH, stream))
+
+    def test_described_before_record(self) -> None:
+        """Nor is it let in by what it may play, when it may not publish any more."""
+        self.server.change(Application("open"))
+        Source(self.server, key=StreamKey("open", "test")).send(*media(0, 2200))
+        peer = self.server.peer()
+        self.assertEqual(peer.announce().status, 200)
+        peer.ok("SETUP", "/trackID=0", Transport=f"{TCP}0-1;mode=record")
+        self.server.change(Application("liveshow", enabled=False))
+        peer.ok("DESCRIBE", f"{HOST}/open/test")
+        self.assertEqual(peer.ask("RECORD").status, 403)
+
     def test_signed(self) -> None:
         """A signed address plays; no other one does, nor this one when it has expired."""
-        self.server.access._signing_key = b"k" * 32
+        self.server.access.keys.own = b"k" * 32
         self.server.change(Application("liveshow", signed=True))
         self.server.source()
         expires = int(self.server.wall_clock) + 60

@@ -9,7 +9,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.access import Access, Verdict
+from ntvmedia.access import Access, Request, Verdict
 from ntvmedia.config import RTSPSettings
 from ntvmedia.endpoints.http.endpoint import make_http_service
 from ntvmedia.endpoints.rtsp.tunnel import HTTPTunnels
@@ -101,7 +101,7 @@ class SlowAccess(Access):
         asked: Where the answers go.
     """
 
-    def decide(self, _request: Any) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Keep the question."""
         self.asked: Deferred[Verdict] = Deferred()
         return self.asked

@@ -13,6 +13,8 @@ from typing import Any
 from ntvmedia.access import Application
 from ntvmedia.endpoints.rtsp.connection import GOODBYE_SECONDS
 from ntvmedia.endpoints.rtsp.multicast import Groups, interface_of
+from ntvmedia.enforcement import Enforcement
+from ntvmedia.limits import Limits
 from ntvmedia.wire.rtp.packets import parse_packet
 from ntvmedia.wire.rtp.rtcp import (
     Goodbye,
@@ -265,6 +267,27 @@ class GroupTests(MulticastCase):
         self.assertTrue(peers[0].transport.disconnecting)
         self.assertEqual(len(self.server.hub.streams[KEY].viewers), 0)
         self.assertEqual(peers[1].ask("PLAY").status, 404)
+
+    def test_may_no_longer(self) -> None:
+        """F-AC-09: members, and players over UDP, leave when a rule changes; the group too."""
+        limits = Limits(self.server)
+        enforcement = Enforcement(self.server, limits)
+        self.addCleanup(enforcement.stopService)
+        self.server.source()
+        members = [self.set_up()[0], self.set_up()[0]]
+        for member in members:
+            member.ok("PLAY")
+        other = self.peer()
+        other.describe()
+        other.ok("SETUP", "/trackID=0", Transport=Ends(self).offer)
+        other.ok("PLAY")
+        # The group is sent to once, and is none of those who asked.
+        self.assertEqual(len(self.server.hub.streams[KEY].viewers), 4)
+        self.assertEqual(limits.load_of().players, 3)
+        self.server.change(replace(LIVESHOW, signed=True))
+        self.assertTrue(all(x.transport.disconnecting for x in (*members, other)))
+        self.assertEqual(len(self.server.hub.streams[KEY].viewers), 0)
+        self.assertEqual(limits.load_of().players, 0)
 
     def test_publishers(self) -> None:
         """Nobody publishes to a group."""

@@ -10,6 +10,7 @@ from ntvmedia.media import Codec, MediaKind
 from ntvmedia.wire.rtmp.chunks import MessageType
 from ntvmedia.wire.rtmp.events import (
     Connected,
+    ConnectRefused,
     PauseRequested,
     PlayRequested,
     PlayStopped,
@@ -53,6 +54,56 @@ def greeted(properties: bytes) -> tuple[Connected, dict[str, object], dict[str, 
     ((name, transaction, ours, info),) = conversation.answers()
     assert (name, transaction) == ("_result", 1.0)
     return event, ours, info
+
+
+def test_refused_connect() -> None:
+    """A-UR-10: a description says why, and is the last of the message, as librtmp needs it."""
+    asked: list[Connected] = []
+
+    def refuse(connected: Connected) -> str:
+        asked.append(connected)
+        return "no & opaque=x" if len(asked) == 1 else ""
+
+    conversation = Conversation(refuse_connect=refuse)
+    said = connect(app="live?a=b", type="nonprivate", flashVer="X")
+    assert conversation.say(HANDSHAKE, said) == [ConnectRefused("live?a=b")]
+    assert conversation.answers() == [
+        [
+            *("_error", 1.0, None),
+            {
+                "level": "error",
+                "code": "NetConnection.Connect.Rejected",
+                "description": "no & opaque=x",
+            },
+        ]
+    ]
+    assert conversation.sent.endswith(b"opaque=x\0\0\x09")
+    ((event,), (name, *_rest)) = conversation.say(said), conversation.answers()[0]
+    assert asked == [event, event]
+    assert name == "_result"
+    with pytest.raises(PeerError, match="before connect"):
+        refused = Conversation(refuse_connect=lambda _connected: "no")
+        refused.say(HANDSHAKE, said, CREATE_STREAM)
+
+
+@pytest.mark.parametrize(
+    ("type_", "version", "is_encoder"),
+    [
+        ("nonprivate", "", True),
+        ("nonprivate", "FMLE/3.0 (compatible; FMSc/1.0)", True),
+        ("", "FMLE/3.0", True),
+        (None, "FMLE/3.0", True),
+        ("nonprivate", "LNX 10,0,32,18", True),
+        ("", "WIN 32,0,0,1", False),
+        ("private", "X", False),
+        (1.0, "", False),
+    ],
+)
+def test_encoders(type_: object, version: str, is_encoder: bool) -> None:
+    """An encoder says that it is one in one of two ways; rtmp2sink calls itself a player."""
+    (event,) = Conversation().say(HANDSHAKE, connect(type=type_, flashVer=version))
+    assert isinstance(event, Connected)
+    assert event.is_encoder is is_encoder
 
 
 def test_connect_of_a_legacy_client() -> None:

@@ -11,9 +11,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Request, Verdict
+from ntvmedia.access.signing import is_from
 from ntvmedia.endpoints.asking import Denied, allowed
 from ntvmedia.endpoints.http import answers
-from ntvmedia.endpoints.http.asking import play_request
+from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
 from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
 from ntvmedia.endpoints.http.hls.packaging import carried
@@ -49,7 +50,6 @@ class Unavailable(Refused):
 
 
 _STATUS: Final[tuple[tuple[type[Refused], int], ...]] = (
-    (Denied, 403),
     (HubFull, 503),
     (Unavailable, 503),
     (WrongDirective, 400),
@@ -166,6 +166,9 @@ class HLSHandler:
             session = outputs.sessions.get(place.session)
             if session is None or session.request.key != exchange.address.key:
                 raise NotFound("there is no such session: ask for the stream's .m3u8 again")
+            if session.ip and not is_from(exchange.peer, session.ip):
+                reason = "the signed address is for somebody else's IP address"
+                raise Denied(reason, rule="signature")
             key = session.key
         else:
             session = None
@@ -271,17 +274,17 @@ class HLSHandler:
         now = self._host.reactor.seconds()
         # One who comes back after a while is asked like one who comes; not at each request of one
         # who polls on when the stream is over.
+        comes_back = session.viewer is None and session.used
         if (
             session.decided_at is None
-            or (not session.viewer and session.used and now >= session.decided_at + ASKED_SECONDS)
+            or (comes_back and now >= session.decided_at + ASKED_SECONDS)
             or now >= session.valid_until
         ):
             try:
-                verdict = await allowed(self._host, session.request)
+                await self._outputs.ask_again(session, as_new=comes_back)
             except Denied as error:
                 self._outputs.refuse(session, str(error))
                 raise
-            self._outputs.permit(session, verdict)
 
     def _find(self, key: StreamKey, rendition: Rendition) -> Playlist:
         playlists = self._outputs.playlists
@@ -307,13 +310,18 @@ class HLSHandler:
             return
         if isinstance(error, Refused):
             status = next((x for kind, x in _STATUS if failure.check(kind)), 404)
+            headers = _REFUSED
+            if isinstance(error, Denied):
+                status = error.status
+                if location := error.location(*REDIRECTED):
+                    status, headers = 302, {**_REFUSED, "Location": location}
             self._log.info(
                 "{peer}: {key} refused: {reason}",
                 peer=exchange.peer,
                 key=exchange.address.key,
                 reason=str(error),
             )
-            exchange.respond(status, _REFUSED, answers.reason_body(status, str(error)))
+            exchange.respond(status, headers, answers.reason_body(status, str(error)))
             return
         self._log.failure("answering {key} failed", failure, key=exchange.address.key)
         try:

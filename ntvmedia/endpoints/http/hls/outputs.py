@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Request, Verdict
-from ntvmedia.endpoints.asking import Denied, allowed
+from ntvmedia.endpoints.asking import Denied, allowed, check_room
 from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.playlist import Playlist
 from ntvmedia.endpoints.http.hls.playlists import Playlists
@@ -31,7 +32,12 @@ from ntvmedia.endpoints.http.hls.sessions import (
 )
 from ntvmedia.endpoints.http.hls.waiting import Waiter, WrongDirective, parse_directives
 from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME
-from ntvmedia.events import ApplicationChanged, StreamReady
+from ntvmedia.events import (
+    AccessChanged,
+    ApplicationChanged,
+    PreferencesChanged,
+    StreamReady,
+)
 from ntvmedia.hub.refusals import HubFull, NotFound
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.interfaces import IHost
@@ -77,6 +83,8 @@ class HLSOutputs(Service):
         self._unsubscribe = (
             host.events.subscribe(StreamReady, self._stream_ready),
             host.events.subscribe(ApplicationChanged, self._application_changed),
+            host.events.subscribe(AccessChanged, self._rules_changed),
+            host.events.subscribe(PreferencesChanged, self._rules_changed),
         )
 
     def startService(self) -> None:
@@ -199,7 +207,13 @@ class HLSOutputs(Service):
         sessions whatever the operator chose.
         """
         application = self.playlists.application(name)
-        return bool(application.hls_sessions or application.signed or application.referers)
+        return bool(
+            application.hls_sessions
+            or application.signed
+            or application.referers
+            or application.jwks_url
+            or application.authorize_url
+        )
 
     def refusal_of_all(self, name: str) -> str:
         """Return why an application serves nothing at addresses without a session; or nothing."""
@@ -210,12 +224,20 @@ class HLSOutputs(Service):
             return "this address has no session: ask for the stream's .m3u8"
         return ""
 
-    def _application_changed(self, event: ApplicationChanged) -> None:
+    def _rules_changed(self, _event: AccessChanged | PreferencesChanged) -> None:
         """Have everybody asked again before the next answer."""
         for session in self.sessions.values():
+            self._have_asked(session)
+
+    def _have_asked(self, session: Session) -> None:
+        session.decided_at = None
+        self._forget_folders(session)
+
+    def _application_changed(self, event: ApplicationChanged) -> None:
+        """The same for one application."""
+        for session in self.sessions.values():
             if session.request.key.application == event.name:
-                session.decided_at = None
-                self._forget_folders(session)
+                self._have_asked(session)
         for playlist in self.playlists.by_place.values():
             if playlist.key.application == event.name:
                 playlist.always = False
@@ -341,6 +363,9 @@ class HLSOutputs(Service):
         """Count a session as a viewer of a stream. Idempotent.
 
         Of several streams that are joined it is the one whose pictures were asked for last.
+
+        Raises:
+            Denied: There is no room for it now.
         """
         if session.refused:
             return
@@ -349,8 +374,14 @@ class HLSOutputs(Service):
                 return
             session.viewer.leave("plays another variant")
             self._part(session)
-        request = session.request
-        info = ViewerInfo(PROTOCOL, request.peer, request.user_agent, request.page_url)
+        request, verdict = session.request, session.verdict
+        if verdict is not None:
+            check_room(self._host, request, verdict)
+            # The session looks after its lifetime, while nobody watches too.
+            verdict = replace(verdict, lifetime=0.0)
+        info = ViewerInfo(
+            PROTOCOL, request.peer, request.user_agent, request.page_url, request, verdict
+        )
         viewer = stream.visit(info, lambda _reason: self._part(session))
         session.used = True
         if not viewer.watching:
@@ -368,7 +399,8 @@ class HLSOutputs(Service):
         """Answer what comes for a folder from memory from now on.
 
         Only of the address as the playlists name it: others are found the long way. And of the
-        streams that are joined, only of the one that is watched: another has to join first.
+        streams that are joined, only of the one that is watched: another has to join first. Not
+        where it matters who asks: the short way does not know.
 
         Args:
             folder: The address as sent, without the last slash.
@@ -386,7 +418,7 @@ class HLSOutputs(Service):
             if not self.has_sessions(key.application):
                 playlist.open_folders.add(place)
                 self._visits[place] = Visit(playlist, None, playlist.counter)
-        elif session.viewer is not None and session.decided_at is not None:
+        elif session.viewer is not None and session.decided_at is not None and not session.ip:
             watched = session.playlist
             if (
                 watched is None
@@ -471,9 +503,32 @@ class HLSOutputs(Service):
         """
         session.decided_at = None
         self._forget_folders(session)
-        deciding = Deferred.fromCoroutine(allowed(self._host, session.request))
-        deciding.addCallback(lambda verdict: self.permit(session, verdict))
+        deciding = Deferred.fromCoroutine(self.ask_again(session, as_new=False))
         deciding.addErrback(self._not_decided, session)
+
+    async def ask_again(self, session: Session, *, as_new: bool) -> None:
+        """Have a session decided again, after a change or at the end of its permission.
+
+        Args:
+            session: One that was allowed.
+            as_new: It comes back after a while, and is asked like one who comes.
+
+        Raises:
+            Denied: It may not go on.
+        """
+        if as_new:
+            self.permit(session, await allowed(self._host, session.request))
+            return
+        is_over = self._reactor.seconds() >= session.valid_until
+        verdict = await allowed(self._host, session.request, again=True, ask=is_over)
+        if is_over:
+            self.permit(session, verdict)
+            return
+        # What others said, a new name and a lifetime, holds on.
+        now = self._reactor.seconds()
+        session.decided_at = now
+        if verdict.lifetime:
+            session.valid_until = min(session.valid_until, now + verdict.lifetime)
 
     def _not_decided(self, failure: Failure, session: Session) -> None:
         if failure.check(Denied):
@@ -487,6 +542,7 @@ class HLSOutputs(Service):
             self.refuse(session, "this is another stream now: ask for the .m3u8 again")
             return
         now = self._reactor.seconds()
+        session.verdict = verdict
         session.decided_at = now
         session.valid_until = now + verdict.lifetime if verdict.lifetime else float("inf")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 
-from ntvmedia.access import Request
+from ntvmedia.access import Request, Verdict
 from ntvmedia.hub.viewer import RequestViewer
 from ntvmedia.media import StreamKey
 
@@ -51,6 +51,7 @@ class Session:
         name: Its secret part of the address.
         request: What was allowed.
         key: The stream that is played: that of the request, or what it was renamed to.
+        verdict: The answer; what of its lifetime is left, `valid_until` says.
         decided_at: Monotonic seconds of the last decision, or None when the next request has to
             ask again.
         valid_until: Monotonic seconds when the decision ends.
@@ -74,12 +75,14 @@ class Session:
         "seen",
         "used",
         "valid_until",
+        "verdict",
         "viewer",
     )
 
     def __init__(self, name: str, request: Request, key: StreamKey, now: float) -> None:
         self.name = name
         self.request = request
+        self.verdict: Verdict | None = None
         self.key = key
         self.decided_at: float | None = now
         self.valid_until = float("inf")
@@ -95,6 +98,11 @@ class Session:
         """Whether it can be forgotten."""
         kept = REMEMBERED_SECONDS if self.used else UNUSED_SECONDS
         return self.viewer is None and not self.held and now - self.seen > kept
+
+    @property
+    def ip(self) -> str:
+        """The address or network that all its requests have to come from; empty for any."""
+        return "" if self.verdict is None else self.verdict.ip
 
     @property
     def host(self) -> str:

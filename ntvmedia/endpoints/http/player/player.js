@@ -99,7 +99,7 @@ const prefix = segments.slice(0, embedded ? -3 : -2).join("/");
 const passed = location.search
   .slice(1)
   .split("&")
-  .filter((pair) => pair && !["autoplay", "controls", "muted"].includes(pair.split("=")[0]));
+  .filter((pair) => pair && !["autoplay", "controls", "muted", "page"].includes(pair.split("=")[0]));
 const query = passed.length ? `?${passed.join("&")}` : "";
 
 function address(extension, folder = "", origin = location.origin) {
@@ -107,6 +107,26 @@ function address(extension, folder = "", origin = location.origin) {
 }
 
 const playlist = address(".m3u8");
+
+// Where only pages of some sites may play, the server asked where this one is shown before it gave
+// it a session, which stands for the answer. It is not for addresses that people pass on.
+const PAGE_SESSION = /<meta name="page-session" content="([\w.-]*)">/;
+const RENEWED = 240000;
+let session = document.querySelector('meta[name="page-session"]').content;
+
+function withSession(url) {
+  return session ? `${url}${url.includes("?") ? "&" : "?"}page=${session}` : url;
+}
+
+// It holds for some minutes, and is needed whenever the player begins again.
+async function renew() {
+  try {
+    const answer = await fetch(withSession(location.pathname + query), { cache: "no-store" });
+    [, session] = PAGE_SESSION.exec(await answer.text()) || ["", session];
+  } catch {
+    // The server cannot be reached: the next time, or it has to be loaded again.
+  }
+}
 
 function plain(segment) {
   try {
@@ -235,8 +255,8 @@ async function ask() {
 }
 
 async function find(signal) {
-  let answer = await fetch(playlist, { cache: "no-store", signal });
-  let source = playlist;
+  let source = withSession(playlist);
+  let answer = await fetch(source, { cache: "no-store", signal });
   if (answer.status === 200) {
     const only = onlyVariant(await answer.text(), answer.url);
     if (only) {
@@ -405,7 +425,7 @@ async function doubt() {
   try {
     const { signal } = asked;
     good =
-      (await fetch(playlist, { method: "HEAD", cache: "no-store", signal })).ok &&
+      (await fetch(withSession(playlist), { method: "HEAD", cache: "no-store", signal })).ok &&
       (await fetch(video.src, { cache: "no-store", signal })).ok;
   } catch {
     // Then it is not.
@@ -516,6 +536,9 @@ function listen() {
     }
   });
   setInterval(look, 500);
+  if (session) {
+    setInterval(renew, RENEWED);
+  }
 }
 
 function main() {

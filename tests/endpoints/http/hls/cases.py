@@ -64,7 +64,7 @@ class SlowAccess(Access):
     verdict = Verdict(True)
     asked = 0
 
-    def decide(self, request: Request) -> Deferred[Verdict]:
+    def decide(self, request: Request, **_how: Any) -> Deferred[Verdict]:
         """Answer."""
         self.asked += 1
         return succeed(self.verdict)

@@ -31,6 +31,24 @@ class AccessTests(HLSCase):
         self.assertIn(b"not from here", answer.body)
         self.assertEqual(self.outputs.sessions, {})
 
+    def test_signed_for_an_address(self) -> None:
+        """F-AC-08: what is signed for one IP address plays from no other, whatever is passed on."""
+        for ip, others in (
+            ("192.0.2.1", ("192.0.2.7", "2001:db8::1")),
+            ("192.0.2.0/29", ("192.0.2.8",)),
+        ):
+            self.access.verdict = Verdict(True, ip=ip)
+            player = self.watch(Player(self.rig))
+            segment = self.segment(player)
+            for _turn in range(2):
+                self.assertEqual(player.poll().status, 200)
+                self.assertEqual(self.rig.get(segment).status, 200)
+                for other in others:
+                    for target in (player.playlist, segment):
+                        answer = self.rig.get(target, host=other)
+                        self.assertEqual(answer.status, 403, (target, other))
+                        self.assertIn(b"somebody else's IP address", answer.body)
+
     def test_asked_once(self) -> None:
         """One decision holds for all requests of a session."""
         player = self.watch()
@@ -144,7 +162,7 @@ class AccessTests(HLSCase):
         player = self.watch()
         asked: list[Deferred[Verdict]] = []
 
-        def decide(_request: Request) -> Deferred[Verdict]:
+        def decide(_request: Request, **_how: Any) -> Deferred[Verdict]:
             asked.append(Deferred())
             return asked[-1]
 
@@ -264,6 +282,11 @@ class SharedTests(HLSCase):
     def test_protected(self) -> None:
         """What is protected has sessions, whatever the option says: nobody goes around it."""
         player = self.watch()
+        for protecting in ("jwks_url", "authorize_url"):
+            self.rig.get(player.playlist)
+            self.rig.set_options(**{protecting: "https://id.example/"})
+            self.assertEqual(self.rig.get(player.playlist).status, 403, protecting)
+            self.rig.set_options(**{protecting: ""})
         self.rig.set_options(referers=("a.example",))
         self.assertEqual(self.rig.get(player.playlist).status, 403)
         other = Player(self.rig)

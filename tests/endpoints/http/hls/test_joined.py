@@ -185,7 +185,7 @@ class SessionTests(JoinedCase):
         class Noted(Access):
             """Allows all."""
 
-            def decide(self, request: Request) -> Any:
+            def decide(self, request: Request, **_how: Any) -> Any:
                 """Note it."""
                 asked.append(request.key)
                 return super().decide(request)
@@ -204,7 +204,7 @@ class SessionTests(JoinedCase):
         class Renaming(Access):
             """Names another."""
 
-            def decide(self, request: Request) -> Any:
+            def decide(self, request: Request, **_how: Any) -> Any:
                 """Allow."""
                 verdict = super().decide(request)
                 return verdict.addCallback(lambda _found: Verdict(True, rename=KEY))
