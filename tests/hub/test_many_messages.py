@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.hub.datagram_sockets import DatagramSockets, can_segment
 from ntvmedia.hub.datagrams import DatagramOutlet, fan_out_datagrams
-from ntvmedia.hub.many_messages import SocketMessages, has_many_messages
+from ntvmedia.hub.many_messages import SocketMessages
 from tests.hub import test_datagrams as alone
 from tests.hub.fakes import FakeReactor
 from tests.hub.test_datagrams import STEP, block
@@ -124,7 +124,6 @@ def test_everybody_gets_all(turns: list[tuple[int, int, int]]) -> None:
     assert len({x.sent_bytes for x in outlets}) == 1
 
 
-@pytest.mark.skipif(not has_many_messages(), reason="this system has no sendmmsg")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("segmented", [True, False])
 def test_sockets(host: str, segmented: bool) -> None:
