@@ -30,6 +30,9 @@ _MAX_BATCH: Final = 65_000
 
 _HEAD: Final = 4
 
+# Groups of outlets for which messages are kept; there is one for each stream that is played.
+_MAX_GATHERED: Final = 100
+
 # What is answered where a path or a network card cannot have its datagrams cut by the kernel.
 CANNOT_SEGMENT: Final = frozenset(
     {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.ENOPROTOOPT}
@@ -139,8 +142,10 @@ class DatagramSockets:
         self.send_report = reports.sendmsg
         self._packets = packets
         self._waiting: dict[DatagramOutlet, None] = {}
-        self._gathered: Sequence[DatagramOutlet] = ()
-        self._messages: dict[int, Messages] = {}
+        # By the first of the outlets that were sent to together, as a stream's are.
+        self._gathered: dict[
+            DatagramOutlet, tuple[Sequence[DatagramOutlet], dict[int, Messages]]
+        ] = {}
         self._split: tuple[bytes, bool, list[Batch]] = (b"", False, [])
 
     def batches(self, data: bytes, *, segmented: bool) -> list[Batch]:
@@ -162,6 +167,8 @@ class DatagramSockets:
         waiting: dict[DatagramOutlet, int] = {}
         for number, batch in enumerate(batches):
             channel, datagrams, _ancillary = batch
+            if not outlets:
+                break  # there was no room for anybody
             if channel & 1:
                 for outlet in outlets:
                     outlet.send_batch(batch)
@@ -189,14 +196,16 @@ class DatagramSockets:
 
     def _messages_to(self, outlets: Sequence[DatagramOutlet], channel: int) -> Messages:
         """Return what sends to a channel of outlets: mostly those of the block before."""
-        if outlets != self._gathered:
-            self._gathered = outlets
-            self._messages = {}
-        messages = self._messages.get(channel)
+        known = self._gathered.get(outlets[0])
+        if known is None or known[0] != outlets:
+            if len(self._gathered) >= _MAX_GATHERED:
+                self._gathered.clear()
+            known = self._gathered[outlets[0]] = (outlets, {})
+        messages = known[1].get(channel)
         if messages is None:
             assert self.many is not None
             messages = self.many.messages([outlet.address(channel) for outlet in outlets])
-            self._messages[channel] = messages
+            known[1][channel] = messages
         return messages
 
     def wait(self, outlet: DatagramOutlet) -> None:
@@ -205,6 +214,12 @@ class DatagramSockets:
             self.reactor.addWriter(self)
         self._waiting[outlet] = None
 
+    def left(self, outlet: DatagramOutlet) -> None:
+        """Keep nothing for an outlet that was closed."""
+        for first, (outlets, _messages) in tuple(self._gathered.items()):
+            if outlet in outlets:
+                del self._gathered[first]
+
     def forget(self, outlet: DatagramOutlet) -> None:
         """Do not tell it any more. Idempotent."""
         if self._waiting.pop(outlet, self) is None and not self._waiting:
@@ -212,7 +227,7 @@ class DatagramSockets:
 
     def close(self) -> None:
         """Let go of the reactor; the sockets are somebody else's to close."""
-        self._gathered, self._messages = (), {}
+        self._gathered.clear()
         if self._waiting:
             self._waiting.clear()
             self.reactor.removeWriter(self)

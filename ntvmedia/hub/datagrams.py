@@ -216,6 +216,7 @@ class DatagramOutlet:
         self.ready = False
         self.catch_up = None
         self._let_go()
+        self._sockets.left(self)
 
     def go_on(self) -> None:
         """Send of what waits as much as may be sent now."""

@@ -93,6 +93,7 @@ class FakeMany:
 
     def messages(self, addresses: Sequence[Any]) -> Messages:
         """Count how often they are made."""
+        assert addresses
         self.made += 1
         return FakeMessages(self, addresses)
 

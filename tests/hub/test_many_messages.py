@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given, strategies as st
@@ -35,6 +36,20 @@ class LiveTests(alone.LiveTests):
         fan_out_datagrams(outlets[1:], block(0))
         self.assertEqual(self.many.made, 3)
         self.assertEqual(outlets[0].sent_bytes, outlets[1].sent_bytes - 5)
+
+    def test_streams_in_turns(self) -> None:
+        """Several streams go out by the same sockets: what each needs is made once too."""
+        streams = [[self.outlet(f"192.0.{x}.{y}") for y in range(3)] for x in range(3)]
+        for _block in range(4):
+            for outlets in streams:
+                fan_out_datagrams(outlets, block(0))
+        self.assertEqual(self.many.made, 3)
+        gone = ref(streams[0][0])
+        for outlet in streams.pop(0):
+            outlet.close()
+        del outlet, outlets
+        self.packets.taken()
+        self.assertIsNone(gone())
 
     def test_short_calls(self) -> None:
         """The kernel may take fewer than it is given."""
