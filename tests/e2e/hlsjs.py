@@ -21,6 +21,10 @@ BEFORE = "hls.js-1.6"
 # over a hole at the start, and that it does not need any more what it has asked for.
 HARMLESS = frozenset({"bufferStalledError", "bufferSeekOverHole", "bufferNudgeOnStall", "aborted"})
 
+# hls.js gave a decoder two things to do at once, as it may when a track is changed on a busy
+# machine, and gives it the second again. What it was sent has no part in this.
+BUSY = "still processing an 'appendBuffer' or 'remove' operation"
+
 HTML = '<!doctype html><title>HLS</title><video id="video" width="320" height="240" muted></video>'
 
 
@@ -42,8 +46,12 @@ class Account:
 
     @property
     def troubles(self) -> list[dict[str, Any]]:
-        """The errors but for those that only say that media was waited for."""
-        return [x for x in self.fields["errors"] if x["details"] not in HARMLESS]
+        """The errors but for those that only say that media was waited for, or hls.js itself."""
+        return [
+            x
+            for x in self.fields["errors"]
+            if x["details"] not in HARMLESS and not (BUSY in x["reason"] and not x["fatal"])
+        ]
 
     @property
     def stalls(self) -> list[dict[str, Any]]:
