@@ -35,6 +35,7 @@ from ntvmedia.interfaces import IHost, IMediaRoute
 from ntvmedia.labels import Labels
 from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
 from ntvmedia.services import ParallelService, StagedService
 from ntvmedia.statistics import Statistics
@@ -66,6 +67,8 @@ class Host:
     store: Store
     preferences: Preferences
     accounts: Accounts
+    connector: StreamConnector
+    server_id: str
     callbacks: Callbacks = field(init=False)
     statistics: Statistics = field(init=False)
     limits: Limits = field(init=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 import tomllib
@@ -33,6 +34,7 @@ from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.labels import Labels
 from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
 from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService
@@ -42,6 +44,9 @@ from ntvmedia.store.postgresql import check_url
 
 # A configuration file of a thousand settings is some 50 kB.
 _MAX_CONFIG_BYTES: Final = 1 << 20
+
+# For as long as this server runs: a stream that was passed on does not outlive it.
+_SERVER_ID_BYTES: Final = 8
 
 
 class Options(usage.Options):
@@ -196,6 +201,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         store,
         preferences,
         accounts,
+        StreamConnector(reactor, settings.outbound),
+        secrets.token_hex(_SERVER_ID_BYTES),
     )
     host.callbacks = Callbacks(host)
     host.statistics = Statistics(host)

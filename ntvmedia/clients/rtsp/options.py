@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
-from ntvmedia.errors import NtvMediaError
+from ntvmedia.errors import RemoteError
 from ntvmedia.wire.rtsp.client import ANSWER_SECONDS, KeepAlive
 from ntvmedia.wire.rtsp.transport import Lower
 
@@ -80,21 +80,11 @@ DEFAULTS: Final = Options()
 """What suits most servers and cameras."""
 
 
-class RTSPError(NtvMediaError):
+class RTSPError(RemoteError):
     """Playing or publishing came to nothing, or ended before its time.
 
-    The message is one clause for the log; `RTSPClient` puts scheme, host and port before it. User,
-    password, path and query, which may be secret, stand in none.
-
-    Attributes:
-        status: With which the server refused; 0 where it did not.
-        is_permanent: Another try would end in the same way. False where it may go better.
+    `RTSPClient` puts scheme, host and port before the message.
     """
-
-    def __init__(self, message: str, status: int = 0, *, is_permanent: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.is_permanent = is_permanent
 
 
 def refusal(status: int, description: str) -> RTSPError:
