@@ -1,4 +1,4 @@
-"""How streams are pulled, made into others, and pushed: what a task tells its sources and targets."""
+"""How streams are pulled, changed and pushed: what a task tells its sources and targets."""
 
 from __future__ import annotations
 
