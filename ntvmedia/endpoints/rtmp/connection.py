@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
-from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtmp.authentication import parse_address
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
 from ntvmedia.errors import PeerError, Refused
+from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
