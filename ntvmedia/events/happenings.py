@@ -113,6 +113,37 @@ class PlayEnded(StreamEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RelayUp(StreamEvent):
+    """A relay task has its source: the first media came.
+
+    Attributes:
+        key: What is made of it; on another server where `server` says so, and then unchecked.
+        relay: The id of the task.
+        source: The address, without user, password and query.
+        server: The address of the other server, likewise; empty for this one.
+    """
+
+    relay: str
+    source: str
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDown(StreamEvent):
+    """That source was lost, or the task was stopped, or goes on with another source.
+
+    Attributes:
+        relay: As of `RelayUp`, as are `source` and `server`.
+        reason: One lower-case clause.
+    """
+
+    relay: str
+    source: str
+    reason: str
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationChanged(Event):
     """An application was made, changed or deleted; what holds now is known to all already.
 

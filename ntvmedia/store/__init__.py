@@ -60,6 +60,13 @@ from ntvmedia.store.database import Store
 from ntvmedia.store.notes import Note, take_note
 from ntvmedia.store.preferences import list_preferences, write_preferences
 from ntvmedia.store.problems import Duplicate, StoreError
+from ntvmedia.store.relays import (
+    RelayRow,
+    delete_relay,
+    insert_relay,
+    list_relays,
+    update_relay,
+)
 from ntvmedia.store.statistics import (
     Batch,
     DayRow,
@@ -116,6 +123,7 @@ __all__ = [
     "PointRow",
     "RefusalRow",
     "RefusalSlice",
+    "RelayRow",
     "Rows",
     "SessionRow",
     "ShareLinkRow",
@@ -131,6 +139,7 @@ __all__ = [
     "close_viewers",
     "delete_application",
     "delete_callback",
+    "delete_relay",
     "delete_sessions",
     "delete_stream_label",
     "delete_tokens",
@@ -142,6 +151,7 @@ __all__ = [
     "insert_application",
     "insert_audit",
     "insert_callback",
+    "insert_relay",
     "insert_session",
     "insert_token",
     "insert_user",
@@ -149,6 +159,7 @@ __all__ = [
     "list_callbacks",
     "list_notifications",
     "list_preferences",
+    "list_relays",
     "list_sessions",
     "list_stream_labels",
     "list_tokens",
@@ -168,6 +179,7 @@ __all__ = [
     "touch_tokens",
     "update_application",
     "update_callback",
+    "update_relay",
     "update_user",
     "write_batch",
     "write_preferences",
