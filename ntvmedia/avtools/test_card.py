@@ -6,21 +6,18 @@ So that a newcomer sees a picture with no encoder at hand. In the child process 
 from __future__ import annotations
 
 import math
+import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Final
 
 import av
 
 from ntvmedia.avtools.clock import TICKS
+from ntvmedia.avtools.job import CardInput
 from ntvmedia.avtools.transcoding import Pipeline
-from ntvmedia.errors import RemoteError
-from ntvmedia.media.relaying import OutputOptions
 
-MAX_SIDE: Final = 3840
-MAX_RATE: Final = 60
 _SAMPLE_RATE: Final = 48000
 _SOUND_FRAME: Final = 1024
 
@@ -59,62 +56,10 @@ _GLYPH_HEIGHT: Final = 5
 # Characters of a time: hours, minutes, seconds and hundredths.
 _CLOCK_LENGTH: Final = 11
 
+# Pictures are due a little before their time: encoding takes some.
+_AHEAD_SECONDS: Final = 0.02
+
 _AMPLITUDE: Final = 0.1 * 32767
-
-
-class Card(NamedTuple):
-    """What is shown.
-
-    Attributes:
-        width: In pixels, even.
-        height: Likewise.
-        frame_rate: Frames a second.
-        tone: In hertz; 0 for silence.
-    """
-
-    width: int = 1280
-    height: int = 720
-    frame_rate: int = 25
-    tone: int = 440
-
-
-def encoded(outputs: Sequence[OutputOptions]) -> list[OutputOptions]:
-    """Return the outputs of a test card: there is nothing that could be copied."""
-    return [
-        OutputOptions(
-            x.video._replace(codec="h264") if x.video.codec == "copy" else x.video,
-            x.audio._replace(codec="aac") if x.audio.codec == "copy" else x.audio,
-        )
-        for x in outputs
-    ]
-
-
-def read_card(url: str) -> Card:
-    """Read an address: "test:", "test:?size=640x360&rate=30&tone=1000".
-
-    Raises:
-        RemoteError: It has something else in it.
-    """
-    values: dict[str, int] = {}
-    for name, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        if name == "size":
-            width, _by, height = text.partition("x")
-            values["width"] = _number(width, 16, MAX_SIDE, "size") & ~1
-            values["height"] = _number(height, 16, MAX_SIDE, "size") & ~1
-        elif name == "rate":
-            values["frame_rate"] = _number(text, 1, MAX_RATE, "rate")
-        elif name == "tone":
-            values["tone"] = _number(text, 0, _SAMPLE_RATE // 2, "tone")
-        else:
-            raise RemoteError("a test card has size, rate and tone only", is_permanent=True)
-    return Card(**values)
-
-
-def _number(text: str, least: int, most: int, name: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 6 and least <= int(text) <= most:
-        return int(text)
-    why = f"the {name} of a test card is a number from {least} to {most:,}"
-    raise RemoteError(why + (" twice, as in 640x360" if name == "size" else ""), is_permanent=True)
 
 
 class TestCard:
@@ -126,7 +71,7 @@ class TestCard:
 
     __test__ = False  # pytest: it is none of its own
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: CardInput) -> None:
         self._card = card
         width, height = card.width, card.height
         row, chroma_rows = bytearray(), (bytearray(), bytearray())
@@ -207,7 +152,7 @@ class TestCard:
         """Draw what goes from left to right, once in four seconds."""
         card = self._card
         side = max(4, (card.height - self._bars) // 4)
-        steps = 4 * card.frame_rate
+        steps = max(1, round(4 * card.frame_rate))
         left = number % steps * (card.width - side) // steps
         self._fill(luma, left, card.height - side - side // 2, side, side)
 
@@ -235,21 +180,23 @@ class CardPlayer:
         wall_seconds: Returns seconds since 1970, for the clock in the picture, in UTC.
     """
 
-    def __init__(self, card: Card, pipeline: Pipeline, wall_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, card: CardInput, pipeline: Pipeline, wall_seconds: Callable[[], float]
+    ) -> None:
         self._card = card
         self._drawn = TestCard(card)
         self._pipeline = pipeline
         self._wall_seconds = wall_seconds
         self._pictures = 0
         self._samples = 0
-        pipeline.add_pictures(0, float(card.frame_rate))
+        pipeline.add_pictures(0, card.frame_rate)
         pipeline.add_sound(1, _SAMPLE_RATE, 1)
 
     def play_until(self, seconds: float) -> None:
         """Give all up to a time, in seconds from the beginning, in the order of their times."""
-        rate = self._card.frame_rate
+        rate = Fraction(self._card.frame_rate)
         while True:
-            picture = Fraction(self._pictures, rate)
+            picture = Fraction(self._pictures) / rate
             sound = Fraction(self._samples, _SAMPLE_RATE)
             if min(picture, sound) >= seconds:
                 return
@@ -265,3 +212,20 @@ class CardPlayer:
     def next_at(self) -> float:
         """Return when the next picture is due, in seconds from the beginning."""
         return self._pictures / self._card.frame_rate
+
+
+def run_card(pipeline: Pipeline, card: CardInput, flush: Callable[[], None]) -> None:
+    """Give a test card to a pipeline until this process ends.
+
+    Args:
+        pipeline: Whose outputs encode it.
+        card: What is shown.
+        flush: Called when something was given: send it on.
+    """
+    player = CardPlayer(card, pipeline, time.time)
+    began = time.monotonic()
+    while True:
+        now = time.monotonic() - began
+        player.play_until(now + _AHEAD_SECONDS)
+        flush()
+        time.sleep(max(0.0, player.next_at() - _AHEAD_SECONDS - (time.monotonic() - began)))

@@ -35,10 +35,19 @@ _NAMES: Final = {"mp2": "mp3", "mp1": "mp3", "flv": "flv1"}
 # In the neutral form these are length-prefixed NAL units.
 _NAL_CODECS: Final = {Codec.H264: h264, Codec.HEVC: hevc}
 
+# The first byte of avcC and hvcC: configurationVersion.
 _WITH_LENGTHS: Final = 1
-"""The first byte of avcC and hvcC: configurationVersion."""
 
-# Bytes of an extradata with start codes, at least.
+# Pictures are put in order again by 16 at most (H.264 section A.3.1).
+_MOST_EARLY: Final = 17
+_USUAL_STEP: Final = Fraction(1, 25)
+
+_AAC_SAMPLES: Final = 1024
+
+# FFmpeg's own decoder of AV1 needs hardware.
+_DECODERS: Final = {Codec.AV1: "libdav1d"}
+
+# Types of parameter sets in the order of the configuration record's, and of delimiters.
 _SETS: Final = {Codec.H264: (7, 8), Codec.HEVC: (32, 33, 34)}
 _DELIMITER: Final = {Codec.H264: 9, Codec.HEVC: 35}
 
@@ -141,14 +150,13 @@ def stream_of_track(track: Track) -> SourceStream:
 
 def _decoder(track: Track, rate: int, channels: int) -> Any:
     try:
-        context: Any = av.CodecContext.create(track.codec.value, "r")
+        context: Any = av.CodecContext.create(_DECODERS.get(track.codec, track.codec.value), "r")
     except (av.FFmpegError, ValueError):
         why = f"{track.codec.value} cannot be decoded here"
         raise RemoteError(why, is_permanent=True) from None
     if track.config:
         config = track.config
         context.extradata = flac.streaminfo_block(config) if track.codec is Codec.FLAC else config
-    context.time_base = Fraction(1, track.clock_rate)
     if track.kind is MediaKind.AUDIO:
         context.sample_rate = rate
         context.layout = "mono" if channels == 1 else "stereo"
@@ -196,6 +204,8 @@ class Copier:
         self._number = number
         self._track: Track | None = None
         self._last: int | None = None
+        # The first packets of Matroska have no decode time; it is told by the first that has one.
+        self._early: list[AVPacket] = []
         self._broken = 0
         self._length_size = 0
         # Parameter sets by type, where they come with the pictures.
@@ -211,11 +221,28 @@ class Copier:
     def convert(self, packet: AVPacket) -> list[Track | Packet]:
         """Return the packet in our form, with its track before it where that is new.
 
-        Nothing for one without use: without a time, or before a configuration.
+        Nothing for one without use: without a time, or before a configuration. Those at the start
+        whose decode time is known by a later one come with that.
 
         Raises:
             RemoteError: Nothing that came for long was of use.
         """
+        is_early = packet.dts is None and self._last is None and packet.pts is not None
+        if is_early and self._stream.kind is MediaKind.VIDEO and len(self._early) < _MOST_EARLY:
+            self._early.append(packet)
+            return []
+        made: list[Track | Packet] = []
+        if self._early:
+            base = packet.time_base or self._stream.time_base
+            step = round(packet.duration or _USUAL_STEP / base)
+            early, self._early = self._early, []
+            for place, waiting in enumerate(early):
+                if packet.dts is not None:
+                    waiting.dts = packet.dts - (len(early) - place) * step
+                made += self._convert(waiting)
+        return [*made, *self._convert(packet)]
+
+    def _convert(self, packet: AVPacket) -> list[Track | Packet]:
         data = bytes(packet)
         if not data:
             return []
@@ -231,39 +258,39 @@ class Copier:
         if track is None or not payloads:
             return []
         self._broken = 0
+        times = self._times(packet, track)
+        if times is None:
+            return []
+        dts, pts = times
         made: list[Track | Packet] = []
         if track is not before or self._last is None:
             made.append(track)
-        times = self._times(packet, track)
-        if times is None:
-            return made
-        dts, pts = times
         is_video = track.kind is MediaKind.VIDEO
-        step = 0
-        for payload in payloads:
+        for place, payload in enumerate(payloads):  # more than one are blocks of an ADTS frame
+            step = place * _AAC_SAMPLES
             is_keyframe = bool(packet.is_keyframe) if is_video else True
             if is_video and self._codec in _NAL_CODECS:
                 # A recovery point is marked as a keyframe too: decoding may begin there.
                 is_keyframe = is_keyframe or _NAL_CODECS[self._codec].is_keyframe(payload)
             made.append(Packet(track, dts + step, pts + step, is_keyframe, payload))
-            step += 1024  # more than one are blocks of an ADTS frame
-        self._last = dts + step - 1024
+            self._last = dts + step
         return made
 
     def _times(self, packet: AVPacket, track: Track) -> tuple[int, int] | None:
-        base = packet.time_base or self._stream.time_base
-        scale = base * track.clock_rate
+        """Return when it is decoded and shown, in ticks of the track; None where nobody knows."""
+        scale = (packet.time_base or self._stream.time_base) * track.clock_rate
         dts, pts = packet.dts, packet.pts
-        if dts is None and pts is None:
-            if self._last is None:
-                return None
+        if dts is not None:
+            ticks = round(dts * scale)
+        elif self._last is not None:
             ticks = self._last + max(1, round((packet.duration or 0) * scale))
-            return ticks, ticks
-        first = pts if dts is None else dts
-        assert first is not None
-        dts_ticks = round(first * scale)
-        pts_ticks = dts_ticks if pts is None else round(pts * scale)
-        return dts_ticks, pts_ticks
+            if pts is not None:
+                ticks = max(self._last + 1, min(ticks, round(pts * scale)))
+        elif pts is not None:
+            ticks = round(pts * scale)
+        else:
+            return None
+        return ticks, ticks if pts is None else round(pts * scale)
 
     def _configure(self, config: bytes) -> None:
         """Take what the container says.

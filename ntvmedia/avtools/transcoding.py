@@ -126,10 +126,12 @@ class Pipeline:
 
     def add_pictures(self, key: int, frame_rate: float) -> None:
         """Take pictures that are not to be decoded as a stream; all outputs encode them."""
+        self._outputs = _encoded(self._outputs)
         self._branches[key] = _Branch(self, key, _made(MediaKind.VIDEO, frame_rate=frame_rate), 0)
 
     def add_sound(self, key: int, sample_rate: int, channels: int) -> None:
         """Take sound likewise."""
+        self._outputs = _encoded(self._outputs)
         stream = _made(MediaKind.AUDIO, sample_rate=sample_rate, channels=channels)
         self._branches[key] = _Branch(self, key, stream, 0)
 
@@ -141,6 +143,17 @@ class Pipeline:
         """Give out what is still in decoders, filters and encoders: the source has ended."""
         for branch in self._branches.values():
             branch.flush()
+
+
+def _encoded(outputs: Sequence[OutputOptions]) -> list[OutputOptions]:
+    """Return the outputs of what was never encoded: there is nothing that could be copied."""
+    return [
+        OutputOptions(
+            x.video._replace(codec="h264") if x.video.codec == "copy" else x.video,
+            x.audio._replace(codec="aac") if x.audio.codec == "copy" else x.audio,
+        )
+        for x in outputs
+    ]
 
 
 class _Branch:
