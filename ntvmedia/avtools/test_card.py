@@ -133,7 +133,7 @@ class TestCard:
         return frame
 
     def _draw_clock(self, luma: bytearray, seconds: float) -> None:
-        hundredths = int(seconds * 100)
+        hundredths = round(seconds * 100)
         minutes, rest = divmod(hundredths, 6000)
         text = f"{minutes // 60 % 24:02}:{minutes % 60:02}:{rest // 100:02}.{rest % 100:02}"
         scale, width = self._scale, self._card.width
@@ -154,13 +154,15 @@ class TestCard:
         side = max(4, (card.height - self._bars) // 4)
         steps = max(1, round(4 * card.frame_rate))
         left = number % steps * (card.width - side) // steps
-        self._fill(luma, left, card.height - side - side // 2, side, side)
+        top = max(self._bars, card.height - side - side // 2)
+        self._fill(luma, left, top, side, side)
 
     def _fill(self, luma: bytearray, left: int, top: int, width: int, height: int) -> None:
-        line = bytes((_WHITE,)) * width
+        left, right = max(0, left), min(left + width, self._card.width)
+        line = bytes((_WHITE,)) * max(0, right - left)
         for y in range(max(0, top), min(top + height, self._card.height)):
             start = y * self._card.width + left
-            luma[start : start + width] = line
+            luma[start : start + len(line)] = line
 
 
 def _with_stride(data: bytes | bytearray, width: int, height: int, line_size: int) -> bytes:

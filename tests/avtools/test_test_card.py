@@ -31,7 +31,7 @@ def test_address() -> None:
     assert (card.width, card.height, card.frame_rate, card.tone) == (640, 360, 30, 1000)
     for wrong in (
         "size=1x1", f"size={MAX_SIDE + 2}x100", "size=640", "rate=0", "rate=61", "tone=-1",
-        "tone=999999", "size=٦٤٠x360", "colour=red", "rate=",
+        "tone=999999", "size=\u0666\u0664\u0660x360", "colour=red", "rate=",
     ):  # fmt: skip
         with pytest.raises(RemoteError) as told:
             read_card(f"test:?{wrong}")
