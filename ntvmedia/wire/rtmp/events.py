@@ -173,10 +173,18 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The server refused to connect, publish or play; close the connection."""
+    """The server refused to connect, publish or play; close the connection.
+
+    Attributes:
+        code: Such as "NetConnection.Connect.Rejected"; may be empty.
+        description: For people; may be empty, or hold what answers to `authmod` are made of.
+        redirect: Where to go instead, an absolute address with or without the stream's name at
+            its end; empty where the server does not say.
+    """
 
     code: str
     description: str
+    redirect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
