@@ -27,6 +27,7 @@ COLUMNS: Final[dict[str, tuple[str, int]]] = {
     "parts_percent": ("parts that all waited for %", 0),
     "mux_percent": ("muxing core %", 2),
     "alone_percent": ("publisher alone core %", 2),
+    "frames_per_cpu": ("pictures/CPU s", 0),
     "wall_seconds": ("seconds", 2),
     "mb_per_second": ("MB/s", 2),
     "cpu_percent": ("server core %", 0),

@@ -25,6 +25,7 @@ from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
 from bench.slowserver import FAR, NEAR, Line
 from bench.source import TWO_MEGABITS, Source, load_source
+from bench.transcoding import measure_ffmpeg, measure_ours
 
 OURS: Final = "ours"
 NGINX: Final = "nginx"
@@ -399,6 +400,18 @@ class Bench:
         title = "CPU s per 1000 joins"
         return Scenario(cells, (Figure(title, "cpu_per_1000", guarded, plain, 1.5, 1.2),))
 
+    def transcode(self) -> Scenario:
+        """720p to 480p by x264, and AAC: our child process against FFmpeg's program."""
+        core = self._options.server_core
+        ours, ffmpeg = "ours, transcoding", "ffmpeg, transcoding"
+        cells = (
+            Cell(ours, OURS, lambda: measure_ours(core)),
+            Cell(ffmpeg, OURS, lambda: measure_ffmpeg(core)),
+        )
+        title = "pictures for a CPU second"
+        figure = Figure(title, "frames_per_cpu", ours, ffmpeg, 0.8, 1.0, at_least=True)
+        return Scenario(cells, (figure,))
+
     def admin_pages(self) -> Scenario:
         """Pages of lists in a large database, against those of an empty one."""
         cells, figures = [], []
@@ -517,6 +530,7 @@ _REFRESH_SECONDS: Final = 2.0
 _FAR_LAPS: Final = 12
 _NEAR_LAPS: Final = 7
 
+
 SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "fanout": Bench.fanout,
     "flv": Bench.flv,
@@ -539,6 +553,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "hls-download": Bench.hls_download,
     "guarded-joins": Bench.guarded_joins,
     "admin-pages": Bench.admin_pages,
+    "transcode": Bench.transcode,
 }
 
 
