@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -30,7 +30,10 @@ State: TypeAlias = Literal["stopped", "idle", "connecting", "running", "waiting"
 * `waiting`: it failed, and is tried again.
 """
 
-_RATE_SECONDS = 1.0
+GOODBYE_SECONDS: Final = 5.0
+"""What a server may take to take the last of a stream."""
+
+_RATE_SECONDS: Final = 1.0
 
 
 class PushState(NamedTuple):
@@ -305,10 +308,23 @@ class Pusher:
         self._detach()
         if feeder is not None:
             feeder.say_goodbye()
+            if pushing in self._closing:
+                self._give_up_later(pushing)
         elif pushing is not None:
             pushing.cancel()
         if self._state.state != state:
             self._change(state)
+
+    def _give_up_later(self, pushing: Deferred[None]) -> None:
+        """Hang up on a server that does not take a goodbye."""
+        later = self._reactor.callLater(GOODBYE_SECONDS, pushing.cancel)
+
+        def over(result: Any) -> Any:
+            if later.active():
+                later.cancel()
+            return result
+
+        pushing.addBoth(over)
 
     def _detach(self) -> None:
         feeder, self._feeder = self._feeder, None
