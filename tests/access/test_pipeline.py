@@ -59,7 +59,7 @@ class Authorizer:
         return succeed(self.opinion)
 
 
-class PipelineTests(SynchronousTestCase):
+class PipelineCase(SynchronousTestCase):
     """A server with a database."""
 
     def setUp(self) -> None:
@@ -121,6 +121,10 @@ class PipelineTests(SynchronousTestCase):
     def done(self, change: Deferred[Any]) -> Any:
         """Return what a change made."""
         return self.successResultOf(change)
+
+
+class PipelineTests(PipelineCase):
+    """The rules, one after the other."""
 
     def test_interfaces(self) -> None:
         """It provides what endpoints ask; so do authorizers."""
