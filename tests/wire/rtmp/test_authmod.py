@@ -10,6 +10,7 @@ import re
 import string
 from base64 import b64encode
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
@@ -22,17 +23,19 @@ from ntvmedia.wire.rtmp.authmod import (
     OPAQUE_SECONDS,
     Credentials,
     Verifier,
+    answer,
     parse_credentials,
     response_of,
+    with_credentials,
     without_credentials,
 )
 from ntvmedia.wire.rtmp.commands import MAX_DESCRIPTION
 
 SECRET = bytes(range(16))
 PEER = "192.0.2.1"
-OPAQUE = "3e8-93248d57b70961fb2344bb8b508e835d"
+OPAQUE = "000003e8-93248d57b70961fb2344bb8b508e835d"
 SALT = "cd1bc237bb742f14"
-RIGHT = Credentials("ann", "deadbeef", "EBCy96+XfCl2sxJGU6WpDQ==", OPAQUE)
+RIGHT = Credentials("ann", "deadbeef", "PnTUCFwjjA1fABMIIKvGlA==", OPAQUE)
 
 REJECT = "[ AccessManager.Reject ] : [ authmod=adobe ] : "
 
@@ -137,6 +140,58 @@ def test_accepted() -> None:
         assert not verifier().proves(RIGHT._replace(**changed), "geheim"), changed
 
 
+def test_client() -> None:
+    """Our own client's side: a name, then an answer, then nothing more; against golden values."""
+    assert answer(NEED_AUTH, "", "ann", "geheim", "deadbeef") == "authmod=adobe&user=ann"
+    asked = verifier().refusal(Credentials("ann", "", "", ""), 1000.0)
+    brought = answer(asked, "authmod=adobe&user=ann", "ann", "geheim", "deadbeef")
+    assert brought == (
+        f"authmod=adobe&user=ann&challenge=deadbeef&response={RIGHT.response}&opaque={OPAQUE}"
+    )
+    for app in ("live", "live?a=1"):
+        text = with_credentials(app, brought)
+        assert parse_credentials(text) == RIGHT
+        assert without_credentials(text) == app
+        assert with_credentials(app, "") == app
+    # Without an opaque the server's challenge is hashed in its place, and nothing is given back.
+    other = f"{REJECT}?reason=needauth&user=ann&salt={SALT}&challenge={OPAQUE}"
+    assert (
+        answer(other, "authmod=adobe&user=ann", "ann", "geheim", "deadbeef")
+        == (brought.partition("&opaque")[0])
+    )
+    for said in (asked, NEED_AUTH, AUTH_FAILED, NO_SUCH_USER):
+        assert answer(said, brought, "ann", "geheim", "deadbeef") == ""
+    for said in (AUTH_FAILED, NO_SUCH_USER, "", "[ code=403 need auth; authmod=llnw ]", "x" * 5000):
+        assert answer(said, "", "ann", "geheim", "deadbeef") == ""
+    assert answer(NEED_AUTH, "", "", "", "deadbeef") == ""
+
+
+@given(st.text(min_size=1, max_size=20), st.text(max_size=20))
+def test_client_against_server(user: str, password: str) -> None:
+    """Whatever name and password are: at most two questions, and the password is proved."""
+    brought = description = ""
+    for _connection in range(3):
+        found = parse_credentials(with_credentials("live", brought))
+        description = verifier().refusal(found, 1000.0)
+        if not description:
+            assert found is not None
+            assert verifier().proves(found, password)
+            assert not verifier().proves(found, password + "x")
+            return
+        brought = answer(description, brought, user, password, "0badcafe")
+        if not brought:
+            break
+    assert description == NO_SUCH_USER
+    assert len(quote(user, safe="%@+", errors="surrogatepass")) > MAX_USER_LENGTH
+
+
+@given(st.text(max_size=100) | st.text("?&=adobeauthmodreason ", max_size=100), st.booleans())
+def test_client_is_told_anything(text: str, is_asked: bool) -> None:
+    """Whatever a server says, there is an answer or none, and never a password."""
+    said = f"authmod=adobe ?reason=needauth&{text}" if is_asked else text
+    assert "geheim" not in answer(said, "", "ann", "geheim", "deadbeef")
+
+
 def test_only_here_and_now() -> None:
     """An opaque holds for a minute, for its peer and user, and for this server."""
     assert verifier().refusal(RIGHT, 1000.0 + OPAQUE_SECONDS) == ""
@@ -147,8 +202,8 @@ def test_only_here_and_now() -> None:
         assert not other.proves(RIGHT, "geheim")
     for changed in (
         {"user": "bob"},
-        {"opaque": "3e9" + OPAQUE[3:]},
-        {"opaque": "03e8" + OPAQUE[3:]},
+        {"opaque": "000003e9" + OPAQUE[8:]},
+        {"opaque": "0" + OPAQUE},
         {"opaque": OPAQUE.upper()},
         {"opaque": ""},
         {"opaque": "-"},
@@ -193,6 +248,22 @@ def test_percent_encoded_password() -> None:
     credentials = Encoder("ann", "new%20one%2F%40", is_ffmpeg=True).connect(verifier())
     assert verifier().proves(credentials, "new one/@")
     assert not verifier().proves(credentials, "new one/")
+
+
+def test_librtmp_of_debian() -> None:
+    """A-UR-10: what it has behind its response is not looked at, nor does it bring it down.
+
+    It allocates 64 bytes and the opaque for an answer that has 62 of its own, and up to as many as
+    malloc rounds up to: 17 more.
+    """
+    opaque = verifier().refusal(Credentials("ann", "", "", ""), 1000.0).rpartition("=")[2]
+    assert opaque == OPAQUE
+    usable = (64 + len(opaque) + 8 + 15) // 16 * 16 - 8
+    assert usable - (62 + len(opaque)) >= 17
+    for rest in ("\x81=[5", "\ufffd", "=\n"):
+        assert verifier().proves(RIGHT._replace(response=RIGHT.response + rest), "geheim")
+    for wrong in (RIGHT.response[:-1], RIGHT.response[1:], "=" + RIGHT.response):
+        assert not verifier().proves(RIGHT._replace(response=wrong), "geheim")
 
 
 @pytest.mark.parametrize("user", ["", "a\nb", "a\0", "\ud800", "\u200b", "x" * 129, "ü" * 100])
