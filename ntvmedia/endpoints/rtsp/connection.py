@@ -35,7 +35,7 @@ from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.media.names import Address, BadName, parse_path
 from ntvmedia.wire.rtp.presentation import describe_stream
-from ntvmedia.wire.rtsp.authentication import Outcome
+from ntvmedia.wire.rtsp.authentication import Outcome, Verifier
 from ntvmedia.wire.rtsp.events import (
     AnnounceRequested,
     Asked,
@@ -111,7 +111,7 @@ class RTSPConnection(Protocol):
             multicast=factory.groups is not None,
         )
         self._carriers = Carriers(self, factory.ports, factory.groups)
-        self._verifier = factory.verifier(self.host)
+        self._made_verifier: Verifier | None = None  # hardly anybody is asked for a password
         self._presentation: Presentation | None = None
         self._player: Plays | None = None
         self._address: Address | None = None
@@ -429,6 +429,13 @@ class RTSPConnection(Protocol):
         self._session.accept_record()
 
     # The connection
+
+    @property
+    def _verifier(self) -> Verifier:
+        """What asks the peer for a password: the same one, since it counts the answers."""
+        if self._made_verifier is None:
+            self._made_verifier = self.factory.verifier(self.host)
+        return self._made_verifier
 
     def viewer_info(self) -> ViewerInfo:
         """Return who it is that plays, with what it was allowed."""
