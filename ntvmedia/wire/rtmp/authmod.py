@@ -10,7 +10,8 @@ OBS) and libavformat's `do_adobe_auth` (in FFmpeg), which make up to three conne
    R = base64(md5(base64(md5(U S password)) O C)).
 
 Both hash the user as the refusal spells it, FFmpeg answers with that spelling too, and librtmp with
-its own.
+its own. A librtmp that was built with GnuTLS, as Debian's was, does not end the texts of its
+answer, breaks its heap with them, and aborts: no refusal helps that.
 """
 
 from __future__ import annotations
@@ -51,11 +52,8 @@ _SEPARATORS: Final = re.compile("[?&]")
 
 # FFmpeg 5.1 to 8 take 255 bytes of a description, and 49 of a name: a user, two opaques and the
 # salt have to fit.
-_OPAQUE: Final = re.compile("([0-9a-f]{8,12})-([0-9a-f]{32})")
+_OPAQUE: Final = re.compile("([0-9a-f]{1,12})-([0-9a-f]{32})")
 _SALT_LENGTH: Final = 16
-
-# MD5 in base64.
-_RESPONSE_LENGTH: Final = 24
 
 # Stands for itself in a name as escaped; "%" so that escaping twice does nothing more.
 _PLAIN: Final = "%@+"
@@ -203,8 +201,6 @@ class Verifier:
         if made is None:
             return False
         user, challenge, response, opaque = credentials
-        # Behind it such a librtmp has what lay about in its memory.
-        response = response[:_RESPONSE_LENGTH]
         salt = self._salt(made, _escaped(user))
         is_right = False
         # FFmpeg does not decode what stands in its address.
@@ -224,10 +220,7 @@ class Verifier:
         return made if hmac.compare_digest(_encoded(ours), _encoded(credentials.opaque)) else None
 
     def _opaque(self, seconds: int, user: str) -> str:
-        # Always 41 characters: a librtmp that is built with GnuTLS, as Debian's, does not end the
-        # text of its response, and writes some bytes too many behind what it allocated for 64 and
-        # the opaque. That many more are what malloc gives for a length like this one.
-        return f"{seconds:08x}-{self._proof('opaque', seconds, user)[:32]}"
+        return f"{seconds:x}-{self._proof('opaque', seconds, user)[:32]}"
 
     def _salt(self, seconds: int, user: str) -> str:
         return self._proof("salt", seconds, user)[:_SALT_LENGTH]
