@@ -261,6 +261,27 @@ def test_owner_lays_traps(run: Run, data: Path, tmp_path: Path, place: Path, nam
         shutil.rmtree(hers)
 
 
+def test_backup_of_root(run: Run, data: Path, tmp_path: Path, place: Path) -> None:
+    """Root copies what the folder's owner may read, to where that one may not, and leaves all."""
+    run("backup", tmp_path / "b.tar", "--data", data)
+    run("restore", tmp_path / "b.tar", "--data", place)
+    run("backup", tmp_path / "again.tar", "--data", place)
+    run("restore", tmp_path / "again.tar", "--data", tmp_path / "other")
+    assert set(files(tmp_path / "other")) == {"keys/hls", "keys/signing", "setup-code"}
+    assert files(tmp_path / "other").items() <= files(data).items()
+    assert "studio" in kept(opened(tmp_path / "other"))
+    assert owners(place) == {(place.stat().st_uid, place.stat().st_gid)}
+    secret = tmp_path / "secret"
+    secret.write_text("root only", "ascii")
+    secret.chmod(0o600)
+    (place / "keys" / "mine").symlink_to(secret)
+    if os.geteuid() == 0:
+        # Whoever is not root backs up his own: what he may read, he may have.
+        _out, err = run("backup", tmp_path / "c.tar", "--data", place, status=1)
+        assert "Permission denied" in err
+        assert not (tmp_path / "c.tar").exists()
+
+
 def test_places_that_cannot_be(run: Run, data: Path, tmp_path: Path) -> None:
     """What is missing or no folder is told in one line."""
     (tmp_path / "empty").mkdir()
