@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from itertools import islice
 from typing import Any, Final
 
 from ntvmedia.admin.listener import Listener
@@ -60,6 +61,12 @@ _VIEWER_EVENTS: Final[dict[type[StreamEvent], str]] = {PlayStarted: "started", P
 # Whoever asks for made-up names makes so many of these that nothing else would be kept.
 _NOT_KEPT: Final = frozenset({StreamWanted})
 
+_Told = tuple[int, str, dict[str, Any]]
+"""The number of an event, its type, and its data."""
+
+# In ASCII: without line ends, which would end the field, and with whatever a peer sent.
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 _FIELDS: Final = ("protocol", "peer", "session", "reason", "bytes_in", "bytes_out")
 
 
@@ -76,7 +83,8 @@ class Feed:
         # The numbers begin anew with each start: an id says of which it is.
         self._run: str = host.random(_RUN_BYTES).hex()
         self._number = 0
-        self._kept: deque[bytes] = deque(maxlen=MAX_KEPT)
+        # Written down when somebody wants them: most often nobody listens.
+        self._kept: deque[_Told] = deque(maxlen=MAX_KEPT)
         self._ticks = 0
         self._timer: Any = None
         subscribe = host.events.subscribe
@@ -123,7 +131,7 @@ class Feed:
         missed = self._number - int(text)
         if missed > len(self._kept):
             return [lost(missed)]
-        return list(self._kept)[len(self._kept) - missed :]
+        return [self._event(*told) for told in islice(self._kept, len(self._kept) - missed, None)]
 
     def _tick(self) -> None:
         self._timer = self._host.reactor.callLater(TICK_SECONDS, self._tick)
@@ -146,7 +154,9 @@ class Feed:
     def _server_event(self) -> bytes:
         """Tell how the server is. It has the id of what happened last: it is not kept itself."""
         numbers = totals(self._host.hub)._asdict()
-        return self._event("server", {"draining": bool(self._host.draining), **numbers})
+        return self._event(
+            self._number, "server", {"draining": bool(self._host.draining), **numbers}
+        )
 
     def _happened(self, event: StreamEvent) -> None:
         kind = type(event)
@@ -158,7 +168,7 @@ class Feed:
         if kind not in _NOT_KEPT:
             self._keep(name, data)
         elif self._listeners:
-            self._send(self._event(name, data))
+            self._send(self._event(self._number, name, data))
 
     def _application_changed(self, event: ApplicationChanged) -> None:
         self._keep("application", {"name": event.name, "after": event.after})
@@ -170,14 +180,13 @@ class Feed:
 
     def _keep(self, name: str, data: dict[str, Any]) -> None:
         self._number += 1
-        event = self._event(name, data)
-        self._kept.append(event)
-        self._send(event)
+        self._kept.append((self._number, name, data))
+        if self._listeners:
+            self._send(self._event(self._number, name, data))
 
-    def _event(self, name: str, data: dict[str, Any]) -> bytes:
-        # In ASCII: without line ends, which would end the field, and with whatever a peer sent.
-        text = json.dumps(data, separators=(",", ":"))
-        return f"id: {self._run}-{self._number}\nevent: {name}\ndata: {text}\n\n".encode("ascii")
+    def _event(self, number: int, name: str, data: dict[str, Any]) -> bytes:
+        text = _encode(data)
+        return f"id: {self._run}-{number}\nevent: {name}\ndata: {text}\n\n".encode("ascii")
 
     def _send(self, event: bytes) -> None:
         for listener in tuple(self._listeners):
