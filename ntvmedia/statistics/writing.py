@@ -12,8 +12,8 @@ from twisted.logger import Logger
 from ntvmedia.statistics.pending import Pending
 from ntvmedia.store import Batch, StoreError, write_batch
 
-MAX_ROWS: Final = 250
-"""Rows of a transaction: some 10 ms of the database's thread, and 0.4 MB while it goes on. Others
+MAX_ROWS: Final = 100
+"""Rows of a transaction: some 10 ms of the database's thread, and 0.2 MB while it goes on. Others
 have their turn between two of them."""
 
 

@@ -77,7 +77,8 @@ class RTMPConnection(Protocol):
         self.peer = peer_of(address)
         self.host = host_of(address)
         self._refusal = refusal
-        self._authentication: Authentication | None = None  # of an encoder
+        # Of an encoder that has brought user and password.
+        self._authentication: Authentication | None = None
         self._publication: Publication | None = None
         self._player: Player | None = None
         self._deciding: Deferred[None] | None = None
@@ -230,8 +231,11 @@ class RTMPConnection(Protocol):
         # Who is one too many is told so, and asked for nothing.
         if self._refusal or not connected.is_encoder:
             return ""
-        self._authentication = self.factory.authentication(self.host)
-        return self._authentication.refusal(connected)
+        authentication = self.factory.authentication(self.host)
+        refusal = authentication.refusal(connected)
+        if authentication.proves is not None:
+            self._authentication = authentication
+        return refusal
 
     # Publish and play
 
