@@ -28,7 +28,7 @@ from ntvmedia.access.ip_rules import IPRules
 from ntvmedia.access.key_sets import KeySets
 from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.networks import host_of, parse_host
-from ntvmedia.access.page_sessions import PAGE_SECONDS, make_page_session
+from ntvmedia.access.page_sessions import PAGE, PAGE_SECONDS, make_page_session
 from ntvmedia.access.refusals import NoRule
 from ntvmedia.access.requests import Action, Request, Verdict
 from ntvmedia.access.rules import Rules
@@ -39,9 +39,6 @@ from ntvmedia.access.tokens import Tokens
 from ntvmedia.events import EventBus
 from ntvmedia.interfaces import IAccess, IAuthorizer
 from ntvmedia.media import StreamKey
-
-PAGE: Final = "page"
-"""The protocol of who loads a page with a player on it: no limit counts him."""
 
 AUTHORIZER_SECONDS: Final = 15.0
 """The longest that one authorizer may take: a callback waits 5 s, and asks twice."""

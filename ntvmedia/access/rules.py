@@ -15,7 +15,7 @@ from ntvmedia.access.guesses import Guesses
 from ntvmedia.access.ip_rules import IPRules
 from ntvmedia.access.networks import LOCAL, host_of, parse_host
 from ntvmedia.access.outputs import OUTPUTS, output_of
-from ntvmedia.access.page_sessions import is_page_session
+from ntvmedia.access.page_sessions import PAGE, RENEWABLE_SECONDS, is_page_session
 from ntvmedia.access.referers import is_allowed
 from ntvmedia.access.requests import Action, Request, Verdict
 from ntvmedia.access.shares import ShareLinks
@@ -245,6 +245,8 @@ class Rules:
         if session:
             # What plays is not cut off as its page grows old.
             now = 0.0 if again else self._wall_clock()
+            if request.protocol == PAGE:
+                now -= RENEWABLE_SECONDS
             if is_page_session(self._keys.own, request.key, session, now):
                 return ""
         if not request.page_url:

@@ -26,6 +26,7 @@ from ntvmedia.access import (
     decision,
 )
 from ntvmedia.access.decision import AUTHORIZER_SECONDS
+from ntvmedia.access.page_sessions import RENEWABLE_SECONDS
 from ntvmedia.events import EventBus
 from ntvmedia.interfaces import IAccess, IAuthorizer
 from ntvmedia.media import StreamKey
@@ -289,6 +290,11 @@ class PipelineTests(PipelineCase):
         self.assertEqual(self.rules(session="x"), {"referer"})
         self.assertEqual(self.rules(session="x", page="https://example.org/"), {""})
         self.now += 60
+        for protocol in PROTOCOLS:
+            # The page itself is given another for it.
+            wanted = "" if protocol == PAGE else "referer"
+            self.assertEqual(self.ask(session=session, protocol=protocol).rule, wanted)
+        self.now += RENEWABLE_SECONDS
         self.assertEqual(self.rules(session=session), {"referer"})
         self.assertTrue(self.ask(session=session, again=True).allowed)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from base64 import b64encode
+from types import SimpleNamespace
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
 
-from ntvmedia.access import Action, Request, Verdict
+from ntvmedia.access import OUTPUTS, Action, Request, Verdict
+from ntvmedia.access.page_sessions import PAGE_SECONDS, RENEWABLE_SECONDS
+from ntvmedia.access.signing import signed_query
 from ntvmedia.endpoints.http.hls.outputs import HLSOutputs
 from ntvmedia.media import StreamKey
-from tests.endpoints.http.rig import Client
-from tests.endpoints.rtsp.server import HOST, TCP, URL, VIDEO, Peer, Source, media
+from tests.endpoints.http.rig import Client, request
+from tests.endpoints.rtsp.server import HOST, TCP, URL, VIDEO, Peer, Source, Transport, media
 from tests.endpoints.test_access_matrix import STREAM, MatrixCase
 from tests.endpoints.whole import PLAYERS, WholeServer
 
@@ -36,6 +41,34 @@ def playlist_of(server: WholeServer, host: str = PEER) -> str:
     status, body = get(server, "/liveshow/test.m3u8", host)
     assert status == 200, body
     return "/liveshow/" + next(x for x in body.splitlines() if x and not x.startswith("#"))
+
+
+class Within:
+    """The two connections of a tunnel, seen as the one that they are to RTSP.
+
+    Args:
+        server: Its HTTP is asked.
+        address: Of the client.
+        cookie: Tells this tunnel from others.
+    """
+
+    def __init__(self, server: WholeServer, address: str, cookie: bytes) -> None:
+        self._server = server
+        self._address = address
+        self._fields = (b"x-sessioncookie: " + cookie, b"Connection: close")
+
+    def makeConnection(self, transport: Transport) -> None:
+        """Open both."""
+        self._get = Client(self._server.front, self._address, transport)
+        self._get.send(request(b"GET", b"/liveshow/test", *self._fields))
+        transport.clear()
+        self._post = Client(self._server.front, self._address)
+        length = b"Content-Length: 32767"
+        self._post.send(request(b"POST", b"/liveshow/test", *self._fields, length))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Say something."""
+        self._post.protocol.dataReceived(b64encode(data))
 
 
 class Renaming:
@@ -169,6 +202,117 @@ class PresentationTests(MatrixCase):
         self.assertEqual(viewer.info.request.key, STREAM)
         self.done(self.server.access.forbidden.forbid(STREAM))
         self.assertTrue(peer.transport.disconnecting)
+
+
+class TunnelTests(MatrixCase):
+    """RTSP within HTTP is asked about, and sent away, as RTSP is."""
+
+    def tunnel(self, query: str = "", *, cookie: bytes = b"a", host: str = PEER) -> Peer:
+        """Open one."""
+        server = SimpleNamespace(build=lambda address: Within(self.server, address, cookie))
+        return Peer(cast(Any, server), host, f"{URL}?{query}" if query else URL)
+
+    def test_coming(self) -> None:
+        """Each rule refuses, and lets in whom it does not mean."""
+        access = self.server.access
+        signed: dict[str, Any] = {"signed": True}
+        expires = int(self.server.wall_clock) + 60
+        cases: tuple[tuple[dict[str, Any], Any, str, int], ...] = (
+            ({}, None, "", 200),
+            (signed, None, "", 403),
+            (signed, None, signed_query(b"k" * 32, STREAM, expires), 200),
+            (signed, None, signed_query(b"k" * 32, STREAM, expires, ip=PEER), 200),
+            (signed, None, signed_query(b"k" * 32, STREAM, expires, ip="192.0.2.2"), 403),
+            ({"outputs": ("flv",)}, None, "", 403),
+            ({"enabled": False}, None, "", 403),
+            ({}, lambda: access.block(PEER, STREAM, 60), "", 403),
+            ({}, lambda: access.block(PEER, STREAM, 0), "", 200),
+            ({}, lambda: access.ip_rules.add("192.0.2.0/24", "block"), "", 403),
+        )
+        for number, (fields, change, query, status) in enumerate(cases):
+            if not fields.get("enabled", True):
+                self.server.publishing.publication.close("over", lost=False)
+            self.set(**{"signed": False, "outputs": OUTPUTS, "enabled": True, **fields})
+            if change is not None:
+                change()
+            peer = self.tunnel(query, cookie=b"c%d" % number)
+            self.assertEqual(peer.ask("DESCRIBE").status, status, (fields, query, number))
+            if not fields.get("enabled", True):
+                self.set(enabled=True)
+                self.server.publish()
+
+    def test_staying(self) -> None:
+        """Who plays is sent away by a rule, by hand, and at the end of what was signed."""
+        access = self.server.access
+        self.set(signed=True, cut_at_expiry=True)
+        for number, change in enumerate(
+            (
+                lambda: self.server.run(31),
+                lambda: [x.kick("an operator") for x in self.viewers()],
+                lambda: self.done(access.forbidden.forbid(STREAM)),
+                lambda: self.done(access.forbidden.allow(STREAM)),
+                lambda: self.done(access.ip_rules.add("192.0.2.0/24", "block")),
+            )
+        ):
+            if number == 3:
+                change()
+                continue
+            expires = int(self.server.wall_clock) + 30
+            peer = self.tunnel(signed_query(b"k" * 32, STREAM, expires), cookie=b"s%d" % number)
+            peer.play()
+            self.server.run(1)
+            self.assertEqual(len(self.viewers()), 1)
+            self.assertEqual(self.viewers()[0].info.protocol, "rtsp-http")
+            change()
+            self.assertEqual(self.viewers(), [], number)
+            self.assertTrue(peer.transport.disconnecting, number)
+
+    def test_publisher(self) -> None:
+        """A publisher has to know the password, and leaves when its stream is forbidden."""
+        self.set(publish_password="geheim")
+        peer = self.tunnel(cookie=b"p")
+        peer.url = f"{HOST}/liveshow/other"
+        self.assertEqual(peer.announce().status, 401)
+        basic = "Basic " + b64encode(b"ann:geheim").decode()
+        self.assertEqual(peer.announce(Authorization=basic).status, 200)
+        peer.ok("SETUP", "/trackID=0", Transport=f"{TCP}0-1;mode=record")
+        peer.ok("RECORD")
+        self.assertIn(OTHER, self.server.hub.streams)
+        self.done(self.server.access.forbidden.forbid(OTHER))
+        self.assertTrue(peer.transport.disconnecting)
+
+    def viewers(self) -> list[Any]:
+        """Return who plays."""
+        return list(self.server.hub.streams[STREAM].viewers)
+
+
+class PageTests(MatrixCase):
+    """P-305: a page that stays open goes on, also when its machine slept."""
+
+    def session_of(self, session: str = "", *, page: bytes) -> str:
+        """Load the page, and return the session that it has; empty where it is refused."""
+        query = b"?page=" + session.encode() if session else b""
+        client = Client(self.server.front, PEER)
+        answer = client.get(b"/liveshow/test" + query, b"Referer: " + page)
+        found = re.search(rb'name="page-session" content="([^"]+)"', answer)
+        return "" if found is None else found[1].decode()
+
+    def test_left_open(self) -> None:
+        """Its own session, over or not, gets it another; nobody plays by one that is over."""
+        self.set(referers=("a.example",), allow_empty_referer=False)
+        own = b"http://here.example/liveshow/test"
+        self.assertEqual(self.session_of(page=own), "")
+        session = self.session_of(page=b"https://a.example/")
+        for seconds in (240, PAGE_SECONDS + 1, 40_000):
+            before, self.server.wall_clock = session, self.server.wall_clock + seconds
+            status = 200 if seconds < PAGE_SECONDS else 403
+            self.assertEqual(get(self.server, f"/liveshow/test.m3u8?page={before}")[0], status)
+            session = self.session_of(before, page=own)
+            self.assertNotIn(session, ("", before))
+            self.assertEqual(get(self.server, f"/liveshow/test.m3u8?page={session}")[0], 200)
+        self.assertEqual(self.session_of(session[:-1] + "!", page=own), "")
+        self.server.wall_clock += PAGE_SECONDS + RENEWABLE_SECONDS
+        self.assertEqual(self.session_of(session, page=own), "")
 
 
 class RenamedTests(MatrixCase):
