@@ -36,10 +36,6 @@ TICK_SECONDS: Final = 1.0
 SLICE: Final = 500
 """So many are asked again in a row: some 5 ms, during which nobody else is served."""
 
-# Rules for who begins: an encoder cannot be told a new password while it sends (P-204). Whoever
-# should go is sent away by an operator, or by forbidding the stream.
-_ASKED_ONCE: Final = frozenset({"password"})
-
 # Entries that do not hold any more, before they are thrown away.
 _MOST_VOID: Final = 1000
 
@@ -232,10 +228,10 @@ class Enforcement(Service):
         asking.addBoth(lambda _result: self._asking.discard(asking))
 
     async def _decide(self, present: _Present, *, ask: bool) -> None:
-        verdict: Verdict = await self._host.access.decide(present.request, again=True, ask=ask)
+        verdict: Verdict = await self._host.access.decide(
+            present.request, again=True, ask=ask, has=present.key
+        )
         if not present.is_there():
-            return
-        if not verdict.allowed and verdict.rule in _ASKED_ONCE:
             return
         if not verdict.allowed:
             self._log.info(

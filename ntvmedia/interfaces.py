@@ -62,7 +62,9 @@ class IAccess(Interface):
 
     authorizers = Attribute("A list of `IAuthorizer`, asked in order after the rules.")
 
-    def decide(request: Any, *, again: bool = False, ask: bool | None = None) -> Deferred[Any]:
+    def decide(
+        request: Any, *, again: bool = False, ask: bool | None = None, has: Any = None
+    ) -> Deferred[Any]:
         """Decide one request.
 
         Every endpoint asks before it serves anything, and serves nothing until the answer is
@@ -75,12 +77,16 @@ class IAccess(Interface):
                 lifetime is over. A signed address, a share link and a token count as they did at
                 first, unless the application has `cut_at_expiry`; revoked ones do not count.
                 Limits are not asked, and a refusal is not counted.
+                A publish password that was right is right: where it is another one by now, the
+                verdict allows, and its `rule` is "password".
             ask: Whether those outside may be asked: the authorizers, and servers for keys. By
                 default, all but again: their first answer and its lifetime hold. At the end of a
                 lifetime, ask `again=True, ask=True`.
+            has: The stream that it has by now, where others have named another than the request
+                does: what holds for that one holds for it too.
 
         Returns:
-            Fires with an `ntvmedia.access.Verdict`, and fails only for a bug.
+            Fires with an `ntvmedia.access.Verdict` of this moment, and fails only for a bug.
         """
 
 

@@ -83,8 +83,9 @@ class Limits:
 
     def __init__(self, host: Any) -> None:
         self._host = host
-        # By the session of each viewer that is counted: its stream and its ticket.
-        self._players: dict[int, tuple[StreamKey, str]] = {}
+        # By the session of each viewer that is counted: its stream, and of some the ticket.
+        self._players: dict[int, StreamKey] = {}
+        self._ticket_of: dict[int, str] = {}
         self._publishers: dict[int, str] = {}
         # By application and, of players, by stream.
         self._players_of: Counter[str | StreamKey] = Counter()
@@ -212,23 +213,23 @@ class Limits:
         if info is not None and info.request is None and event.protocol.startswith("rtsp"):
             return  # a multicast group: its members are counted
         verdict = info.verdict if info is not None else None
-        ticket = verdict.ticket if verdict is not None and verdict.limit else ""
-        self._players[event.session] = event.key, ticket
+        self._players[event.session] = event.key
         self._players_of[event.key.application] += 1
         self._players_of[event.key] += 1
-        if ticket:
-            self._tickets[ticket] += 1
+        if verdict is not None and verdict.limit and verdict.ticket:
+            self._ticket_of[event.session] = verdict.ticket
+            self._tickets[verdict.ticket] += 1
 
     def _play_ended(self, event: PlayEnded) -> None:
         key = self._pieces.pop(event.session, None)
         if key is not None:
             _take_one(self._in_pieces, key)
-        found = self._players.pop(event.session, None)
-        if found is None:
+        stream = self._players.pop(event.session, None)
+        if stream is None:
             return
-        stream, ticket = found
         _take_one(self._players_of, stream.application)
         _take_one(self._players_of, stream)
+        ticket = self._ticket_of.pop(event.session, "")
         if ticket:
             _take_one(self._tickets, ticket)
 

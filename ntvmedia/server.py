@@ -23,6 +23,7 @@ from zope.interface import implementer
 from ntvmedia.access import Access, Applications
 from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
+from ntvmedia.admin.tail import LogTail
 from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings
 from ntvmedia.config.addresses import base_addresses
@@ -141,10 +142,13 @@ class Server(StagedService):
         """Join the application; from there twistd takes the observer that writes the log."""
         super().setServiceParent(parent)
         if self._log_writer is not None:
-            parent.setComponent(ILogObserver, self._log_writer.observer())
+            tail: LogTail = self._host.part(LogTail)
+            parent.setComponent(ILogObserver, tail.beside(self._log_writer.observer()))
 
     def privilegedStartService(self) -> None:
         data = self._host.settings.data
+        tail: LogTail = self._host.part(LogTail)
+        tail.begin()
         try:
             try:
                 data.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -164,6 +168,7 @@ class Server(StagedService):
             super().privilegedStartService()
         except ConfigError as error:
             self._log.critical("not started: {error}", error=error)
+            tail.end()
             if self._in_background:
                 # twistd hands its message to the process that waits on the terminal, for ever if
                 # there is none.

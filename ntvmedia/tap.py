@@ -21,6 +21,7 @@ from ntvmedia.access import Access, Applications
 from ntvmedia.accounts import Accounts
 from ntvmedia.admin.control import ControlService
 from ntvmedia.admin.tail import LogTail
+from ntvmedia.admin.totals import Uptime
 from ntvmedia.callbacks import Callbacks
 from ntvmedia.config import Settings, override, parse_settings
 from ntvmedia.config.certificates import Certificates
@@ -210,7 +211,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.limits = limits = Limits(host)
     access.limits, access.watching = limits, limits.viewers_of
     enforcement = Enforcement(host, limits)
+    # Before anybody asks: from the start on.
     host.part(LogTail)
+    host.part(Uptime)
     twistd: Mapping[str, Any] = options.parent or {}
     log: Log | None = options["log"]
     control = ControlService(host)

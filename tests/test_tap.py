@@ -24,6 +24,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from ntvmedia import __version__, tap
+from ntvmedia.admin.tail import LogTail
 from ntvmedia.config import RTMPSettings, Settings, parse_section
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IHost, IMediaEndpoint, IMediaRoute
@@ -267,6 +268,28 @@ class BelowTwistdTests(TapCase):
         self.addCleanup(options.subOptions["log"].close)
         Logger("ntvmedia.test", observer=observer).info("hello")
         self.assertIn('"message": "hello"', path.read_text("utf-8"))
+
+    def test_log_tail(self) -> None:
+        """`GET /log` has the lines from the first on, long before a port is open."""
+        options = self.parse(["-n", "-l", str(self.folder / "ntv.log")])
+        application = Application("ntvmedia")
+        root: Any = tap.makeService(options.subOptions, MemoryReactorClock())
+        root.setServiceParent(application)
+        self.addCleanup(options.subOptions["log"].close)
+        Logger("ntvmedia.test", observer=application.getComponent(ILogObserver)).info("early")
+        tail = root._host.part(LogTail)
+        self.assertEqual([line.message for line in tail.lines()], ["early"])
+
+    def test_log_tail_of_another_log(self) -> None:
+        """Of a log that an operator brings along it has what comes after the start begins."""
+        root: Any = tap.makeService(self.options(), FileReactor())
+        tail = root._host.part(LogTail)
+        self.addCleanup(tail.end)
+        (self.folder / "data").write_bytes(b"in the way")
+        self.assertRaises(SystemExit, root.privilegedStartService)
+        self.assertIn("not started: ", tail.lines()[-1].message)
+        Logger("ntvmedia.test", observer=globalLogPublisher).info("late")
+        self.assertNotEqual(tail.lines()[-1].message, "late")
 
     def test_log_of_a_daemon(self) -> None:
         """In the background it is twistd.log, as twistd's manual says."""

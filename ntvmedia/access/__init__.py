@@ -8,10 +8,11 @@ from ntvmedia.access.applications import (
     describe,
     read_fields,
 )
-from ntvmedia.access.decision import PAGE, Access
+from ntvmedia.access.decision import Access
 from ntvmedia.access.fields import ApplicationType
 from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.outputs import OUTPUTS, output_of
+from ntvmedia.access.page_sessions import PAGE
 from ntvmedia.access.refusals import (
     BuiltIn,
     KeptKey,

@@ -22,13 +22,11 @@ from ntvmedia.access.fields import (
     Referers,
     Type,
     Variants,
-    shown,
+    read_some,
     shown_key_url,
 )
 from ntvmedia.access.outputs import OUTPUTS
-from ntvmedia.access.refusals import WrongField
-from ntvmedia.config.reading import Count, Rule, Seconds, parse_section, setting, unknown_name
-from ntvmedia.errors import ConfigError
+from ntvmedia.config.reading import Count, Rule, Seconds, setting
 
 MAX_SEGMENT_SECONDS: Final = 20.0
 """The segmenter makes none that is longer, whatever is asked for."""
@@ -231,15 +229,7 @@ def read_fields(raw: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         WrongField: There is no such field, or its value is not allowed.
     """
-    for name in raw:
-        if name not in FIELDS:
-            clause = f"unknown field; {unknown_name(shown(name), list(FIELDS))}"
-            raise WrongField(clause, shown(name))
-    try:
-        read = parse_section(Application, "application", {"name": "any", **raw})
-    except ConfigError as error:
-        raise WrongField(str(error).partition(": ")[2], error.path[-1]) from None
-    return {name: getattr(read, name) for name in raw}
+    return read_some(Application, FIELDS, raw, name="any")
 
 
 def describe(application: Application) -> dict[str, Any]:

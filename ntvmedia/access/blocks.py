@@ -29,9 +29,14 @@ class Blocks:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._until: dict[_Block, float] = {}
+        self._last = float("-inf")
 
     def __len__(self) -> int:
         return len(self._until)
+
+    def __bool__(self) -> bool:
+        """Whether one of them may still hold."""
+        return bool(self._until) and self._clock() < self._last
 
     def add(self, host: Host, key: StreamKey | None, action: Action, seconds: float) -> None:
         """Refuse an address for a while.
@@ -51,6 +56,7 @@ class Blocks:
         if len(self._until) >= MAX_BLOCKS:
             self._forget(now)
         self._until[block] = now + seconds
+        self._last = max(self._last, now + seconds)
 
     def seconds(self, host: Host, key: StreamKey, action: Action) -> float:
         """Return for how long an address is refused from now; 0 for not at all."""

@@ -28,7 +28,7 @@ from ntvmedia.access.ip_rules import IPRules
 from ntvmedia.access.key_sets import KeySets
 from ntvmedia.access.keys import keep_signing_key
 from ntvmedia.access.networks import host_of, parse_host
-from ntvmedia.access.page_sessions import PAGE_SECONDS, make_page_session
+from ntvmedia.access.page_sessions import PAGE, PAGE_SECONDS, make_page_session
 from ntvmedia.access.refusals import NoRule
 from ntvmedia.access.requests import Action, Request, Verdict
 from ntvmedia.access.rules import Rules
@@ -39,9 +39,6 @@ from ntvmedia.access.tokens import Tokens
 from ntvmedia.events import EventBus
 from ntvmedia.interfaces import IAccess, IAuthorizer
 from ntvmedia.media import StreamKey
-
-PAGE: Final = "page"
-"""The protocol of who loads a page with a player on it: no limit counts him."""
 
 AUTHORIZER_SECONDS: Final = 15.0
 """The longest that one authorizer may take: a callback waits 5 s, and asks twice."""
@@ -148,20 +145,65 @@ class Access:
             )
 
     def decide(
-        self, request: Request, *, again: bool = False, ask: bool | None = None
+        self,
+        request: Request,
+        *,
+        again: bool = False,
+        ask: bool | None = None,
+        has: StreamKey | None = None,
     ) -> Deferred[Verdict]:
         if self._is_loading:
             return succeed(self._counted(request, _LOADING, again))
         verdict = self._rules.verdict(request, again=again)
+        if verdict.allowed and has is not None and has != request.key:
+            found = self._rules.of_stream(replace(request, key=has))
+            verdict = verdict if found.allowed else found
         if not verdict.allowed or verdict.trusted:
             return succeed(self._counted(request, verdict, again))
         asks = not again if ask is None else ask
         application = self._applications[request.key.application]
         if (asks and self.authorizers) or self._needs_token(application, request, verdict):
-            return Deferred.fromCoroutine(
+            asking = Deferred.fromCoroutine(
                 self._ask(application, request, verdict, again=again, asks=asks)
             )
+            if not asking.called:
+                asking.addCallback(self._looked_at_again, request, again)
+            return asking
         return succeed(self._finished(request, verdict, again))
+
+    def sent_away(self, request: Request) -> Verdict | None:
+        """Say why one may not begin who was allowed a while ago, and sent away since.
+
+        Args:
+            request: Of one who is not there yet; its key is that of the stream he would have.
+
+        Returns:
+            A verdict that refuses; None where nothing has come between.
+        """
+        return self._rules.sent_away(request)
+
+    def tells_players_apart(self, application: str) -> bool:
+        """Say whether it matters who plays: for some addresses, or those outside have a say.
+
+        Where it does not, all who play without a signed address, a page or a token have the same
+        verdict, whoever asks.
+        """
+        return (
+            self._is_loading
+            or self._rules.tells_addresses_apart
+            or self.is_asked_outside(application)
+        )
+
+    def is_asked_outside(self, application: str) -> bool:
+        """Say whether an authorizer has a say in who plays.
+
+        Each has, but for those that say in a method `has_a_say(application)` that they have none.
+        """
+        for authorizer in self.authorizers:
+            has_a_say = getattr(authorizer, "has_a_say", None)
+            if has_a_say is None or has_a_say(application):
+                return True
+        return False
 
     def block(
         self,
@@ -270,6 +312,22 @@ class Access:
             )
         return self._finished(request, verdict, again)
 
+    def _looked_at_again(self, verdict: Verdict, request: Request, again: bool) -> Verdict:
+        """Decide by the rules as they are now that others have answered, which may take seconds."""
+        if not verdict.allowed:
+            return verdict
+        found = self._rules.verdict(request, again=again)
+        if not found.allowed:
+            return self._counted(request, found, again)
+        if found.trusted:
+            return verdict
+        application = self._applications[request.key.application]
+        if self._needs_token(application, request, found):
+            token = self._tokens.recheck(application, request)
+            if token.problem:
+                return self._counted(request, Verdict(False, token.problem, rule="jwt"), again)
+        return replace(verdict, audio_only=verdict.audio_only or found.audio_only)
+
     async def _opinion(self, authorizer: Any, request: Request) -> Verdict | None:
         try:
             asking: Deferred[Verdict | None] = authorizer.decide(request)
@@ -293,6 +351,9 @@ class Access:
             renamed = self._rules.of_stream(request)
             if not renamed.allowed:
                 return self._counted(request, renamed, again)
+            away = None if again else self._rules.sent_away(request)
+            if away is not None:
+                return self._counted(request, away, again)
             if renamed.audio_only:
                 verdict = replace(verdict, audio_only=True)
         if not again:

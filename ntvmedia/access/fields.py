@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from ntvmedia.access.outputs import OUTPUTS
 from ntvmedia.access.referers import normal_host
-from ntvmedia.config.reading import Kind, Text, WrongValue, read_texts, unknown_name
-from ntvmedia.errors import Refused
+from ntvmedia.access.refusals import WrongField
+from ntvmedia.config.reading import (
+    Kind,
+    Text,
+    WrongValue,
+    parse_section,
+    read_texts,
+    unknown_name,
+)
+from ntvmedia.errors import ConfigError, Refused
 from ntvmedia.media.names import stream_key
 from ntvmedia.outbound import OutboundError, parse_target
 
@@ -59,6 +68,34 @@ class ApplicationType(StrEnum):
     TIME_SHIFT = "time-shift"
     VOD = "vod"
     AUDIO = "audio"
+
+
+def read_some(
+    kind: type[Any], names: tuple[str, ...], raw: Mapping[str, object], **needed: object
+) -> dict[str, Any]:
+    """Check the values of some fields of a thing that is declared as a section is.
+
+    Args:
+        kind: Its dataclass.
+        names: The fields that there are.
+        raw: Values by name, as JSON has them; `Text` for those of a command line.
+        needed: Values for fields that have no default, where `raw` has none.
+
+    Returns:
+        Those of `raw`, as `kind` wants them.
+
+    Raises:
+        WrongField: There is no such field, or its value is not allowed.
+    """
+    for name in raw:
+        if name not in names:
+            clause = f"unknown field; {unknown_name(shown(name), list(names))}"
+            raise WrongField(clause, shown(name))
+    try:
+        read = parse_section(kind, "", {**needed, **raw})
+    except ConfigError as error:
+        raise WrongField(str(error).partition(": ")[2], error.path[-1]) from None
+    return {name: getattr(read, name) for name in raw}
 
 
 def shown(text: str) -> str:

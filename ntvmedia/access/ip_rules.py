@@ -48,6 +48,10 @@ class IPRules(Kept[IPRuleRow]):
         """Say whether an address may not do something at all."""
         return host in self._sets["block", scope]
 
+    def is_anybody_blocked(self, scope: str) -> bool:
+        """Say whether there are addresses that may not do something."""
+        return bool(self._sets["block", scope])
+
     def is_trusted(self, scope: str, host: Host) -> bool:
         """Say whether an address is asked nothing more. One that is blocked is not trusted."""
         return host in self._sets["trust", scope] and host not in self._sets["block", scope]

@@ -2,54 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ntvmedia.access.refusals import NameInUse, NoRule, TooMany, WrongField
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import AccessChanged, ApplicationChanged, EventBus
-from ntvmedia.store import Duplicate, Note, Rows, StoreError, take_note
+from ntvmedia.store import (
+    Change,
+    Changes,
+    Database,
+    Duplicate,
+    Note,
+    Rows,
+    StoreError,
+    take_note,
+)
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Any)
-
-RETRY_SECONDS: Final = 5.0
-"""From a read that failed to the next; as for applications."""
 
 MAX_COMMENT_LENGTH: Final = 500
 
 # 1e11 is the year 5138.
 MAX_TIME: Final = 1e11
 
-
-class Database(Protocol):
-    """What is needed of an `ntvmedia.store.Store`."""
-
-    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
-        """Do some work in one transaction."""
-
-    def run_now(self, work: Callable[[Any], _T]) -> _T:
-        """Do the same, and wait for it."""
+_GONE: Final = "the database has it no more"
 
 
 class Kept(Generic[_R]):
     """All rules of one kind, by their id.
 
-    Changes are made one after the other: first in the database, then here. Then `AccessChanged` is
-    emitted. A write that fails may have been committed all the same: what is here is then in doubt,
-    and is read again before the next change, and in the background.
+    They change as `ntvmedia.store.Changes` says; `AccessChanged` tells of it.
 
     Args:
         store: The database. Without one, for tests, the rules are in memory only.
         events: Told of each change, and tells of applications.
         wall_clock: Returns the seconds since 1970.
-        reactor: Has what is in doubt read again while the database fails.
+        reactor: As for `Changes`.
     """
 
     WHAT: ClassVar[str]
@@ -72,12 +67,11 @@ class Kept(Generic[_R]):
         self._store = store
         self._events = events
         self._wall_clock = wall_clock
-        self._reactor = reactor
         self._rules: dict[str, _R] = {}
-        self._turns = DeferredLock()
-        self._is_in_doubt = False
-        # Whether a read in the background waits, for its turn or for the clock.
-        self._is_checking = False
+        # Where there is no database nothing is committed, so nothing is read.
+        self._changes: Changes[list[_R]] = Changes(
+            self.WHAT, cast("Database", store), self._ROWS.all, self._read_again, reactor
+        )
         self._index()
         events.subscribe(ApplicationChanged, self._application_changed)
 
@@ -107,10 +101,10 @@ class Kept(Generic[_R]):
         """
         if self._store is None:
             return
+        rows = self._changes.load()
         try:
-            rows = self._store.run_now(self._ROWS.all)
             self._keep_all(rows)
-        except (StoreError, WrongField) as error:
+        except WrongField as error:
             # A rule that is left out could let somebody in.
             raise ConfigError(f"{self.WHAT}: {error}", ("database",)) from None
 
@@ -146,11 +140,8 @@ class Kept(Generic[_R]):
         """
         return row
 
-    def _in_turn(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> Deferred[_T]:
-        # As with applications: a client that hangs up does not leave a change half done.
-        answer: Deferred[_T] = Deferred()
-        self._turns.run(self._on_firm_ground, work).chainDeferred(answer)
-        return answer
+    def _in_turn(self, change: Callable[[], Change[_T]]) -> Deferred[_T]:
+        return self._changes.in_turn(change)
 
     async def _insert(self, rule: _R, note: Note | None) -> _R:
         if self._id(rule) in self._rules:
@@ -172,14 +163,12 @@ class Kept(Generic[_R]):
             return before
         after = replace(after, updated_at=max(before.created_at, self._wall_clock()))
 
-        def work(connection: Any) -> bool:
+        def work(connection: Any) -> None:
             if not self._ROWS.update(connection, after):
-                return False
+                raise StoreError(_GONE)
             take_note(note, connection, self._shown(before), self._shown(after))
-            return True
 
-        if await self._save(work) is False:
-            raise self._lost()
+        await self._save(work)
         self._rules[self._id(after)] = after
         self._changed(after, "was changed")
         return after
@@ -187,79 +176,31 @@ class Kept(Generic[_R]):
     async def _remove(self, id: str, note: Note | None) -> None:
         rule = self.find(id)
 
-        def work(connection: Any) -> bool:
+        def work(connection: Any) -> None:
             if not self._ROWS.delete(connection, rule):
-                return False
+                raise StoreError(_GONE)
             take_note(note, connection, self._shown(rule), None)
-            return True
 
-        if await self._save(work) is False:
-            raise self._lost()
+        await self._save(work)
         del self._rules[id]
         self._changed(rule, "was removed")
 
     # The database
 
-    async def _on_firm_ground(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        await self._settle()
-        return await work()
-
-    async def _save(self, work: Callable[[Any], _T]) -> _T | None:
+    async def _save(self, work: Callable[[Any], None]) -> None:
         if self._store is None:
-            return None
+            return
         try:
-            return await self._store.run(work)
+            await self._changes.commit(work)
         except Duplicate as error:
             raise NameInUse(str(error)) from None
-        except StoreError as error:
-            self._doubt()
-            self._log.error("{what}: not saved: {error}", what=self.WHAT, error=error)
-            raise
-        except Exception:
-            # A bug says as little about the commit; it is told once, and not met again unasked.
-            self._is_in_doubt = True
-            raise
 
-    def _lost(self) -> StoreError:
-        # Another program wrote, or an answer was lost in a way that nobody noticed.
-        self._doubt()
-        return StoreError("the database has it no more")
-
-    def _doubt(self) -> None:
-        self._is_in_doubt = True
-        if not self._is_checking:
-            self._is_checking = True
-            self._check()
-
-    def _check(self) -> None:
-        self._turns.run(self._settle).addCallbacks(self._checked, self._not_checked)
-
-    def _checked(self, result: None) -> None:
-        self._is_checking = False
-
-    def _not_checked(self, failure: Failure) -> None:
-        if not failure.check(StoreError):
-            self._log.failure("{what} cannot be read", failure, what=self.WHAT)
-        if self._reactor is None:
-            self._is_checking = False
-        else:
-            self._reactor.callLater(RETRY_SECONDS, self._check)
-
-    async def _settle(self) -> None:
-        """Have here what the database has, where that is in doubt.
-
-        Raises:
-            StoreError: It cannot be read, or not understood. What is here stays, and stays in
-                doubt.
-        """
-        if not self._is_in_doubt or self._store is None:
-            return
+    def _read_again(self, rows: list[_R]) -> None:
         before = self._rules
         try:
-            self._keep_all(await self._store.run(self._ROWS.all))
+            self._keep_all(rows)
         except WrongField as error:
             raise StoreError(str(error)) from None
-        self._is_in_doubt = False
         if before != self._rules:
             self._log.info("{what} were changed in the database", what=self.WHAT)
             self._events.emit(AccessChanged(self.WHAT))

@@ -18,6 +18,13 @@ PAGE_SECONDS: Final = 600
 """How long a player may begin again with it, after a network that was lost, say. The page can be
 loaded again at any time; what plays is not cut off."""
 
+RENEWABLE_SECONDS: Final = 86_400
+"""How long after its end the page itself may have another for it: a page that stays open renews it
+every few minutes, but not while its machine sleeps."""
+
+PAGE: Final = "page"
+"""The protocol of who loads a page with a player on it: no limit counts him."""
+
 # Enough for the year 5138.
 _MAX_DIGITS: Final = 11
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple
 from unicodedata import normalize
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ntvmedia.access.applications import (
     BUILT_IN,
@@ -21,10 +20,11 @@ from ntvmedia.access.applications import (
     read_fields,
 )
 from ntvmedia.access.refusals import BuiltIn, NameInUse, NoApplication, WrongField
-from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.store import (
     ApplicationRow,
+    Changes,
+    Database,
     Duplicate,
     Note,
     StoreError,
@@ -36,25 +36,8 @@ from ntvmedia.store import (
     update_application,
 )
 
-_T = TypeVar("_T")
-
-_Change = Coroutine[Deferred[Any], Any, _T]
-
 # More than any name has, before it is composed.
 _MAX_NAME_LENGTH: Final = 1024
-
-RETRY_SECONDS: Final = 5.0
-"""From a read that failed to the next; about what a database server takes to start again."""
-
-
-class Database(Protocol):
-    """What is needed of an `ntvmedia.store.Store`."""
-
-    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
-        """Do some work in one transaction."""
-
-    def run_now(self, work: Callable[[Any], _T]) -> _T:
-        """Do the same, and wait for it."""
 
 
 class Times(NamedTuple):
@@ -67,18 +50,13 @@ class Times(NamedTuple):
 class Applications(Mapping[str, Application]):
     """All applications by name. Empty before `load`: who asks is refused (F-AC-10).
 
-    Memory changes after the database has committed, and only then; changes follow one another, in
-    the order in which they were asked for. Used from the reactor thread only.
-
-    A write that fails may have been committed all the same: its answer can be lost on the way. What
-    is here is then in doubt, and is read again before the next change, and in the background.
+    They change as `ntvmedia.store.Changes` says. Used from the reactor thread only.
 
     Args:
         store: The database.
         events: Told of each change.
         wall_clock: Returns the seconds since 1970.
-        reactor: Has what is in doubt read again every `RETRY_SECONDS` while the database fails.
-            Without, it is read once, and then not before the next change.
+        reactor: As for `Changes`.
     """
 
     _log = Logger()
@@ -90,16 +68,11 @@ class Applications(Mapping[str, Application]):
         wall_clock: Callable[[], float],
         reactor: Any = None,
     ) -> None:
-        self._store = store
         self._events = events
         self._wall_clock = wall_clock
         self._applications: dict[str, Application] = {}
         self._times: dict[str, Times] = {}
-        self._turns = DeferredLock()
-        self._reactor = reactor
-        self._is_in_doubt = False
-        # Whether a read in the background waits, for its turn or for the clock.
-        self._is_checking = False
+        self._changes = Changes("applications", store, list_applications, self._read_again, reactor)
 
     def __getitem__(self, name: str) -> Application:
         return self._applications[name]
@@ -137,11 +110,7 @@ class Applications(Mapping[str, Application]):
         Raises:
             ConfigError: The database cannot be read. What is here stays.
         """
-        try:
-            rows = self._store.run_now(list_applications)
-        except StoreError as error:
-            raise ConfigError(str(error), ("database",)) from None
-        self._keep_all(rows)
+        self._keep_all(self._changes.load())
 
     def add(
         self, name: str, fields: Mapping[str, object], *, note: Note | None = None
@@ -158,7 +127,7 @@ class Applications(Mapping[str, Application]):
             `NameInUse`: nothing has changed then; or with `StoreError`: nothing has changed here,
             until it is known what the database has. Cancelling it leaves the change alone.
         """
-        return self._in_turn(partial(self._add, name, dict(fields), note))
+        return self._changes.in_turn(partial(self._add, name, dict(fields), note))
 
     def change(
         self, name: str, fields: Mapping[str, object], *, note: Note | None = None
@@ -175,7 +144,7 @@ class Applications(Mapping[str, Application]):
         Returns:
             As for `add`; also fails with `NoApplication` and `BuiltIn`.
         """
-        return self._in_turn(partial(self._change, name, dict(fields), note))
+        return self._changes.in_turn(partial(self._change, name, dict(fields), note))
 
     def remove(self, name: str, *, note: Note | None = None) -> Deferred[None]:
         """Delete an application, and the rules of access that name it.
@@ -187,22 +156,7 @@ class Applications(Mapping[str, Application]):
         Returns:
             Fires when it is gone. Fails with `NoApplication`, `BuiltIn` or `StoreError`.
         """
-        return self._in_turn(partial(self._remove, name, note))
-
-    def _in_turn(self, work: Callable[[], _Change[_T]]) -> Deferred[_T]:
-        # What the caller is given is not the change itself: a client that hangs up cancels the
-        # one, and must not leave the other half done, in the database and not here.
-        answer: Deferred[_T] = Deferred()
-        self._turns.run(self._on_firm_ground, work).chainDeferred(answer)
-        return answer
-
-    async def _on_firm_ground(self, work: Callable[[], _Change[_T]]) -> _T:
-        try:
-            await self._settle()
-        except StoreError as error:
-            self._log.error("a change is not made, for want of a read: {error}", error=error)
-            raise
-        return await work()
+        return self._changes.in_turn(partial(self._remove, name, note))
 
     async def _add(self, name: str, raw: dict[str, object], note: Note | None) -> Application:
         if "name" in raw:
@@ -239,16 +193,14 @@ class Applications(Mapping[str, Application]):
         # The clock may have been set back; no change is older than the application.
         row = _row_of(application, Times(times[0], max(times[0], self._wall_clock())))
 
-        def work(connection: Any) -> bool:
+        def work(connection: Any) -> None:
             if not update_application(connection, name, row):
-                return False
+                raise _gone(name)
             if row.name != name:
                 move_access(connection, name, row.name)
             take_note(note, connection, describe(before), describe(application))
-            return True
 
-        if not await self._save(application, work):
-            raise self._lost(name)
+        await self._save(application, work)
         del self._applications[name], self._times[name]
         self._keep(row, application)
         changed = [what for what in FIELDS if getattr(application, what) != getattr(before, what)]
@@ -263,79 +215,26 @@ class Applications(Mapping[str, Application]):
         if name in BUILT_IN:
             raise BuiltIn(f'application "{name}" is built in: it can be disabled, not deleted')
 
-        def work(connection: Any) -> bool:
+        def work(connection: Any) -> None:
             if not delete_application(connection, name):
-                return False
+                raise _gone(name)
             move_access(connection, name, None)
             take_note(note, connection, describe(application), None)
-            return True
 
-        if not await self._save(application, work):
-            raise self._lost(name)
+        await self._save(application, work)
         del self._applications[name], self._times[name]
         self._log.info("application {name} was deleted", name=name)
         self._events.emit(ApplicationChanged(name, None))
 
-    async def _save(self, application: Application, work: Callable[[Any], _T]) -> _T:
+    async def _save(self, application: Application, work: Callable[[Any], None]) -> None:
         try:
-            return await self._store.run(work)
+            await self._changes.commit(work, f"application {application.name}")
         except Duplicate:
             raise _in_use(application.name) from None
-        except StoreError as error:
-            self._doubt()
-            self._log.error(
-                "the change of application {name} is not saved: {error}",
-                name=application.name,
-                error=error,
-            )
-            raise
-        except Exception:
-            # A bug says as little about the commit; it is told once, and not met again unasked.
-            self._is_in_doubt = True
-            raise
 
-    def _lost(self, name: str) -> StoreError:
-        # Another program wrote, or an answer was lost in a way that nobody noticed.
-        self._doubt()
-        return StoreError(f"the database has no application {_quoted(name)} any more")
-
-    def _doubt(self) -> None:
-        self._is_in_doubt = True
-        if not self._is_checking:
-            self._is_checking = True
-            self._check(is_first=True)
-
-    def _check(self, *, is_first: bool = False) -> None:
-        """Settle a doubt in the background, after the changes that wait already."""
-        checking = self._turns.run(self._settle)
-        checking.addCallbacks(self._checked, self._not_checked, errbackArgs=(is_first,))
-
-    def _checked(self, result: None) -> None:
-        self._is_checking = False
-
-    def _not_checked(self, failure: Failure, is_first: bool) -> None:
-        # Once is enough: it may go on for as long as the database is gone.
-        if is_first and failure.check(StoreError):
-            self._log.error("the applications cannot be read: {error}", error=failure.value)
-        elif is_first:
-            self._log.failure("the applications cannot be read", failure)
-        if self._reactor is None:
-            self._is_checking = False
-        else:
-            self._reactor.callLater(RETRY_SECONDS, self._check)
-
-    async def _settle(self) -> None:
-        """Have here what the database has, where that is in doubt.
-
-        Raises:
-            StoreError: It cannot be read. What is here stays, and stays in doubt.
-        """
-        if not self._is_in_doubt:
-            return
-        rows = await self._store.run(list_applications)
+    def _read_again(self, rows: list[ApplicationRow]) -> None:
         before = self._applications
         self._keep_all(rows)
-        self._is_in_doubt = False
         after = self._applications
         # Who is told finds all of them as they are now.
         for name in [name for name in before if name not in after]:
@@ -381,6 +280,10 @@ def _row_of(application: Application, times: Times) -> ApplicationRow:
 
 def _in_use(name: str) -> NameInUse:
     return NameInUse(f"there is an application {_quoted(name)} already")
+
+
+def _gone(name: str) -> StoreError:
+    return StoreError(f"the database has no application {_quoted(name)} any more")
 
 
 def _quoted(name: str) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from sys import intern
+from types import MappingProxyType
+from typing import Final
 
 from ntvmedia.media import StreamKey
+
+_NO_QUERY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Action(StrEnum):
@@ -19,6 +24,9 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Request:
     """A peer's wish, in the same words on every protocol.
+
+    It is kept for as long as the peer is there, to be asked again. So what many have in common is
+    shared: their stream's names, program, and place to ask.
 
     Attributes:
         action: What it wants to do.
@@ -50,6 +58,15 @@ class Request:
     page_session: str = field(default="", repr=False)
     bearer: str = field(default="", repr=False)
     address: str = ""
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # nobody has it yet
+        application, stream = self.key
+        set_field(self, "key", StreamKey(intern(application), intern(stream)))
+        set_field(self, "user_agent", intern(self.user_agent))
+        set_field(self, "address", intern(self.address))
+        if not self.query:
+            set_field(self, "query", _NO_QUERY)
 
 
 @dataclass(frozen=True, slots=True)

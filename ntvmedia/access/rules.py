@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ntvmedia.access.applications import Application
@@ -14,12 +15,16 @@ from ntvmedia.access.guesses import Guesses
 from ntvmedia.access.ip_rules import IPRules
 from ntvmedia.access.networks import LOCAL, host_of, parse_host
 from ntvmedia.access.outputs import OUTPUTS, output_of
-from ntvmedia.access.page_sessions import is_page_session
+from ntvmedia.access.page_sessions import PAGE, RENEWABLE_SECONDS, is_page_session
 from ntvmedia.access.referers import is_allowed
 from ntvmedia.access.requests import Action, Request, Verdict
 from ntvmedia.access.shares import ShareLinks
 from ntvmedia.access.signing import check
 from ntvmedia.access.signing_keys import SigningKeys
+
+ASKED_ONCE: Final = "password"
+"""The rule about passwords. In a verdict that allows: by now it is another one, so that who has
+begun may stay, but could not begin."""
 
 # Most verdicts are these: they are made once.
 _YES: Final = Verdict(True)
@@ -36,12 +41,12 @@ _PASSWORD: Final = Verdict(
     False,
     "the publish password is missing or wrong",
     wants_password=True,
-    rule="password",
+    rule=ASKED_ONCE,
 )
 
 # Not that a password is wanted: it would not be looked at now.
 _GUESSED: Final = Verdict(
-    False, "there were too many wrong passwords: try again in half a minute", rule="password"
+    False, "there were too many wrong passwords: try again in half a minute", rule=ASKED_ONCE
 )
 
 
@@ -92,11 +97,9 @@ class Rules:
         if self._blocks or self._ip_rules.are_there or not self._is_set_up():
             action = request.action
             host = parse_host(host_of(request.peer))
-            if self._blocks and not again:
-                seconds = self._blocks.seconds(host, key, action)
-                if seconds:
-                    reason = f"sent away, and refused for {seconds:,.0f} seconds more"
-                    return Verdict(False, reason, rule="kicked")
+            away = None if again else self.sent_away(request)
+            if away is not None:
+                return away
             if self._ip_rules.is_blocked(action, host):
                 return _BLOCKED
             if self._ip_rules.is_trusted(action, host):
@@ -129,13 +132,36 @@ class Rules:
                 return Verdict(False, reason, rule="output")
         return _YES_AUDIO if application.type is ApplicationType.AUDIO else _YES
 
+    def sent_away(self, request: Request) -> Verdict | None:
+        """Say why one may not begin who was sent away, and for how long; None for the others."""
+        if not self._blocks:
+            return None
+        host = parse_host(host_of(request.peer))
+        seconds = self._blocks.seconds(host, request.key, request.action)
+        if not seconds:
+            return None
+        reason = f"sent away, and refused for {seconds:,.0f} seconds more"
+        return Verdict(False, reason, rule="kicked")
+
+    @property
+    def tells_addresses_apart(self) -> bool:
+        """Whether it matters, for who plays, which address he has."""
+        return (
+            bool(self._blocks)
+            or self._ip_rules.is_anybody_blocked(Action.PLAY)
+            or not self._is_set_up()
+        )
+
     def _publishing(
         self, application: Application, request: Request, again: bool, verdict: Verdict
     ) -> Verdict:
         if not application.publish_password:
             return verdict
         if again:
-            return verdict if _knows_password(application, request) else _PASSWORD
+            # An encoder cannot be told a new password while it sends (P-204). The other rules hold
+            # for it as for the others.
+            is_right = _knows_password(application, request)
+            return verdict if is_right else replace(verdict, rule=ASKED_ONCE)
         if "password" not in request.query and request.proves is None:
             # No guess: RTSP begins so.
             return _PASSWORD
@@ -219,6 +245,8 @@ class Rules:
         if session:
             # What plays is not cut off as its page grows old.
             now = 0.0 if again else self._wall_clock()
+            if request.protocol == PAGE:
+                now -= RENEWABLE_SECONDS
             if is_page_session(self._keys.own, request.key, session, now):
                 return ""
         if not request.page_url:

@@ -35,6 +35,7 @@ from ntvmedia.store import (
     StoreError,
     delete_sessions,
     insert_session,
+    shielded,
     take_note,
     update_user,
 )
@@ -91,19 +92,15 @@ class Logins:
         self, name: str, password: str, peer_host: str, previous: str, agent: str
     ) -> Deferred[tuple[Identity, SessionSecret]]:
         """Open a session for who knows a password."""
-        answer: Deferred[tuple[Identity, SessionSecret]] = Deferred()
         opening = self._log_in(name, password, peer_host, previous, agent)
-        Deferred.fromCoroutine(opening).chainDeferred(answer)
-        return answer
+        return shielded(Deferred.fromCoroutine(opening))
 
     def change_own_password(
         self, identity: Identity, old: str, new: str, peer_host: str, note: Note | None
     ) -> Deferred[User]:
         """Give a user another password, for who knows the one so far."""
-        answer: Deferred[User] = Deferred()
         changing = self._change_own_password(identity, old, new, peer_host, note)
-        Deferred.fromCoroutine(changing).chainDeferred(answer)
-        return answer
+        return shielded(Deferred.fromCoroutine(changing))
 
     def revoke(self, id: str, owner: str | None, note: Note | None) -> Deferred[None]:
         """End a session."""

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from ntvmedia.accounts.audit import Audit
 from ntvmedia.accounts.backoff import Attempts
 from ntvmedia.accounts.credentials import Session, SessionSecret, Token
-from ntvmedia.accounts.ledger import Database, Ledger
+from ntvmedia.accounts.ledger import Ledger
 from ntvmedia.accounts.logins import Logins, check_csrf
 from ntvmedia.accounts.passwords import Passwords
 from ntvmedia.accounts.roles import Identity, Role
@@ -28,6 +28,7 @@ from ntvmedia.events import AccountsChanged, EventBus
 from ntvmedia.store import (
     AuditPage,
     AuditQuery,
+    Database,
     Note,
     StoreError,
     delete_sessions,

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from ntvmedia.accounts.ledger import Change, Ledger
+from ntvmedia.accounts.ledger import Ledger
 from ntvmedia.accounts.passwords import Passwords, check_password
 from ntvmedia.accounts.refusals import AlreadySetUp, LastAdministrator, NameTaken, TooMany
 from ntvmedia.accounts.roles import Role
@@ -23,11 +23,10 @@ from ntvmedia.store import (
     delete_tokens,
     delete_user,
     insert_user,
+    shielded,
     take_note,
     update_user,
 )
-
-_T = TypeVar("_T")
 
 
 class UserChanges:
@@ -50,15 +49,15 @@ class UserChanges:
 
     def set_up(self, name: str, password: str, note: Note) -> Deferred[User]:
         """Add the first administrator."""
-        return _apart(
-            self._add(name, password, Role.ADMINISTRATOR, True, note, is_first=True),
-        )
+        adding = self._add(name, password, Role.ADMINISTRATOR, True, note, is_first=True)
+        return shielded(Deferred.fromCoroutine(adding))
 
     def add(
         self, name: str, password: str, role: Role, enabled: bool, note: Note | None
     ) -> Deferred[User]:
         """Add a user."""
-        return _apart(self._add(name, password, role, enabled, note))
+        adding = self._add(name, password, role, enabled, note)
+        return shielded(Deferred.fromCoroutine(adding))
 
     def change(
         self,
@@ -69,7 +68,8 @@ class UserChanges:
         note: Note | None,
     ) -> Deferred[User]:
         """Give a user another role, state or password, or several of them."""
-        return _apart(self._change(name, role, enabled, password, note))
+        changing = self._change(name, role, enabled, password, note)
+        return shielded(Deferred.fromCoroutine(changing))
 
     def delete(self, name: str, note: Note | None) -> Deferred[None]:
         """Delete a user."""
@@ -232,10 +232,3 @@ class UserChanges:
 
 def _administers(user: User) -> bool:
     return user.enabled and user.role is Role.ADMINISTRATOR
-
-
-def _apart(change: Change[_T]) -> Deferred[_T]:
-    """Begin a change. Cancelling what is returned leaves it alone; see `Ledger.in_turn`."""
-    answer: Deferred[_T] = Deferred()
-    Deferred.fromCoroutine(change).chainDeferred(answer)
-    return answer

@@ -15,6 +15,7 @@ from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from zope.interface import implementer
@@ -24,6 +25,7 @@ from ntvmedia.admin.bodies import read_body, read_query, refuse_body
 from ntvmedia.admin.identification import Identification, client_host, unknown
 from ntvmedia.admin.metrics import Metrics
 from ntvmedia.admin.operations import (
+    EDITING,
     READING,
     ROOT,
     Answer,
@@ -47,9 +49,6 @@ _METHOD: Final = re.compile(rb"[A-Za-z-]{1,20}")
 
 # RFC 3986 3.2.2: names (of other scripts as the DNS has them), addresses, a port.
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-
-# Changes follow one another.
-_IN_TURN: Final = frozenset({"PATCH", "PUT", "DELETE"})
 
 
 class API:
@@ -112,7 +111,7 @@ class API:
             # What the client is given is not the work itself: one that hangs up cancels the one,
             # and must not leave the other half done.
             answer: Deferred[Any] = Deferred()
-            if operation.method in _IN_TURN:
+            if operation.method in EDITING:
                 done = operations.turns.run(_run, work, call)
             else:
                 done = _run(work, call)
@@ -135,7 +134,7 @@ class API:
         elif operation.method not in READING:
             refuse_body(request)
         matches = request.requestHeaders.getRawHeaders("if-match", [])
-        return Call(
+        call = Call(
             path=path,
             query=query,
             body=body,
@@ -145,6 +144,10 @@ class API:
             request=request,
             note_change=self._host.accounts.note,
         )
+        if operation.method in EDITING and not operation.conditional:
+            # What was read has no ETag: whatever is asked for, it is another one.
+            call.must_match(None)
+        return call
 
     def _answered(self, result: Any, request: Any, operation: Operation) -> Any:
         if isinstance(result, Streaming):
@@ -227,6 +230,7 @@ class Front:
 
         Klein and werkzeug would log tracebacks for what is refused here.
         """
+        _make_text(request.requestHeaders)
         # Set by `twisted.web` to its name and version, which are nobody's business.
         request.responseHeaders.removeHeader("server")
         hosts = request.requestHeaders.getRawHeaders("host", [])
@@ -240,6 +244,14 @@ class Front:
             return refuse(request, Problem(400, "the path is not UTF-8"))
         result: bytes | int = self._resource.render(request)
         return result
+
+
+def _make_text(headers: Headers) -> None:
+    """Have all fields be UTF-8: whoever reads one as text would fail on other bytes."""
+    for name, values in tuple(headers.getAllRawHeaders()):
+        if not all(map(bytes.isascii, values)):
+            texts = [value.decode("utf-8", "replace") for value in values]
+            headers.setRawHeaders(name, [text.encode("utf-8") for text in texts])
 
 
 def _run(work: Callable[[Call], Any], call: Call) -> Deferred[Any]:

@@ -87,7 +87,7 @@ class ForbiddenOperations(Operations):
         row = await self.host.access.forbidden.forbid(key, body.comment, note=note)
         return Answer(_shown(row), 201)
 
-    @operation("DELETE", "/forbidden/{application}/{stream}", role=Role.OPERATOR)
+    @operation("DELETE", "/forbidden/{application}/{stream}", role=Role.OPERATOR, has_etag=False)
     async def allow(self, call: Call) -> None:
         """Allow a stream again."""
         key: StreamKey = stream_key(call.path["application"], call.path["stream"])

@@ -9,9 +9,8 @@ from msgspec import Meta, Struct
 from ntvmedia.accounts import Role
 from ntvmedia.admin.operations import Call, Operations, operation
 from ntvmedia.admin.problems import Problem
-from ntvmedia.errors import Refused
 from ntvmedia.hub.health import Rules
-from ntvmedia.media.names import stream_key
+from ntvmedia.media.names import BadName, stream_key
 
 
 class FindingShown(Struct, kw_only=True):
@@ -43,7 +42,7 @@ class HealthOperations(Operations):
     """How streams are."""
 
     tag = "streams"
-    refusals: ClassVar = {Refused: 404}
+    refusals: ClassVar = {BadName: 404}
 
     @operation("GET", "/streams/{application}/{stream}/health", role=Role.VIEWER, answers=Health)
     def health(self, call: Call) -> Health:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from ntvmedia.access import NoRule, TooMany, WrongField
 from ntvmedia.access.networks import host_of, parse_host
 from ntvmedia.accounts import Role
-from ntvmedia.admin.operations import Answer, Call, Operations, etag_of, operation
+from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
 from ntvmedia.admin.paging import Page, Paging, paged
 from ntvmedia.admin.problems import Problem
 
@@ -151,4 +151,5 @@ def _plain(value: object) -> Any:
 
 def _answer(row: Any, status: int | None = None) -> Answer:
     shown = shown_ip_rule(row)
-    return Answer(shown, status, etag=etag_of(shown))
+    headers = {"Location": f"{ROOT}/ip-rules/{shown.id}"} if status == 201 else {}
+    return Answer(shown, status, headers, etag_of(shown))

@@ -90,6 +90,7 @@ class LimitOperations(Operations):
     """How many may publish and play, and how much is sent to them."""
 
     tag = "limits"
+    edits = "preferences"
     refusals: ClassVar = {WrongPreference: 400}
 
     @operation("GET", "/limits", role=Role.VIEWER, answers=ServerLimits)

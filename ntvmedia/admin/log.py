@@ -20,8 +20,18 @@ class LogQuery(Struct, forbid_unknown_fields=True, kw_only=True):
         Literal["debug", "info", "warn", "error", "critical"],
         Meta(description="The least important one that is wanted."),
     ] = "debug"
-    after: Annotated[int, Meta(ge=0, description="Only lines with a greater number.")] = 0
-    limit: Annotated[int, Meta(ge=1, le=MAX_LINES, description="The last so many.")] = 200
+    after: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Only lines with a greater number; one of an earlier run of the server "
+            "counts as 0.",
+        ),
+    ] = 0
+    limit: Annotated[
+        int,
+        Meta(ge=1, le=MAX_LINES, description="The last so many; with `after`, the first."),
+    ] = 200
     q: Annotated[str, Meta(max_length=256, description="Only lines with this text.")] = ""
 
 
@@ -51,17 +61,20 @@ class LogOperations(Operations):
         """Show the last lines of the log.
 
         Since the start of the server, at most 2,000, of the level that the settings name and
-        above. To follow it, ask again with `after`, the number of the last line.
+        above. To follow it, ask again with `after`, the number of the last line that came, and at
+        once where there were as many as `limit`.
         """
         query: LogQuery = call.query
         levels = _LEVELS[_LEVELS.index(query.level) :]
         wanted = query.q.casefold()
         tail: LogTail = self.host.part(LogTail)
+        lines = tail.lines()
+        after = query.after if lines and query.after <= lines[-1].number else 0
         found = [
-            LogLine(**line._asdict())
-            for line in tail.lines()
-            if line.number > query.after
-            and line.level in levels
-            and wanted in line.message.casefold()
+            line
+            for line in lines
+            if line.number > after and line.level in levels and wanted in line.message.casefold()
         ]
-        return LogLines(lines=found[-query.limit :])
+        # Who follows misses none, however many came since.
+        shown = found[: query.limit] if after else found[-query.limit :]
+        return LogLines(lines=[LogLine(**line._asdict()) for line in shown])

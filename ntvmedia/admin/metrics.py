@@ -89,6 +89,7 @@ class HubCollector(Collector):
             protocols.add_metric((protocol,), count)
         yield protocols
         yield self._refusals()
+        yield from self._callbacks()
         yield from self._streams()
 
     def _refusals(self) -> Metric:
@@ -100,6 +101,35 @@ class HubCollector(Collector):
         for labels, count in sorted(self._host.access.refused.items()):
             refusals.add_metric(labels, count)
         return refusals
+
+    def _callbacks(self) -> Iterator[Metric]:
+        """Yield what became of the messages of callbacks, as `/callbacks/counts` has it."""
+        counts = self._host.callbacks.counts
+        yield GaugeMetricFamily(
+            "ntvmedia_callbacks_waiting",
+            "Notifications that are still to be told.",
+            counts.waiting,
+        )
+        yield CounterMetricFamily(
+            "ntvmedia_callbacks_delivered", "Notifications that were taken.", counts.delivered
+        )
+        yield CounterMetricFamily(
+            "ntvmedia_callbacks_failed", "Tries to tell that were not taken.", counts.failed
+        )
+        dropped = CounterMetricFamily(
+            "ntvmedia_callbacks_dropped",
+            "Notifications that were never told, by reason.",
+            labels=("reason",),
+        )
+        asked = CounterMetricFamily(
+            "ntvmedia_callbacks_asked",
+            "Questions who may publish and play, by what came of them.",
+            labels=("outcome",),
+        )
+        for family, numbers in ((dropped, counts.dropped), (asked, counts.asked)):
+            for label, count in sorted(numbers.items()):
+                family.add_metric((label,), count)
+            yield family
 
     def _streams(self) -> Iterator[Metric]:
         labels = ("application", "stream")

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from ntvmedia import __version__
-from ntvmedia.admin.operations import READING, ROOT, Operation, Operations
-from ntvmedia.admin.problems import MEDIA_TYPE, ProblemDetails
+from ntvmedia.admin.operations import EDITING, READING, ROOT, Operation, Operations
+from ntvmedia.admin.problems import MEDIA_TYPE, SECTION, ProblemDetails, described_kinds
 
 _REF: Final = "#/components/schemas/{name}"
 
@@ -63,6 +63,7 @@ def document(kinds: Iterable[type[Operations]]) -> dict[str, Any]:
         "components": {
             "schemas": {name: x for name, x in components.items() if name not in queries},
             "securitySchemes": _SECURITY,
+            SECTION: described_kinds(error for kind in kinds for error in kind.refusals),
         },
     }
 
@@ -115,7 +116,14 @@ def _parameters(
             if field in query.get("required", ()):
                 parameter["required"] = True
             yield parameter
-    if operation.method in ("PATCH", "PUT", "DELETE") and operation.role is not None:
+    if operation.media_type == "text/event-stream":
+        yield {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "Of the last event that the client had: it is told what it missed.",
+        }
+    if operation.conditional:
         yield {
             "name": "If-Match",
             "in": "header",
@@ -152,7 +160,8 @@ def refused_statuses(kind: type[Operations], operation: Operation) -> set[int]:
         found |= {413, 415}
     if "{" in operation.path:
         found.add(404)
-    if operation.method in ("PATCH", "PUT", "DELETE"):
+    if operation.method in EDITING:
+        # What has no ETag has not the one that is asked for either.
         found.add(412)
     return found
 

@@ -35,6 +35,9 @@ ROOT: Final = "/mserver/api/v1"
 READING: Final = frozenset({"GET", "HEAD"})
 """Methods that change nothing (RFC 9110 9.2.1): they need no proof against CSRF."""
 
+EDITING: Final = frozenset({"PATCH", "PUT", "DELETE"})
+"""Methods that change what there is: `If-Match` means something with them."""
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _MARK: Final = "_ntvmedia_operation"
@@ -56,6 +59,7 @@ class Operation:
         summary: One line.
         description: What else is to be said of it.
         errors: Statuses that it may answer besides those of its class and those of all.
+        conditional: What it edits has an ETag, and it asks `Call.must_match`.
         name: Of the method.
     """
 
@@ -70,6 +74,7 @@ class Operation:
     summary: str
     description: str
     errors: tuple[int, ...]
+    conditional: bool
     name: str
 
 
@@ -85,6 +90,7 @@ def operation(
     media_type: str = "application/json",
     summary: str = "",
     errors: tuple[int, ...] = (),
+    has_etag: bool = True,
 ) -> Callable[[_F], _F]:
     """Declare that a method of an `Operations` class answers requests.
 
@@ -95,6 +101,7 @@ def operation(
     Args:
         summary: By default the first line of the method's docstring; the rest of that is the
             description.
+        has_etag: What it edits has one; without, `If-Match` with one is 412.
 
     The other arguments are as in `Operation`.
     """
@@ -113,6 +120,7 @@ def operation(
             summary=summary or first.rstrip("."),
             description=rest.strip(),
             errors=errors,
+            conditional=has_etag and method in EDITING,
             name=function.__name__,
         )
         setattr(function, _MARK, declared)
@@ -159,7 +167,7 @@ class Call:
         """Refuse an edit of what has changed since the client read it (RFC 9110 13.1.1).
 
         Args:
-            shown: What the ETag of a GET is made of, as it is now.
+            shown: What the ETag of a GET is made of, as it is now; None where it has none.
 
         Raises:
             Problem: 412.
@@ -168,7 +176,11 @@ class Call:
             return
         # Weak tags too: nginx makes them of ours where it compresses.
         tags = {tag.strip().removeprefix("W/") for tag in self.if_match.split(",")}
-        if "*" not in tags and etag_of(shown) not in tags:
+        if "*" in tags:
+            return
+        if shown is None:
+            raise Problem(412, "this has no ETag that could match")
+        if etag_of(shown) not in tags:
             raise Problem(412, "it was changed meanwhile: read it again")
 
 
@@ -207,27 +219,48 @@ def etag_of(shown: Any) -> str:
     return f'"{sha256(msgspec.json.encode(shown, order="sorted")).hexdigest()[:32]}"'
 
 
+class Turns:
+    """Changes of one thing, one after the other, by whatever way they are asked for.
+
+    A part of the host, `host.part(Turns)`: the HTTP ports and the control socket have operations
+    of their own.
+
+    Args:
+        host: The server.
+    """
+
+    def __init__(self, host: Any) -> None:
+        self._locks: dict[str, DeferredLock] = {}
+
+    def of(self, subject: str) -> DeferredLock:
+        """Return what those who change a subject wait for."""
+        return self._locks.setdefault(subject, DeferredLock())
+
+
 class Operations:
     """The operations on one subject. A subclass declares them, and holds no state of the subject.
 
-    Those that change something (PATCH, PUT, DELETE) follow one another, so what `Call.must_match`
-    saw is what is changed.
+    Those that change what there is (`EDITING`) follow one another where they have the same `edits`,
+    so what `Call.must_match` saw is what is changed.
 
     Args:
         host: The server, an `ntvmedia.interfaces.IHost`.
 
     Attributes:
         tag: What they are listed under.
+        edits: What they change: a name, the tag by default. Two classes that change the same have
+            the same.
         refusals: Statuses for the exceptions of the domain; a subclass of one of them has its
             status too. `StoreError` and `LimitExceeded` are 503 in any case.
     """
 
     tag: ClassVar[str] = ""
+    edits: ClassVar[str] = ""
     refusals: ClassVar[Mapping[type[Exception], int]] = {}
 
     def __init__(self, host: Any) -> None:
         self.host = host
-        self.turns = DeferredLock()
+        self.turns: DeferredLock = host.part(Turns).of(self.edits or self.tag)
 
     @classmethod
     def declared(cls) -> Iterator[Operation]:

@@ -2,13 +2,15 @@
 
 An operation raises `Problem`, or an exception of a domain that its class has in `refusals`. The
 slug of a type is the name of the exception: a program tells one kind from another by it, and a
-person reads `detail`.
+person reads `detail`. A type is the address of what the API's own description says of it, which
+everybody may open (RFC 9457 3.1.1).
 """
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -19,8 +21,23 @@ from ntvmedia.errors import LimitExceeded, NtvMediaError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-TYPES: Final = "/mserver/api/v1/problems/"
-"""What the type of a problem begins with, where it is not "about:blank"."""
+SECTION: Final = "x-problems"
+"""Of the description's components: the kinds of problems, by their slugs."""
+
+TYPES: Final = f"/mserver/api/v1/openapi.json#/components/{SECTION}/"
+"""What the type of a problem begins with, where it is not "about:blank": the fragment is a pointer
+into the description (RFC 6901)."""
+
+KINDS: Final[Mapping[str, str]] = {
+    "blocked-address": "A rule keeps this address out of the API.",
+    "limit-exceeded": "Too much waits already: try again later.",
+    "no-stream": "Nobody publishes such a stream now.",
+    "no-viewer": "Nobody of this number watches.",
+    "too-many": "There are as many of these as there may be.",
+    "wrong-field": "There is no such field, or its value is not allowed.",
+    "wrong-password": "It is not the password so far, or name and password do not belong together.",
+}
+"""What is said of the kinds that are no exception's, or that several exceptions have."""
 
 _CAPITALS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -35,7 +52,9 @@ class WrongPart(Struct):
 class ProblemDetails(Struct):
     """Why a request was not done (RFC 9457)."""
 
-    type: Annotated[str, Meta(description="Which kind it is: a reference to a name, no page.")]
+    type: Annotated[
+        str, Meta(description="Which kind it is: what is said of it, in this document.")
+    ]
     title: Annotated[str, Meta(description="The same for all of this kind.")]
     status: Annotated[int, Meta(ge=400, le=599, description="As in the head of the answer.")]
     detail: Annotated[str, Meta(description="What is wrong this time; one clause.")]
@@ -74,7 +93,7 @@ class Problem(NtvMediaError):
     def details(self) -> ProblemDetails:
         """Return what the answer says."""
         phrase = HTTPStatus(self.status).phrase
-        title = self.kind.replace("-", " ").capitalize() if self.kind else phrase
+        title = title_of(self.kind) if self.kind else phrase
         clause = self.detail.removeprefix(f"{self.field}: ")
         return ProblemDetails(
             type=f"{TYPES}{self.kind}" if self.kind else "about:blank",
@@ -98,7 +117,7 @@ def problem_of(error: Exception, refusals: Mapping[type[Exception], int]) -> Pro
     if isinstance(error, Problem):
         return error
     for kind in type(error).__mro__:
-        status = refusals.get(kind, _EVERYWHERE.get(kind))
+        status = refusals.get(kind, EVERYWHERE.get(kind))
         if status is not None:
             return Problem(
                 status,
@@ -115,7 +134,32 @@ def slug(kind: type[BaseException]) -> str:
     return _CAPITALS.sub("-", kind.__name__).lower()
 
 
-_EVERYWHERE: Final[Mapping[type[Exception], int]] = {StoreError: 503, LimitExceeded: 503}
+def title_of(kind: str) -> str:
+    """Return what people call a kind: "No application"."""
+    return kind.replace("-", " ").capitalize()
+
+
+def described_kinds(refusals: Iterable[type[Exception]]) -> dict[str, dict[str, str]]:
+    """Say what each kind of problem is, by its slug.
+
+    Args:
+        refusals: The exceptions that operations turn into problems; those below them are too.
+    """
+    texts: dict[str, str] = {}
+    classes = [*refusals, *EVERYWHERE]
+    while classes:
+        kind = classes.pop()
+        if slug(kind) not in texts:
+            texts[slug(kind)] = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0]
+            classes += kind.__subclasses__()
+    texts |= KINDS
+    return {
+        kind: {"title": title_of(kind), "description": text} for kind, text in sorted(texts.items())
+    }
+
+
+EVERYWHERE: Final[Mapping[type[Exception], int]] = {StoreError: 503, LimitExceeded: 503}
+"""Statuses of what may fail any operation."""
 
 
 def _detail(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -11,7 +12,11 @@ from ntvmedia.admin.problems import MEDIA_TYPE, Problem
 
 def encoded(body: Any) -> bytes:
     """Return a `msgspec.Struct`, or what JSON can have, as one line of JSON."""
-    return msgspec.json.encode(body) + b"\n"
+    try:
+        return msgspec.json.encode(body) + b"\n"
+    except UnicodeEncodeError:
+        # A peer may have sent half of a surrogate pair as its name, which only escapes can tell.
+        return json.dumps(msgspec.to_builtins(body)).encode("ascii") + b"\n"
 
 
 def reply(

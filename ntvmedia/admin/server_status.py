@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from ntvmedia import __version__
 from ntvmedia.accounts import Role
 from ntvmedia.admin.operations import Call, Operations, operation
-from ntvmedia.admin.totals import totals
+from ntvmedia.admin.totals import Uptime, totals
 
 
 class Status(Struct, kw_only=True):
@@ -37,14 +37,14 @@ class ServerStatus(Operations):
 
     def __init__(self, host: Any) -> None:
         super().__init__(host)
-        self._started_at = host.reactor.seconds()
+        self._uptime: Uptime = host.part(Uptime)
 
     @operation("GET", "/status", role=Role.VIEWER, answers=Status)
     def status(self, call: Call) -> Status:
         """Show what the server does."""
         return Status(
             version=__version__,
-            uptime_seconds=round(self.host.reactor.seconds() - self._started_at, 3),
+            uptime_seconds=round(self._uptime.seconds, 3),
             draining=bool(self.host.draining),
             **totals(self.host.hub)._asdict(),
         )

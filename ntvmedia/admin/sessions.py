@@ -125,7 +125,7 @@ class SessionOperations(Operations):
         """Say who asks."""
         return self._who(call.identity)
 
-    @operation("DELETE", "/session", role=Role.VIEWER)
+    @operation("DELETE", "/session", role=Role.VIEWER, has_etag=False)
     async def log_out(self, call: Call) -> Answer:
         """Log out: the session ends here, whatever becomes of the cookie."""
         if call.identity.kind != "session":
@@ -152,6 +152,9 @@ class SessionOperations(Operations):
         except WrongPassword as error:
             # Not 401, which says that the session is over.
             raise Problem(403, f"old: {error}", "old", kind="wrong-password") from None
+        except WrongField as error:
+            # A user has a `password`; here it is called by another name.
+            raise WrongField(error.clause, "new") from None
 
     @operation("GET", "/sessions", role=Role.VIEWER, query=Paging, answers=SessionList)
     def sessions(self, call: Call) -> SessionList:
@@ -165,7 +168,7 @@ class SessionOperations(Operations):
         shown = [Session(**describe_session(x), is_this_one=x.id == own) for x in cut.items]
         return SessionList(sessions=shown, **cut.numbers)
 
-    @operation("DELETE", "/sessions/{id}", role=Role.VIEWER)
+    @operation("DELETE", "/sessions/{id}", role=Role.VIEWER, has_etag=False)
     async def revoke(self, call: Call) -> None:
         """End a session: an own one, or as an administrator anybody's."""
         note = call.note("sessions.delete", call.path["id"])

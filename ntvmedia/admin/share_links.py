@@ -12,7 +12,7 @@ from ntvmedia.access import NoApplication, NoRule, TooMany, WrongField
 from ntvmedia.access.keeping import MAX_TIME
 from ntvmedia.access.signing import MAX_VIEWERS
 from ntvmedia.accounts import Role
-from ntvmedia.admin.operations import Answer, Call, Operations, etag_of, operation
+from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
 from ntvmedia.admin.paging import Page, Paging, paged
 from ntvmedia.media.names import BadName, stream_key
 
@@ -152,7 +152,8 @@ class ShareLinkOperations(Operations):
 
     def _answer(self, row: Any, status: int | None = None) -> Answer:
         # Viewers come and go: that is no change of the link.
-        return Answer(self._shown(row), status, etag=etag_of(self._kept(row)))
+        headers = {"Location": f"{ROOT}/share-links/{row.id}"} if status == 201 else {}
+        return Answer(self._shown(row), status, headers, etag_of(self._kept(row)))
 
 
 class _Kept(Struct, kw_only=True):

@@ -13,7 +13,7 @@ from ntvmedia.access import KeptKey, NoApplication, NoRule, TooMany, WrongField
 from ntvmedia.access.networks import signed_spelling
 from ntvmedia.access.signing import MAX_VIEWERS
 from ntvmedia.accounts import Role
-from ntvmedia.admin.operations import Answer, Call, Operations, etag_of, operation
+from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
 from ntvmedia.admin.paging import Page, Paging, paged
 from ntvmedia.admin.problems import Problem
 from ntvmedia.media.names import BadName, stream_key
@@ -149,7 +149,11 @@ class SigningKeyOperations(Operations):
             comment=body.comment,
             note=call.note("signing_keys.add", body.comment),
         )
-        return Answer(MadeSigningKey(**structs.asdict(_shown(row)), secret=row.secret), 201)
+        return Answer(
+            MadeSigningKey(**structs.asdict(_shown(row)), secret=row.secret),
+            201,
+            {"Location": f"{ROOT}/signing-keys/{row.id}"},
+        )
 
     @operation("GET", "/signing-keys/{id}", role=Role.ADMINISTRATOR, answers=SigningKey)
     def signing_key(self, call: Call) -> Answer:

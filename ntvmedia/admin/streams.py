@@ -159,6 +159,7 @@ class StreamOperations(Operations):
         role=Role.OPERATOR,
         body=ForbiddenBody,
         answers=ForbiddenShown,
+        has_etag=False,
     )
     async def forbid(self, call: Call) -> ForbiddenShown:
         """Forbid a stream: nobody may publish or play it, until it is allowed again.
@@ -175,7 +176,12 @@ class StreamOperations(Operations):
             created_at=row.created_at,
         )
 
-    @operation("DELETE", "/streams/{application}/{stream}/forbidden", role=Role.OPERATOR)
+    @operation(
+        "DELETE",
+        "/streams/{application}/{stream}/forbidden",
+        role=Role.OPERATOR,
+        has_etag=False,
+    )
     async def allow(self, call: Call) -> None:
         """Allow a forbidden stream again."""
         key = stream_key(call.path["application"], call.path["stream"])

@@ -53,6 +53,9 @@ class Line(NamedTuple):
 class LogTail(Service):
     """Keeps the last lines of the log: a part of the host, `host.part(LogTail)`.
 
+    Below twistd it is beside what writes the log, and has each line of that, from the first; else
+    it has what is logged after `begin`.
+
     Args:
         host: The server; its settings say what the least level is.
         publisher: Where the events come from.
@@ -64,19 +67,33 @@ class LogTail(Service):
         self._publisher = publisher
         self._numbers = count(1)
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
+        self._is_beside = False
 
-    def privilegedStartService(self) -> None:
-        super().privilegedStartService()
-        self._publisher.addObserver(self)
+    def beside(self, writer: ILogObserver) -> ILogObserver:
+        """Return what gives each event to the writer of the log, and to this.
+
+        For who begins the log: what was logged before that is given to its observers then.
+        """
+        self._is_beside = True
+        both: ILogObserver = LogPublisher(writer, self)
+        return both
+
+    def begin(self) -> None:
+        """Keep lines from now on. Idempotent."""
+        if not self._is_beside:
+            self._publisher.addObserver(self)
+
+    def end(self) -> None:
+        """Keep no more. Idempotent."""
+        self._publisher.removeObserver(self)
 
     def startService(self) -> None:
         super().startService()
-        # Idempotent.
-        self._publisher.addObserver(self)
+        self.begin()
 
     def stopService(self) -> None:
         super().stopService()
-        self._publisher.removeObserver(self)
+        self.end()
 
     def __call__(self, event: LogEvent) -> None:
         """Keep an event. In whatever thread it happens."""

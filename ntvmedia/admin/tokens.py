@@ -102,7 +102,7 @@ class TokenOperations(Operations):
         )
         return Answer(MadeToken(**describe_token(token), token=text), 201)
 
-    @operation("DELETE", "/tokens/{id}", role=Role.VIEWER)
+    @operation("DELETE", "/tokens/{id}", role=Role.VIEWER, has_etag=False)
     async def revoke(self, call: Call) -> None:
         """Revoke a token: an own one, or as an administrator anybody's."""
         note = call.note("tokens.delete", call.path["id"])

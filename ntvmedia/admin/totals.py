@@ -33,6 +33,24 @@ class Totals(NamedTuple):
     largest_reactor_lag_seconds: float
 
 
+class Uptime:
+    """How long the server runs: a part of the host, made when the server is.
+
+    Args:
+        host: The server.
+    """
+
+    def __init__(self, host: Any) -> None:
+        self._reactor = host.reactor
+        self._began = host.reactor.seconds()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        elapsed: float = self._reactor.seconds() - self._began
+        return elapsed
+
+
 def totals(hub: Any) -> Totals:
     """Add up, from the counters of an `ntvmedia.hub.streams.Hub`."""
     streams = tuple(hub.streams.values())

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-from ntvmedia.access.fields import Address, Password, shown, shown_key_url
+from ntvmedia.access.fields import Address, Password, read_some, shown, shown_key_url
 from ntvmedia.access.refusals import WrongField
-from ntvmedia.config.reading import Kind, Rule, WrongValue, parse_section, setting, unknown_name
-from ntvmedia.errors import ConfigError
+from ntvmedia.config.reading import Kind, Rule, WrongValue, setting, unknown_name
 
 EVENTS: Final[Mapping[str, str]] = {
     "publish": "A publisher was accepted.",
@@ -158,15 +157,7 @@ def read_fields(raw: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         WrongField: There is no such field, or its value is not allowed.
     """
-    for name in raw:
-        if name not in FIELDS:
-            clause = f"unknown field; {unknown_name(shown(name), list(FIELDS))}"
-            raise WrongField(clause, shown(name))
-    try:
-        read = parse_section(_Fields, "callback", raw)
-    except ConfigError as error:
-        raise WrongField(str(error).partition(": ")[2], error.path[-1]) from None
-    return {name: getattr(read, name) for name in raw}
+    return read_some(_Fields, FIELDS, raw)
 
 
 def check(callback: Callback) -> Callback:
@@ -211,6 +202,6 @@ def describe(callback: Callback) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Fields(Callback):
-    """A callback whose id is nobody's business, for `parse_section`."""
+    """A callback whose id is nobody's business, for `read_some`."""
 
     id: str = ""

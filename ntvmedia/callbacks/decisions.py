@@ -90,6 +90,13 @@ class Decisions:
         poll.begin({callback.id: self._ask(callback, client) for callback in missing})
         return poll.verdict
 
+    def has_a_say(self, application: str) -> bool:
+        """Say whether anybody is to be asked about who plays in an application."""
+        found = self._applications.get(application)
+        return (found is not None and bool(found.authorize_url)) or any(
+            x.enabled and x.decides and "play" in x.events for x in self._callbacks.values()
+        )
+
     def _deciding(self, request: Request) -> list[Callback]:
         event = "publish" if request.action is Action.PUBLISH else "play"
         found = [

@@ -137,10 +137,11 @@ class Courier:
                 # Whoever mends an address does not wait for the next try.
                 found.failures, found.paused_until = 0, 0.0
                 self._all_ready(found)
+        # Each once: to let go of one's is to look through all.
+        for id_ in {x.callback for x in self._queue} - self._receivers.keys():
+            self._queue.forget(id_)
         for waiting in self._queue:
-            if waiting.callback not in self._receivers:
-                self._queue.forget(waiting.callback)
-            elif waiting.is_saved and not waiting.is_busy:
+            if waiting.is_saved and not waiting.is_busy:
                 self._saved(waiting)
         for receiver in self._receivers.values():
             self._go_on(receiver)
@@ -279,6 +280,7 @@ class Courier:
             self._log.failure("a notification could not be sent", failure)
             self._again(receiver, lane, waiting)
         self._go_on_with_held()
+        self._tell_idle()
 
     def _ended(self, receiver: _Receiver, lane: _Lane, waiting: Waiting) -> None:
         self._in_flight -= 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -17,14 +17,13 @@ from twisted.python.failure import Failure
 
 from ntvmedia.errors import ConfigError
 from ntvmedia.store import (
+    Database,
     NotificationRow,
     StoreError,
     change_notifications,
     list_notifications,
     read_notifications,
 )
-
-_T = TypeVar("_T")
 
 MAX_WAITING: Final = 100_000
 """Notifications that wait for all callbacks together; then the oldest is dropped. Some 80 MB of
@@ -47,16 +46,6 @@ BATCH: Final = 1_000
 
 RETRY_SECONDS: Final = 5.0
 """From a transaction that failed to the next."""
-
-
-class Database(Protocol):
-    """What is needed of an `ntvmedia.store.Store`."""
-
-    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
-        """Do some work in one transaction."""
-
-    def run_now(self, work: Callable[[Any], _T]) -> _T:
-        """Do the same, and wait for it."""
 
 
 class Waiting:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ntvmedia.access.refusals import WrongField
 from ntvmedia.callbacks.callback import FIELDS, Callback, check, describe, read_fields
@@ -17,6 +16,8 @@ from ntvmedia.callbacks.refusals import NoCallback, TooManyCallbacks
 from ntvmedia.errors import ConfigError
 from ntvmedia.store import (
     CallbackRow,
+    Changes,
+    Database,
     Note,
     StoreError,
     delete_callback,
@@ -26,29 +27,12 @@ from ntvmedia.store import (
     update_callback,
 )
 
-_T = TypeVar("_T")
-
-_Change = Coroutine[Deferred[Any], Any, _T]
-
 MAX_CALLBACKS: Final = 100
 """Each event is looked at for all of them."""
-
-RETRY_SECONDS: Final = 5.0
-"""From a read that failed to the next, as with applications."""
 
 # Nobody guesses an id, and it fits into an address.
 _ID_BYTES: Final = 8
 _SHOWN_CHARACTERS: Final = 40
-
-
-class Database(Protocol):
-    """What is needed of an `ntvmedia.store.Store`."""
-
-    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
-        """Do some work in one transaction."""
-
-    def run_now(self, work: Callable[[Any], _T]) -> _T:
-        """Do the same, and wait for it."""
 
 
 class Times(NamedTuple):
@@ -61,15 +45,14 @@ class Times(NamedTuple):
 class CallbackRegistry(Mapping[str, Callback]):
     """All callbacks by id, the oldest first. Empty before `load`.
 
-    As `ntvmedia.access.Applications`: memory changes after the database has committed; changes
-    follow one another; after a write that failed, what is here is in doubt, and is read again.
+    They change as `ntvmedia.store.Changes` says.
 
     Args:
         store: The database.
         wall_clock: Returns the seconds since 1970.
         random: Returns that many unpredictable bytes.
         changed: Called after each change, without arguments.
-        reactor: Has what is in doubt read again every `RETRY_SECONDS` while the database fails.
+        reactor: As for `Changes`.
     """
 
     _log = Logger()
@@ -82,17 +65,12 @@ class CallbackRegistry(Mapping[str, Callback]):
         changed: Callable[[], None],
         reactor: Any = None,
     ) -> None:
-        self._store = store
         self._wall_clock = wall_clock
         self._random = random
         self._changed = changed
         self._callbacks: dict[str, Callback] = {}
         self._times: dict[str, Times] = {}
-        self._turns = DeferredLock()
-        self._reactor = reactor
-        self._is_in_doubt = False
-        # Whether a read in the background waits, for its turn or for the clock.
-        self._is_checking = False
+        self._changes = Changes("callbacks", store, list_callbacks, self._read_again, reactor)
 
     def __getitem__(self, id_: str) -> Callback:
         return self._callbacks[id_]
@@ -131,10 +109,7 @@ class CallbackRegistry(Mapping[str, Callback]):
             ConfigError: The database cannot be read, or it has a callback that decides and is not
                 understood: the start is not the time to let everybody in (F-AC-10).
         """
-        try:
-            rows = self._store.run_now(list_callbacks)
-        except StoreError as error:
-            raise ConfigError(str(error), ("database",)) from None
+        rows = self._changes.load()
         self._keep_all(rows)
         for row in rows:
             if row.decides and row.enabled and row.id not in self._callbacks:
@@ -153,7 +128,7 @@ class CallbackRegistry(Mapping[str, Callback]):
             `TooManyCallbacks`: nothing has changed then; or with `StoreError`: nothing has changed
             here, until it is known what the database has. Cancelling it leaves the change alone.
         """
-        return self._in_turn(partial(self._add, dict(fields), note))
+        return self._changes.in_turn(partial(self._add, dict(fields), note))
 
     def change(
         self, id_: str, fields: Mapping[str, object], note: Note | None = None
@@ -163,7 +138,7 @@ class CallbackRegistry(Mapping[str, Callback]):
         Returns:
             As for `add`; also fails with `NoCallback`.
         """
-        return self._in_turn(partial(self._change, id_, dict(fields), note))
+        return self._changes.in_turn(partial(self._change, id_, dict(fields), note))
 
     def remove(self, id_: str, note: Note | None = None) -> Deferred[None]:
         """Delete a callback, and what it was still to be told.
@@ -171,22 +146,7 @@ class CallbackRegistry(Mapping[str, Callback]):
         Returns:
             Fires when it is gone. Fails with `NoCallback` or `StoreError`.
         """
-        return self._in_turn(partial(self._remove, id_, note))
-
-    def _in_turn(self, work: Callable[[], _Change[_T]]) -> Deferred[_T]:
-        # What the caller is given is not the change itself: a client that hangs up cancels the
-        # one, and must not leave the other half done, in the database and not here.
-        answer: Deferred[_T] = Deferred()
-        self._turns.run(self._on_firm_ground, work).chainDeferred(answer)
-        return answer
-
-    async def _on_firm_ground(self, work: Callable[[], _Change[_T]]) -> _T:
-        try:
-            await self._settle()
-        except StoreError as error:
-            self._log.error("a change is not made, for want of a read: {error}", error=error)
-            raise
-        return await work()
+        return self._changes.in_turn(partial(self._remove, id_, note))
 
     async def _add(self, raw: dict[str, object], note: Note | None) -> Callback:
         id_ = self._random(_ID_BYTES).hex()
@@ -200,7 +160,7 @@ class CallbackRegistry(Mapping[str, Callback]):
             insert_callback(connection, row)
             take_note(note, connection, None, describe(callback))
 
-        await self._save(work)
+        await self._changes.commit(work, f"callback {callback.name}")
         self._keep(row, callback)
         self._log.info("callback {name} was added", name=callback.name)
         self._changed()
@@ -215,14 +175,12 @@ class CallbackRegistry(Mapping[str, Callback]):
         # The clock may have been set back; no change is older than the callback.
         row = _row_of(callback, Times(times[0], max(times[0], self._wall_clock())))
 
-        def work(connection: Any) -> bool:
-            found = update_callback(connection, row)
-            if found:
-                take_note(note, connection, describe(before), describe(callback))
-            return found
+        def work(connection: Any) -> None:
+            if not update_callback(connection, row):
+                raise _gone(id_)
+            take_note(note, connection, describe(before), describe(callback))
 
-        if not await self._save(work):
-            raise self._lost(id_)
+        await self._changes.commit(work, f"callback {before.name}")
         self._keep(row, callback)
         changed = [what for what in FIELDS if getattr(callback, what) != getattr(before, what)]
         # What a secret was changed to is nobody's business; that it was, is.
@@ -233,72 +191,19 @@ class CallbackRegistry(Mapping[str, Callback]):
     async def _remove(self, id_: str, note: Note | None) -> None:
         callback = self.find(id_)
 
-        def work(connection: Any) -> bool:
-            found = delete_callback(connection, id_)
-            if found:
-                take_note(note, connection, describe(callback), None)
-            return found
+        def work(connection: Any) -> None:
+            if not delete_callback(connection, id_):
+                raise _gone(id_)
+            take_note(note, connection, describe(callback), None)
 
-        if not await self._save(work):
-            raise self._lost(id_)
+        await self._changes.commit(work, f"callback {callback.name}")
         del self._callbacks[id_], self._times[id_]
         self._log.info("callback {name} was deleted", name=callback.name)
         self._changed()
 
-    async def _save(self, work: Callable[[Any], _T]) -> _T:
-        try:
-            return await self._store.run(work)
-        except StoreError as error:
-            self._doubt()
-            self._log.error("the change of a callback is not saved: {error}", error=error)
-            raise
-        except Exception:
-            # A bug says as little about the commit; it is told once, and not met again unasked.
-            self._is_in_doubt = True
-            raise
-
-    def _lost(self, id_: str) -> StoreError:
-        # Another program wrote, or an answer was lost in a way that nobody noticed.
-        self._doubt()
-        return StoreError(f"the database has no callback {id_} any more")
-
-    def _doubt(self) -> None:
-        self._is_in_doubt = True
-        if not self._is_checking:
-            self._is_checking = True
-            self._check(is_first=True)
-
-    def _check(self, *, is_first: bool = False) -> None:
-        """Settle a doubt in the background, after the changes that wait already."""
-        checking = self._turns.run(self._settle)
-        checking.addCallbacks(self._checked, self._not_checked, errbackArgs=(is_first,))
-
-    def _checked(self, result: None) -> None:
-        self._is_checking = False
-
-    def _not_checked(self, failure: Failure, is_first: bool) -> None:
-        # Once is enough: it may go on for as long as the database is gone.
-        if is_first and failure.check(StoreError):
-            self._log.error("the callbacks cannot be read: {error}", error=failure.value)
-        elif is_first:
-            self._log.failure("the callbacks cannot be read", failure)
-        if self._reactor is None:
-            self._is_checking = False
-        else:
-            self._reactor.callLater(RETRY_SECONDS, self._check)
-
-    async def _settle(self) -> None:
-        """Have here what the database has, where that is in doubt.
-
-        Raises:
-            StoreError: It cannot be read. What is here stays, and stays in doubt.
-        """
-        if not self._is_in_doubt:
-            return
-        rows = await self._store.run(list_callbacks)
+    def _read_again(self, rows: list[CallbackRow]) -> None:
         before = self._callbacks
         self._keep_all(rows)
-        self._is_in_doubt = False
         if self._callbacks != before:
             self._log.info("the callbacks were read again: there are {n}", n=len(self._callbacks))
             self._changed()
@@ -327,3 +232,7 @@ def _callback_of(row: CallbackRow) -> Callback:
 
 def _row_of(callback: Callback, times: Times) -> CallbackRow:
     return CallbackRow(**asdict(callback), **times._asdict())
+
+
+def _gone(id_: str) -> StoreError:
+    return StoreError(f"the database has no callback {id_} any more")

@@ -77,7 +77,10 @@ def _path(text: str) -> str:
 def _body(text: str | None) -> bytes | None:
     """Return the body to send; what is no JSON is told before anybody is asked."""
     if text == "-":
-        text = sys.stdin.read(_MAX_BODY_BYTES + 1)
+        try:
+            text = sys.stdin.read(_MAX_BODY_BYTES + 1)
+        except UnicodeDecodeError as error:
+            raise Failed(f"the body is no text: {error.reason}") from None
     if text is None:
         return None
     if len(text) > _MAX_BODY_BYTES:

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from ntvmedia import __version__
 from ntvmedia.cli.archive import FORMAT, Entry, Manifest, entry_of, write_archive
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.places import add_places, database_url
+from ntvmedia.cli.rights import rights_of_owner
 from ntvmedia.store.backups import DatabaseBackup, database_backup
 
 # Of the data folder.
@@ -62,7 +64,9 @@ def backup(options: argparse.Namespace) -> None:
     with told(options.data):
         if not options.data.is_dir():
             raise Failed(f"--data {options.data}: there is no such folder")
-    database = database_backup(database_url(options.config), options.data)
+    database = database_backup(
+        database_url(options.config), options.data, partial(rights_of_owner, options.data)
+    )
     with told(target), _folder_beside(target) as folder:
         manifest, paths = _collect(database, options.data, folder)
         whole = folder / "whole"
@@ -90,10 +94,12 @@ def _collect(database: DatabaseBackup, data: Path, folder: Path) -> tuple[Manife
         entries.append(entry_of(f"database/{name}", paths[-1]))
     secrets = made(folder / "data")
     made(secrets / KEYS)
-    for name in small_files(data):
+    with rights_of_owner(data):
+        names = small_files(data)
+    for name in names:
         copy = secrets / name
         with contextlib.suppress(FileNotFoundError):  # the setup code goes when it was used
-            _copy_small(data / name, copy)
+            _copy_small(data, name, copy)
             paths.append(copy)
             entries.append(entry_of(f"data/{name}", copy))
     return (
@@ -124,9 +130,13 @@ def small_files(data: Path) -> list[str]:
     return names
 
 
-def _copy_small(source: Path, target: Path) -> None:
-    with source.open("rb") as file:
-        content = file.read(_MAX_KEY_BYTES + 1)
+def _copy_small(data: Path, name: str, target: Path) -> None:
+    source = data / name
+    # A link may lead to what the owner of the folder could not read, and would be given back.
+    with rights_of_owner(data):
+        opened = source.open("rb")
+    with opened:
+        content = opened.read(_MAX_KEY_BYTES + 1)
     if len(content) > _MAX_KEY_BYTES:
         raise Failed(f"{source} is larger than {_MAX_KEY_BYTES:,} bytes: it is no key")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -114,6 +114,8 @@ class ControlClient:
             content = answer.read(_MAX_ANSWER_BYTES)
             if answer.length:
                 raise http.client.IncompleteRead(content, answer.length)
+            if len(content) == _MAX_ANSWER_BYTES and answer.read(1):
+                raise Failed("the answer is too long for this: use curl --unix-socket")
             media_type = answer.headers.get_content_type() if content else ""
         except TimeoutError:
             raise Failed("the server does not answer: it may have done it or not") from None

@@ -6,6 +6,7 @@ The server itself is a plugin of twistd; `ntvmedia serve` saves remembering twis
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -99,6 +100,11 @@ def _run(command: Callable[[argparse.Namespace], None], options: argparse.Namesp
     """Run a command; what it cannot do is told in one line."""
     try:
         command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has enough, as `head` has. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (Failed, NtvMediaError) as error:
         # What was typed may be quoted in it.
         text = " ".join(str(error).split())

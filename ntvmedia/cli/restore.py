@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from ntvmedia.cli.backup import KEYS, SETUP_CODE, empty, keep_names, made, small
 from ntvmedia.cli.control import ControlClient, NotRunning
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.places import add_places, claimed, database_url
+from ntvmedia.cli.rights import rights_of_owner
 from ntvmedia.store.backups import Copied, DatabaseBackup, database_backup
 
 # Where a restore works, and where it keeps what was there before; in the data folder.
@@ -49,7 +49,8 @@ def restore(options: argparse.Namespace) -> None:
     """Put a backup back.
 
     All of it is checked before anything is touched; the database is replaced last, at once. What
-    ends it before that is mended by doing it again.
+    ends it before that is mended by doing it again. Root reads the file, and does the rest with the
+    rights of whom the data folder belongs to.
 
     Raises:
         Failed: It cannot be; the message says why.
@@ -62,7 +63,7 @@ def restore(options: argparse.Namespace) -> None:
         source = options.file.open("rb")
     with source, told(data):
         data.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with claimed(data) as is_free:
+        with rights_of_owner(data), claimed(data) as is_free:
             if not is_free or _runs(data):
                 raise Failed("a server uses the data folder: stop it first")
             if not options.force:
@@ -74,9 +75,7 @@ def restore(options: argparse.Namespace) -> None:
                 database.check(folder / "database", copied)
                 aside = _new(data)
                 _put_files(folder / "data", data, aside)
-                _give_to_owner(data, folder / "database")
                 database.restore(folder / "database", copied, aside)
-                _give_to_owner(data, aside)
                 kept = any(aside.iterdir())
                 if not kept:
                     aside.rmdir()
@@ -129,11 +128,9 @@ def _put_files(source: Path, data: Path, aside: Path) -> None:
     before, after = small_files(data), small_files(source)
     for name in before:
         (aside / name).parent.mkdir(mode=0o700, exist_ok=True)
-        # A link stays one: root must not read for the server's user what he cannot.
+        # A link stays one: it is what was there.
         shutil.copy2(data / name, aside / name, follow_symlinks=False)
     made(data / KEYS)
-    _give_to_owner(data, source)
-    _give_to_owner(data, data / KEYS)
     for name in after:
         (source / name).replace(data / name)
     for name in set(before) - set(after):
@@ -141,15 +138,6 @@ def _put_files(source: Path, data: Path, aside: Path) -> None:
         (data / name).unlink()
     keep_names(data / KEYS)
     keep_names(data)
-
-
-def _give_to_owner(data: Path, path: Path) -> None:
-    """Have files belong to whom the data folder belongs to, where root restores for a server."""
-    if os.geteuid() != 0:
-        return
-    owner = data.stat()
-    for found in (path, *path.rglob("*")):
-        os.chown(found, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _runs(data: Path) -> bool:

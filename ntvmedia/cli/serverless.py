@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, execute
 from ntvmedia.cli.control import ControlClient, NotRunning
 from ntvmedia.cli.failures import Failed
 from ntvmedia.cli.places import claimed, database_url
+from ntvmedia.cli.rights import rights_of_owner
 from ntvmedia.store import Store
 
 _T = TypeVar("_T")
@@ -61,6 +62,9 @@ def server_or_its_data(
 ) -> Iterator[_T]:
     """Find the server, or have its data folder for a while.
 
+    Root has the folder with its owner's rights: a database that root made would be of no use to the
+    server's user, who starts later.
+
     Args:
         options: Those of `add_places`.
         running: Called with what asks the server, where one runs.
@@ -76,12 +80,17 @@ def server_or_its_data(
         try:
             client.ask("GET", "/mserver/api/v1/status")
         except NotRunning:
-            with claimed(options.data) as is_free:
+            # The settings may be root's.
+            url = database_url(options.config)
+            with rights_of_owner(options.data), claimed(options.data) as is_free:
                 if is_free:
-                    yield stopped(database_url(options.config), options.data.absolute())
+                    yield stopped(url, options.data.absolute())
                     return
             time.sleep(_PAUSE_SECONDS)
         else:
-            yield running(client)
+            try:
+                yield running(client)
+            except NotRunning:
+                raise Failed("the server has ended meanwhile: nothing was done") from None
             return
     raise Failed("a server begins or ends, and does not answer: try again")

@@ -239,7 +239,11 @@ def _role_of_next(users: Sequence[Shown]) -> str:
 def _asked(name: str) -> str:
     """Take a password from the terminal, twice, or from one line of a pipe."""
     if not sys.stdin.isatty():
-        line = sys.stdin.readline().rstrip("\r\n")
+        try:
+            line = sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            # What it says of it has a part of the password.
+            raise Failed("the password on standard input is no text") from None
         if not line:
             raise Failed("there is no password on standard input")
         return line

@@ -8,9 +8,14 @@ from typing import Any, Final
 from ntvmedia.access import Request, Verdict
 from ntvmedia.errors import Refused
 from ntvmedia.events import AccessChanged, ApplicationChanged, PreferencesChanged
+from ntvmedia.media import StreamKey
 
 # Refusals that are no judgement about who asks: later it may be another.
 _PASSING: Final = frozenset({"limit", "loading"})
+
+MOST_TIMES: Final = 3
+"""How often others are asked about one who comes, as things change meanwhile. It may be their
+answer that changes them; and an answer holds by the rules of the moment when it is there."""
 
 # Of a scheme, a host and a port: names of the DNS have 253.
 _MOST_CHARACTERS: Final = 300
@@ -58,7 +63,12 @@ def changes(host: Any) -> int:
 
 
 async def allowed(
-    host: Any, request: Request, *, again: bool = False, ask: bool | None = None
+    host: Any,
+    request: Request,
+    *,
+    again: bool = False,
+    ask: bool | None = None,
+    has: StreamKey | None = None,
 ) -> Verdict:
     """Have a request decided, by what holds when the answer is there.
 
@@ -67,27 +77,28 @@ async def allowed(
         request: Of a peer.
         again: As in `IAccess.decide`: it was allowed before.
         ask: Likewise.
+        has: Likewise.
 
     Raises:
         Denied: It is refused.
     """
-    while True:
+    for _time in range(MOST_TIMES):
         before = changes(host)
         if again:
-            verdict: Verdict = await host.access.decide(request, again=True, ask=ask)
+            verdict: Verdict = await host.access.decide(request, again=True, ask=ask, has=has)
         else:
             verdict = await host.access.decide(request)
         _check(verdict)
-        # A decision may take seconds: it counts only if nothing was changed meanwhile.
         if before == changes(host):
-            return verdict
+            break
+    return verdict
 
 
 def check_room(host: Any, request: Request, verdict: Verdict) -> None:
     """Check that there is room for one more, at the moment when it begins.
 
     The same is asked at the end of each decision; where one begins a while later, others may have
-    come meanwhile.
+    come meanwhile, and he may have been sent away.
 
     Args:
         host: An `ntvmedia.interfaces.IHost`.
@@ -97,12 +108,34 @@ def check_room(host: Any, request: Request, verdict: Verdict) -> None:
     Raises:
         Denied: There is none.
     """
+    check_not_sent_away(host, request, verdict)
     # `IAccess` does not ask for any.
     limits = getattr(host.access, "limits", None)
     full: Verdict | None = None if limits is None else limits(request, verdict)
     if full is not None:
-        host.access.refused[request.key.application, request.protocol, full.rule] += 1
-        _check(full)
+        _refuse(host, request, full)
+
+
+def check_not_sent_away(host: Any, request: Request, verdict: Verdict) -> None:
+    """Check that one who was allowed was not sent away since, and blocked for a while.
+
+    Args:
+        host: An `ntvmedia.interfaces.IHost`.
+        request: Of one who is not there.
+        verdict: What was decided about it.
+
+    Raises:
+        Denied: He was.
+    """
+    # `IAccess` does not ask for it.
+    sent_away = getattr(host.access, "sent_away", None)
+    if sent_away is None:
+        return
+    refusal = sent_away(request)
+    if refusal is None and verdict.rename is not None:
+        refusal = sent_away(replace(request, key=verdict.rename))
+    if refusal is not None:
+        _refuse(host, request, refusal)
 
 
 async def allowed_stream(host: Any, request: Request) -> tuple[Verdict, Any]:
@@ -148,6 +181,11 @@ def asked_at(url: str) -> str:
     if not mark or not place or len(found) > _MOST_CHARACTERS or not found.isprintable():
         return ""
     return found
+
+
+def _refuse(host: Any, request: Request, refusal: Verdict) -> None:
+    host.access.refused[request.key.application, request.protocol, refusal.rule] += 1
+    _check(refusal)
 
 
 def _check(verdict: Verdict) -> None:

@@ -46,7 +46,7 @@ class DatagramOutlet:
 
     Args:
         sockets: To send with.
-        addresses: By channel; those of odd channels get reports.
+        addresses: By channel; those of odd channels get reports. They are kept, not copied.
         broken: Called when this has to end because of a bug.
 
     Attributes:
@@ -56,6 +56,7 @@ class DatagramOutlet:
     __slots__ = (
         "__weakref__",
         "_addresses",
+        "_addresses",
         "_began_bytes",
         "_broken",
         "_clock_ms",
@@ -64,7 +65,6 @@ class DatagramOutlet:
         "_place",
         "_queue",
         "_queued_bytes",
-        "_routes",
         "_segmented",
         "_skipping",
         "_sockets",
@@ -86,10 +86,7 @@ class DatagramOutlet:
         broken: Callable[[], None],
     ) -> None:
         self._sockets = sockets
-        self._routes = {
-            channel: (sockets.send_report if channel & 1 else sockets.send_packet, address)
-            for channel, address in addresses.items()
-        }
+        self._addresses = addresses
         self._broken = broken
         many = sockets.many
         self._gathers = many is not None and all(map(many.can_reach, addresses.values()))
@@ -142,7 +139,7 @@ class DatagramOutlet:
 
     def address(self, channel: int) -> Address:
         """Return where a channel goes."""
-        return self._routes[channel][1]
+        return self._addresses[channel]
 
     def send_batch(self, batch: Batch) -> None:
         """Send a part of a block by itself; it is lost if it cannot be sent."""
@@ -278,14 +275,15 @@ class DatagramOutlet:
 
     def _send(self, batches: list[Batch], start: int) -> int:
         """Send batches from one on; returns which is the next: less than all if it must wait."""
-        routes = self._routes
+        sockets, addresses = self._sockets, self._addresses
+        send_packet, send_report = sockets.send_packet, sockets.send_report
         place = start
         end = len(batches)
         while place < end:
             try:
                 for channel, datagrams, ancillary in batches[place:] if place else batches:
-                    send, address = routes[channel]
-                    send(datagrams, ancillary, 0, address)
+                    send = send_report if channel & 1 else send_packet
+                    send(datagrams, ancillary, 0, addresses[channel])
                     place += 1
             except BlockingIOError:
                 if not batches[place].channel & 1:
@@ -306,7 +304,8 @@ class DatagramOutlet:
         return place
 
     def _send_singly(self, batch: Batch) -> None:
-        send, address = self._routes[batch.channel]
+        send = self._sockets.send_report if batch.channel & 1 else self._sockets.send_packet
+        address = self._addresses[batch.channel]
         for datagram in batch.datagrams:
             try:
                 send((datagram,), (), 0, address)

@@ -2,67 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from ntvmedia.errors import ConfigError
 from ntvmedia.events import ApplicationChanged, EventBus
-from ntvmedia.labels.texts import TooManyLabels, read_label
+from ntvmedia.labels.texts import TooManyLabels, WrongLabel, read_label
 from ntvmedia.media import StreamKey
 from ntvmedia.store import (
+    Changes,
+    Database,
     LabelRow,
-    StoreError,
+    Note,
     delete_stream_label,
     list_stream_labels,
     set_stream_label,
+    take_note,
 )
-from ntvmedia.store.notes import Note, take_note
-
-_T = TypeVar("_T")
 
 MAX_LABELS: Final = 100_000
 """All are in memory: some 30 MB."""
-
-RETRY_SECONDS: Final = 5.0
-"""From a read that failed to the next; as for applications."""
-
-
-class Database(Protocol):
-    """What is needed of an `ntvmedia.store.Store`."""
-
-    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
-        """Do some work in one transaction."""
-
-    def run_now(self, work: Callable[[Any], _T]) -> _T:
-        """Do the same, and wait for it."""
 
 
 class Labels:
     """The labels, by stream; a stream need not be there to have one. In the reactor thread only.
 
-    Changes are made one after the other, in the database first. A write that fails may have been
-    committed all the same: what is here is then in doubt, and is read again, before the next
-    change and in the background.
+    They change as `ntvmedia.store.Changes` says.
 
     Args:
         store: The database.
         events: Tells of applications.
-        reactor: Has what is in doubt read again; without, it is not before the next change.
+        reactor: As for `Changes`.
     """
 
     _log = Logger()
 
     def __init__(self, store: Database, events: EventBus, reactor: Any = None) -> None:
-        self._store = store
-        self._reactor = reactor
         self._labels: dict[StreamKey, str] = {}
-        self._turns = DeferredLock()
-        self._is_in_doubt = False
-        self._is_checking = False
+        self._changes = Changes(
+            "labels", store, list_stream_labels, self._keep, reactor, at_once=False
+        )
         events.subscribe(ApplicationChanged, self._application_changed)
 
     def __len__(self) -> int:
@@ -78,10 +59,7 @@ class Labels:
         Raises:
             ConfigError: The database cannot be read. What is here stays.
         """
-        try:
-            self._keep(self._store.run_now(list_stream_labels))
-        except StoreError as error:
-            raise ConfigError(str(error), ("database",)) from None
+        self._keep(self._changes.load())
 
     def give(self, key: StreamKey, text: str, note: Note | None = None) -> Deferred[str]:
         """Give a stream a label, or take it away.
@@ -96,15 +74,13 @@ class Labels:
             `TooManyLabels`: nothing has changed then; or with `StoreError`: nothing has changed
             here, until it is known what the database has. Cancelling it leaves the change alone.
         """
-        # What the caller is given is not the change itself: a client that hangs up cancels the
-        # one, and must not leave the other half done.
-        answer: Deferred[str] = Deferred()
-        self._turns.run(self._give, key, text, note).chainDeferred(answer)
-        return answer
+        try:
+            label = read_label(text)
+        except WrongLabel:
+            return fail()
+        return self._changes.in_turn(partial(self._give, key, label, note))
 
-    async def _give(self, key: StreamKey, text: str, note: Note | None) -> str:
-        label = read_label(text)
-        await self._settle()
+    async def _give(self, key: StreamKey, label: str, note: Note | None) -> str:
         before = self.of(key)
         if label == before:
             return label
@@ -118,16 +94,7 @@ class Labels:
                 delete_stream_label(connection, *key)
             take_note(note, connection, {"label": before}, {"label": label})
 
-        try:
-            await self._store.run(save)
-        except StoreError as error:
-            self._log.error("the label of {key} is not saved: {error}", key=key, error=error)
-            self._doubt()
-            raise
-        except Exception:
-            # A bug says as little about the commit; it is told once, and not met again unasked.
-            self._is_in_doubt = True
-            raise
+        await self._changes.commit(save, f"the label of {key}")
         if label:
             self._labels[key] = label
         else:
@@ -146,37 +113,6 @@ class Labels:
         if after is not None:
             for key, label in moved.items():
                 self._labels[StreamKey(after, key.stream)] = label
-
-    def _doubt(self) -> None:
-        self._is_in_doubt = True
-        if not self._is_checking and self._reactor is not None:
-            self._is_checking = True
-            self._reactor.callLater(RETRY_SECONDS, self._check)
-
-    def _check(self) -> None:
-        """Settle a doubt in the background, after the changes that wait already."""
-        self._turns.run(self._settle).addCallbacks(self._checked, self._not_checked)
-
-    def _checked(self, _result: None) -> None:
-        self._is_checking = False
-
-    def _not_checked(self, failure: Failure) -> None:
-        if failure.check(StoreError):
-            self._reactor.callLater(RETRY_SECONDS, self._check)
-            return
-        self._is_checking = False
-        self._log.failure("the labels cannot be read", failure)
-
-    async def _settle(self) -> None:
-        """Have here what the database has, where that is in doubt.
-
-        Raises:
-            StoreError: It cannot be read. What is here stays, and stays in doubt.
-        """
-        if self._is_in_doubt:
-            rows = await self._store.run(list_stream_labels)
-            self._is_in_doubt = False
-            self._keep(rows)
 
     def _keep(self, rows: list[LabelRow]) -> None:
         self._labels = {StreamKey(row.application, row.stream): row.label for row in rows}

@@ -73,7 +73,10 @@ class PendingRequest:
         self._touched_at = self._reactor.seconds()
 
     def fail(self, why: str) -> None:
-        """End it; the error is the caller's before the work is told."""
+        """End it, unless it has; the error is the caller's before the work is told."""
+        if self._ended:
+            # Where several are ended in turn, the end of one may have another one cancelled.
+            return
         error = OutboundError(f"{self._who}: {why}")
         self._stop()
         self.answer.errback(error)

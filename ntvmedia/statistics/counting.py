@@ -77,6 +77,8 @@ class Presence:
     Attributes:
         line: What he is counted under.
         began: Monotonic seconds.
+        since: Likewise, until when he is counted.
+        reported: Bytes that are counted.
     """
 
     __slots__ = ("began", "day", "line", "reported", "since", "source")
@@ -108,6 +110,7 @@ class Counting:
         self._label = wall
         self._sampled_at = now
         self._sessions: dict[int, Presence] = {}
+        self._lines: dict[Line, Line] = {}
         self._viewers: dict[Line, dict[int, Presence]] = {}
         self._levels: dict[Line, _Level] = {}
         self._publishers: dict[int, Presence] = {}
@@ -125,6 +128,8 @@ class Counting:
             viewer: Its `bytes_out` is read at each sample. None where only the end tells.
             now: Monotonic seconds.
         """
+        # One line for all who watch the same, and not one for each.
+        line = self._lines.setdefault(line, line)
         presence = self._sessions[session] = Presence(line, viewer, now, self.day)
         self._viewers.setdefault(line, {})[session] = presence
         level = self._levels.get(line)
@@ -151,6 +156,7 @@ class Counting:
         del self._viewers[line][session]
         self._add(line, now - presence.since, bytes_out - presence.reported)
         presence.since, presence.reported = now, bytes_out
+        presence.source = None
         self._levels[line].change(-1)
         for place in self._places_of(line):
             place.viewers.change(-1)
@@ -256,6 +262,7 @@ class Counting:
             if not level.now:
                 del self._levels[line]
                 self._viewers.pop(line, None)
+                self._lines.pop(line, None)
 
     def _refusals(self, refused: Mapping[tuple[str, str, str], int]) -> None:
         for key, count in refused.items():

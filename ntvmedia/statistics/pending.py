@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from ntvmedia.store import Batch, DayRow, PointRow, RefusalRow, ViewerRow
 
@@ -20,7 +20,7 @@ MAX_POINTS: Final = 20_000
 """Points that wait: of one application, those of two weeks."""
 
 MAX_VIEWERS: Final = 50_000
-"""Rows of the viewer log that wait: some 50 MB."""
+"""Rows of the viewer log that wait: some 20 MB."""
 
 # What is counted at once is in one row: more than anybody watches.
 _LARGEST: Final = (1 << 63) - 1
@@ -41,6 +41,13 @@ class Counts:
         self.bytes_in = 0
         self.bytes_out = 0
         self.publishes = 0
+
+
+class Watched(Protocol):
+    """One who has a row in the log of viewers."""
+
+    def row(self) -> ViewerRow:
+        """Return it as it is now."""
 
 
 class _DayKey(NamedTuple):
@@ -69,7 +76,7 @@ class Pending:
         self._days: dict[_DayKey, Counts] = {}
         self._refusals: dict[tuple[date, str, str, str], int] = {}
         self._points: dict[tuple[Any, ...], PointRow] = {}
-        self._viewers: dict[str, ViewerRow] = {}
+        self._viewers: dict[int, Watched] = {}
         # The streams that have rows of their own on the newest day.
         self._named: set[tuple[str, str]] = set()
         self._named_day = date.min
@@ -110,9 +117,9 @@ class Pending:
             del self._points[next(iter(self._points))]
             self.dropped_points += 1
 
-    def viewer(self, row: ViewerRow) -> None:
-        """Write a row of the viewer log, or write it anew."""
-        self._viewers[row.id] = row
+    def viewer(self, session: int, watched: Watched) -> None:
+        """Write a row of the viewer log, or write it anew: as it is when it is taken."""
+        self._viewers[session] = watched
         if len(self._viewers) > MAX_VIEWERS:
             del self._viewers[next(iter(self._viewers))]
             self.dropped_viewers += 1
@@ -143,7 +150,7 @@ class Pending:
             [_row(key, counts) for key, counts in days if _counted(counts)],
             [RefusalRow(*key, count) for key, count in refusals],
             [point for _key, point in points],
-            [viewer for _id, viewer in viewers],
+            [watched.row() for _session, watched in viewers],
         )
 
     def _has_room(self, day: date, application: str, stream: str) -> bool:

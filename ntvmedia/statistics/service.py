@@ -122,7 +122,7 @@ class Statistics(Service):
         if self._host.preferences.values.viewer_log_days:
             info = viewer.info if viewer is not None else None
             wall = self.wall_clock()
-            self._viewers.came(event.session, presence, wall, info, event.peer, now)
+            self._viewers.came(event.session, presence, wall, info, event.peer)
 
     def _newest_viewer(self, event: PlayStarted) -> Any:
         """Return the viewer that an event tells of: the last of its stream."""
@@ -164,7 +164,7 @@ class Statistics(Service):
         now = self._reactor.seconds()
         self._counting.sample(now, self.wall_clock(), self._host.access.refused)
         if self._host.preferences.values.viewer_log_days:
-            self._viewers.refresh(now)
+            self._viewers.refresh()
         else:
             self._viewers.forget()
 

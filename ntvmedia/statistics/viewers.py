@@ -10,12 +10,19 @@ from collections import deque
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ntvmedia.statistics.counting import Line, Presence
+from ntvmedia.statistics.counting import Presence
 from ntvmedia.statistics.pending import Pending
 from ntvmedia.store import ViewerRow
 
+LEAST_REFRESHED: Final = 100
+"""Rows of those who go on watching, in each batch: with no more than so many all are."""
+
 MAX_REFRESHED: Final = 1000
-"""Rows of those who go on watching, in each batch: with more than so many they take turns."""
+"""The same, however many they are."""
+
+# Of more than that, as many as it takes to have all in a minute: a row costs about what it costs
+# to send its viewer a second of media.
+_BATCHES: Final = 6
 
 # What a player says of itself is kept for people to read.
 MAX_TEXT: Final = 300
@@ -24,16 +31,61 @@ _MAX_PEER: Final = 64
 
 
 class _Watching:
-    """A row that is still open."""
+    """One whose row is still open, or is about to be written for the last time."""
 
-    __slots__ = ("page_url", "peer", "presence", "started_at", "user_agent")
+    __slots__ = (
+        "_ended_at",
+        "_page_url",
+        "_peer",
+        "_presence",
+        "_reason",
+        "_run",
+        "_session",
+        "_started_at",
+        "_user_agent",
+    )
 
-    def __init__(self, presence: Presence, started_at: float, info: Any, peer: str) -> None:
-        self.presence = presence
-        self.started_at = started_at
-        self.peer = host_of(peer)
-        self.user_agent = clean(getattr(info, "user_agent", ""))
-        self.page_url = without_query(getattr(info, "page_url", ""))
+    def __init__(
+        self,
+        run: str,
+        session: int,
+        presence: Presence,
+        started_at: float,
+        info: Any,
+        peer: str,
+    ) -> None:
+        self._presence = presence
+        self._started_at = started_at
+        self._run = run
+        self._session = session
+        self._ended_at: float | None = None
+        self._reason = ""
+        self._peer = host_of(peer)
+        self._user_agent = clean(getattr(info, "user_agent", ""))
+        self._page_url = without_query(getattr(info, "page_url", ""))
+
+    def ended(self, reason: str, now: float) -> None:
+        """Close the row, at a time in monotonic seconds."""
+        # By the clock that nobody sets: no one leaves before he came.
+        self._ended_at = self._started_at + (now - self._presence.began)
+        self._reason = clean(reason)
+
+    def row(self) -> ViewerRow:
+        """Return the row as it is now: it is made when it is written, and not kept."""
+        presence = self._presence
+        return ViewerRow(
+            f"{self._run}-{self._session}",
+            self._run,
+            *presence.line,
+            self._peer,
+            self._user_agent,
+            self._page_url,
+            self._started_at,
+            self._ended_at,
+            max(0.0, presence.since - presence.began),
+            presence.reported,
+            self._reason,
+        )
 
 
 class ViewerLog:
@@ -51,20 +103,21 @@ class ViewerLog:
         self._turns: deque[int] = deque()
 
     def came(
-        self, session: int, presence: Presence, started_at: float, info: Any, peer: str, now: float
+        self, session: int, presence: Presence, started_at: float, info: Any, peer: str
     ) -> None:
         """Begin a row.
 
         Args:
             session: The viewer's own number.
+            presence: What is counted of him, whenever the row is written.
             started_at: Seconds since 1970.
             info: An `ntvmedia.hub.viewer.ViewerInfo`, or None.
             peer: The viewer's address.
-            now: Monotonic seconds.
         """
-        watching = self._watching[session] = _Watching(presence, started_at, info, peer)
+        watching = _Watching(self._run, session, presence, started_at, info, peer)
+        self._watching[session] = watching
         self._turns.append(session)
-        self._write(session, watching, None, now, "")
+        self._pending.viewer(session, watching)
 
     def left(self, session: int, reason: str, now: float) -> None:
         """End a row; nothing where there is none.
@@ -76,45 +129,25 @@ class ViewerLog:
         """
         watching = self._watching.pop(session, None)
         if watching is not None:
-            # By the clock that nobody sets: no one leaves before he came.
-            ended_at = watching.started_at + (now - watching.presence.began)
-            self._write(session, watching, ended_at, now, reason)
+            watching.ended(reason, now)
+            self._pending.viewer(session, watching)
 
-    def refresh(self, now: float) -> None:
-        """Write again who watches, or as many as have their turn."""
+    def refresh(self) -> None:
+        """Have it written again who watches, or as many as have their turn."""
         turns = self._turns
-        for _count in range(min(MAX_REFRESHED, len(turns))):
+        share = -(-len(turns) // _BATCHES)
+        count = min(len(turns), MAX_REFRESHED, max(LEAST_REFRESHED, share))
+        for _number in range(count):
             session = turns.popleft()
             watching = self._watching.get(session)
             if watching is not None:
                 turns.append(session)
-                self._write(session, watching, None, now, "")
+                self._pending.viewer(session, watching)
 
     def forget(self) -> None:
         """Keep no row open any more: none is wanted."""
         self._watching.clear()
         self._turns.clear()
-
-    def _write(
-        self, session: int, watching: _Watching, ended_at: float | None, now: float, reason: str
-    ) -> None:
-        presence = watching.presence
-        line: Line = presence.line
-        self._pending.viewer(
-            ViewerRow(
-                f"{self._run}-{session}",
-                self._run,
-                *line,
-                watching.peer,
-                watching.user_agent,
-                watching.page_url,
-                watching.started_at,
-                ended_at,
-                max(0.0, now - presence.began),
-                presence.reported,
-                clean(reason),
-            )
-        )
 
 
 def host_of(peer: str) -> str:
@@ -127,6 +160,8 @@ def host_of(peer: str) -> str:
 
 def without_query(url: str) -> str:
     """Return a page's address as far as it may be kept: passwords and tickets stand behind it."""
+    if not url:
+        return ""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
@@ -137,5 +172,7 @@ def without_query(url: str) -> str:
 
 def clean(text: str) -> str:
     """Return text that every database keeps, of a length to read."""
+    if len(text) <= MAX_TEXT and text.isascii() and text.isprintable():
+        return text
     short = text[:MAX_TEXT].replace("\0", "")
     return short.encode("utf-8", "replace").decode("utf-8")

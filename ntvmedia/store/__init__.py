@@ -56,6 +56,7 @@ from ntvmedia.store.callbacks import (
     read_notifications,
     update_callback,
 )
+from ntvmedia.store.changes import RETRY_SECONDS, Change, Changes, Database, shielded
 from ntvmedia.store.database import Store
 from ntvmedia.store.notes import Note, take_note
 from ntvmedia.store.preferences import list_preferences, write_preferences
@@ -103,6 +104,7 @@ __all__ = [
     "DAY_KEYS",
     "FORBIDDEN_STREAM_ROWS",
     "IP_RULE_ROWS",
+    "RETRY_SECONDS",
     "SHARE_LINK_ROWS",
     "SIGNING_KEY_ROWS",
     "ApplicationRow",
@@ -111,6 +113,9 @@ __all__ = [
     "AuditRow",
     "Batch",
     "CallbackRow",
+    "Change",
+    "Changes",
+    "Database",
     "DayRow",
     "DaySlice",
     "Duplicate",
@@ -174,6 +179,7 @@ __all__ = [
     "query_audit",
     "read_notifications",
     "set_stream_label",
+    "shielded",
     "take_note",
     "touch_sessions",
     "touch_tokens",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import (
@@ -19,12 +18,10 @@ from sqlalchemy import (
     Text,
     delete,
     insert,
-    select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
-from ntvmedia.store.problems import Duplicate, StoreError, is_duplicate
+from ntvmedia.store.rows import all_rows, unless_taken, with_lists, with_tuples
 from ntvmedia.store.schema import METADATA
 from ntvmedia.store.streams import STREAM_LABELS
 
@@ -175,12 +172,11 @@ class Rows(Generic[_R]):
         Raises:
             StoreError: Somebody else wrote into the table what this program never does.
         """
-        try:
-            found = connection.execute(select(self._table)).mappings().all()
-        except ValueError:
-            # SQLAlchemy reads the JSON while it fetches the rows.
-            raise StoreError(f'a list in the table "{self._table.name}" is broken') from None
-        rows = [self._read(row) for row in found]
+        called = f'the table "{self._table.name}"'
+        rows = [
+            self._kind(**with_tuples(row, self._lists, f"in {called}"))
+            for row in all_rows(connection, self._table, called)
+        ]
         return sorted(rows, key=lambda row: tuple(getattr(row, name) for name in self._key))
 
     def insert(self, connection: Connection, row: _R) -> None:
@@ -189,20 +185,13 @@ class Rows(Generic[_R]):
         Raises:
             Duplicate: There is one of this key. The transaction may go on without it.
         """
-        try:
-            # A savepoint: as with applications.
-            with connection.begin_nested():
-                connection.execute(insert(self._table).values(self._written(row)))
-        except IntegrityError as error:
-            if is_duplicate(error):
-                raise Duplicate("there is one of this name already") from None
-            raise
+        with unless_taken(connection, "there is one of this name already"):
+            connection.execute(insert(self._table).values(with_lists(row, self._lists)))
 
     def update(self, connection: Connection, row: _R) -> bool:
         """Give the one of the same key other values; return whether there is one."""
-        done = connection.execute(
-            update(self._table).where(*self._is(row)).values(self._written(row))
-        )
+        values = with_lists(row, self._lists)
+        done = connection.execute(update(self._table).where(*self._is(row)).values(values))
         return done.rowcount == 1
 
     def delete(self, connection: Connection, row: _R) -> bool:
@@ -211,19 +200,6 @@ class Rows(Generic[_R]):
 
     def _is(self, row: _R) -> list[Any]:
         return [self._table.c[name] == getattr(row, name) for name in self._key]
-
-    def _written(self, row: _R) -> dict[str, Any]:
-        return {**asdict(row), **{name: list(getattr(row, name)) for name in self._lists}}
-
-    def _read(self, row: Mapping[Any, Any]) -> _R:
-        values = dict(row)
-        for name in self._lists:
-            texts = values[name]
-            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise StoreError(f'"{name}" in the table "{self._table.name}" is no list of texts')
-            values[name] = tuple(texts)
-        made: _R = self._kind(**values)
-        return made
 
 
 IP_RULE_ROWS: Final = Rows(IP_RULES, IPRuleRow, ("scopes",))

@@ -25,9 +25,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
-from ntvmedia.store.problems import Duplicate, is_duplicate
+from ntvmedia.store.rows import unless_taken
 from ntvmedia.store.schema import METADATA
 
 USERS: Final = Table(
@@ -233,12 +232,8 @@ def _all(connection: Connection, table: Table, kind: type[_Row]) -> list[_Row]:
 def _insert(
     connection: Connection, table: Table, row: UserRow | SessionRow | TokenRow, taken: str
 ) -> None:
-    try:
-        # A savepoint: PostgreSQL would take back the whole transaction, and say so to nobody.
-        with connection.begin_nested():
-            connection.execute(insert(table).values(asdict(row)))
-    except IntegrityError as error:
-        raise Duplicate(taken) if is_duplicate(error) else error from None
+    with unless_taken(connection, taken):
+        connection.execute(insert(table).values(asdict(row)))
 
 
 def _delete(connection: Connection, table: Table, ids: Sequence[str]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, insert, update
 
-from ntvmedia.store.problems import Duplicate, StoreError, is_duplicate
+from ntvmedia.store.rows import all_rows, unless_taken, with_lists, with_tuples
 from ntvmedia.store.schema import APPLICATIONS
 
 # JSON in the table.
@@ -76,13 +74,12 @@ def list_applications(connection: Connection) -> list[ApplicationRow]:
     Raises:
         StoreError: Somebody else wrote into the table what this program never does.
     """
-    try:
-        rows = connection.execute(select(APPLICATIONS)).mappings().all()
-    except ValueError:
-        # SQLAlchemy reads the JSON while it fetches the rows.
-        raise StoreError("a list in the table of applications is broken") from None
+    rows = [
+        ApplicationRow(**with_tuples(row, _LISTS, f'of application "{row["name"]}"'))
+        for row in all_rows(connection, APPLICATIONS, "the table of applications")
+    ]
     # Sorted here: each PostgreSQL database has an order of its own.
-    return sorted(map(_read, rows), key=lambda row: row.name)
+    return sorted(rows, key=lambda row: row.name)
 
 
 def insert_application(connection: Connection, row: ApplicationRow) -> None:
@@ -91,12 +88,8 @@ def insert_application(connection: Connection, row: ApplicationRow) -> None:
     Raises:
         Duplicate: There is one of this name. The transaction may go on without it.
     """
-    try:
-        # A savepoint: PostgreSQL would take back the whole transaction, and say so to nobody.
-        with connection.begin_nested():
-            connection.execute(insert(APPLICATIONS).values(_written(row)))
-    except IntegrityError as error:
-        raise _taken(row.name) if is_duplicate(error) else error from None
+    with unless_taken(connection, _taken(row.name)):
+        connection.execute(insert(APPLICATIONS).values(with_lists(row, _LISTS)))
 
 
 def update_application(connection: Connection, name: str, row: ApplicationRow) -> bool:
@@ -112,12 +105,11 @@ def update_application(connection: Connection, name: str, row: ApplicationRow) -
     Raises:
         Duplicate: There is another one that has the new name. The transaction may go on.
     """
-    change = update(APPLICATIONS).where(APPLICATIONS.c.name == name).values(_written(row))
-    try:
-        with connection.begin_nested():
-            return connection.execute(change).rowcount == 1
-    except IntegrityError as error:
-        raise _taken(row.name) if is_duplicate(error) else error from None
+    values = with_lists(row, _LISTS)
+    change = update(APPLICATIONS).where(APPLICATIONS.c.name == name).values(values)
+    with unless_taken(connection, _taken(row.name)):
+        done = connection.execute(change)
+    return done.rowcount == 1
 
 
 def delete_application(connection: Connection, name: str) -> bool:
@@ -130,17 +122,5 @@ def delete_application(connection: Connection, name: str) -> bool:
     return done.rowcount == 1
 
 
-def _taken(name: str) -> Duplicate:
-    return Duplicate(f'there is an application "{name}" already')
-
-
-def _written(row: ApplicationRow) -> dict[str, Any]:
-    return {**asdict(row), **{name: list(getattr(row, name)) for name in _LISTS}}
-
-
-def _read(row: Mapping[Any, Any]) -> ApplicationRow:
-    lists = {name: row[name] for name in _LISTS}
-    for name, texts in lists.items():
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise StoreError(f'"{name}" of application "{row["name"]}" is no list of texts')
-    return ApplicationRow(**{**row, **{name: tuple(texts) for name, texts in lists.items()}})
+def _taken(name: str) -> str:
+    return f'there is an application "{name}" already'

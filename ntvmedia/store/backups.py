@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -80,18 +81,22 @@ class DatabaseBackup(Protocol):
         """
 
 
-def database_backup(url: str, data: Path) -> DatabaseBackup:
+def database_backup(
+    url: str, data: Path, reading: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> DatabaseBackup:
     """Return what copies a server's database.
 
     Args:
         url: As of `Store`.
         data: The data folder.
+        reading: Makes what is entered while the files of SQLite are read, with other rights
+            perhaps.
 
     Raises:
         ConfigError: The address is wrong, or its driver is not installed.
     """
     if not url:
-        return SQLiteBackup(data)
+        return SQLiteBackup(data, reading)
     # Here: the two modules need each other, and SQLite alone needs no PostgreSQL.
     from ntvmedia.store.postgresql_backup import PostgreSQLBackup
 
@@ -103,11 +108,15 @@ class SQLiteBackup:
 
     Args:
         data: The data folder.
+        reading: As in `database_backup`.
     """
 
     kind = "sqlite"
 
-    def __init__(self, data: Path) -> None:
+    def __init__(
+        self, data: Path, reading: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self._reading = reading
         self._path = data / FILE_NAME
         self._database = SQLite(data)
 
@@ -116,7 +125,7 @@ class SQLiteBackup:
             raise StoreError(f"{self._path}: there is no database; a server's first start makes it")
         path = folder / FILE_NAME
         try:
-            self._database.copy_to(path)
+            self._database.copy_to(path, self._reading())
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from None
         except sqlite3.Error as error:

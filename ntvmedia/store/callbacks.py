@@ -5,9 +5,9 @@ Values only; what they mean is the business of `ntvmedia.callbacks`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from sqlalchemy import (
     JSON,
@@ -25,10 +25,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
-from ntvmedia.store.problems import Duplicate, StoreError, is_duplicate
+from ntvmedia.store.rows import all_rows, unless_taken, with_lists, with_tuples
 from ntvmedia.store.schema import METADATA
+
+# JSON in the table.
+_LISTS: Final = ("events",)
 
 CALLBACKS: Final = Table(
     "callbacks",
@@ -132,12 +134,11 @@ def list_callbacks(connection: Connection) -> list[CallbackRow]:
     Raises:
         StoreError: Somebody else wrote into the table what this program never does.
     """
-    try:
-        rows = connection.execute(select(CALLBACKS)).mappings().all()
-    except ValueError:
-        # SQLAlchemy reads the JSON while it fetches the rows.
-        raise StoreError("a list in the table of callbacks is broken") from None
-    return sorted(map(_read, rows), key=lambda row: (row.created_at, row.id))
+    rows = [
+        CallbackRow(**with_tuples(row, _LISTS, f'of callback "{row["id"]}"'))
+        for row in all_rows(connection, CALLBACKS, "the table of callbacks")
+    ]
+    return sorted(rows, key=lambda row: (row.created_at, row.id))
 
 
 def insert_callback(connection: Connection, row: CallbackRow) -> None:
@@ -146,13 +147,8 @@ def insert_callback(connection: Connection, row: CallbackRow) -> None:
     Raises:
         Duplicate: There is one with this id. The transaction may go on without it.
     """
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(CALLBACKS).values(_written(row)))
-    except IntegrityError as error:
-        if is_duplicate(error):
-            raise Duplicate(f'there is a callback "{row.id}" already') from None
-        raise
+    with unless_taken(connection, f'there is a callback "{row.id}" already'):
+        connection.execute(insert(CALLBACKS).values(with_lists(row, _LISTS)))
 
 
 def update_callback(connection: Connection, row: CallbackRow) -> bool:
@@ -161,7 +157,8 @@ def update_callback(connection: Connection, row: CallbackRow) -> bool:
     Returns:
         Whether there is one with this id.
     """
-    change = update(CALLBACKS).where(CALLBACKS.c.id == row.id).values(_written(row))
+    values = with_lists(row, _LISTS)
+    change = update(CALLBACKS).where(CALLBACKS.c.id == row.id).values(values)
     return connection.execute(change).rowcount == 1
 
 
@@ -205,14 +202,3 @@ def change_notifications(
 def _cut(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(ids), _AT_A_TIME):
         yield ids[start : start + _AT_A_TIME]
-
-
-def _written(row: CallbackRow) -> dict[str, Any]:
-    return {**asdict(row), "events": list(row.events)}
-
-
-def _read(row: Mapping[Any, Any]) -> CallbackRow:
-    events: Iterable[object] = row["events"]
-    if not isinstance(events, list) or not all(isinstance(event, str) for event in events):
-        raise StoreError(f'"events" of callback "{row["id"]}" is no list of texts')
-    return CallbackRow(**{**row, "events": tuple(events)})

@@ -78,6 +78,7 @@ def _bring_to_newest(backend: Backend, connection: Connection) -> None:
     newest = known[0]
     found = current_revision(connection)
     if found == newest:
+        _check_columns(backend, connection)
         return
     if found is None:
         taken = set(inspect(connection).get_table_names()) & set(METADATA.tables)
@@ -103,6 +104,29 @@ def _bring_to_newest(backend: Backend, connection: Connection) -> None:
         reason = problem or type(getattr(error, "orig", error)).__name__
         message = f"the change from schema {found or 'none'} to {newest} failed: {reason}"
         raise ConfigError(f"{message}; the database is as it was", backend.setting) from error
+
+
+def _check_columns(backend: Backend, connection: Connection) -> None:
+    """Refuse a database in which something is missing; what there is besides does not matter.
+
+    Somebody changed it, or put a part of it back: it would fail later, at the first who needs it.
+
+    Raises:
+        ConfigError: A table or a column is missing.
+    """
+    there = inspect(connection)
+    tables = set(there.get_table_names())
+    for name, table in sorted(METADATA.tables.items()):
+        if name not in tables:
+            what = f'no table "{name}"'
+        else:
+            columns = {column["name"] for column in there.get_columns(name)}
+            missing = [column.name for column in table.columns if column.name not in columns]
+            if not missing:
+                continue
+            what = f'no column "{missing[0]}" in its table "{name}"'
+        message = f"the database has {what}, which its schema has: put back a copy of it"
+        raise ConfigError(message, backend.setting)
 
 
 def current_revision(connection: Connection) -> str | None:

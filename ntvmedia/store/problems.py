@@ -44,6 +44,14 @@ _SQLITE: Final = {
 }
 
 _NO_TABLES: Final = "the database has not the tables of this program"
+_NO_COLUMNS: Final = "the database's tables have not the columns of this program"
+
+# As SQLite says it, which has no numbers of its own for these.
+_SQLITE_TEXTS: Final = {
+    "no such table": _NO_TABLES,
+    "no such column": _NO_COLUMNS,
+    "has no column named": _NO_COLUMNS,
+}
 
 # PostgreSQL, appendix A "Error Codes", and the classes that they begin with.
 _POSTGRESQL: Final = {
@@ -55,6 +63,7 @@ _POSTGRESQL: Final = {
     "3D000": "the server has no such database",
     "40": "the database is busy with another change",
     "42501": "the user of the database may not do this: permission denied",
+    "42703": _NO_COLUMNS,
     "42P01": _NO_TABLES,
     "53": "the database server has too little of something",
     "53100": "the disk of the database is full",
@@ -96,9 +105,9 @@ def describe(error: SQLAlchemyError) -> StoreError | None:
         return Duplicate("the database has a row with this key already")
     if isinstance(code, int):
         text = _SQLITE.get(code & 0xFF)
-        # SQLite has no number of its own for this.
-        if code == sqlite3.SQLITE_ERROR and "no such table" in str(error.orig):
-            text = _NO_TABLES
+        if code == sqlite3.SQLITE_ERROR:
+            said = str(error.orig)
+            text = next((x for part, x in _SQLITE_TEXTS.items() if part in said), text)
     elif code is not None:
         text = _POSTGRESQL.get(code) or _POSTGRESQL.get(code[:3]) or _POSTGRESQL.get(code[:2])
     else:

@@ -11,7 +11,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +79,7 @@ class SQLite:
         # while the file was read-only would keep all from writing for good.
         for log in ("-wal", "-shm"):
             with suppress(OSError):
-                os.chmod(f"{self.path}{log}", self.path.stat().st_mode & 0o777)
+                _change_mode(f"{self.path}{log}", self.path.stat().st_mode & 0o777)
         raw = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -231,7 +231,7 @@ class SQLite:
             reason = getattr(error, "strerror", None) or "the disk is full or failed"
             raise StoreError(f"{path} cannot be written: {reason}") from None
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path, reading: AbstractContextManager[None] | None = None) -> None:
         """Copy the database as it is at one moment, while others use it.
 
         All of it is read in one step, and so in one transaction: writers need not wait for it,
@@ -239,14 +239,18 @@ class SQLite:
 
         Args:
             path: Of a file to be made, for its owner only: it has no log beside it.
+            reading: Entered while the database is used, with other rights perhaps.
 
         Raises:
             OSError: It cannot be made, or is there already.
             sqlite3.Error: The database cannot be read, or the copy not be written.
         """
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
-        with closing(self._connect()) as source, closing(sqlite3.connect(path)) as target:
-            source.backup(target)
+        with closing(sqlite3.connect(path)) as target:
+            # A copy that is cut is of use to nobody; and a journal would be made while reading.
+            target.execute("PRAGMA journal_mode = OFF")
+            with reading or nullcontext(), closing(self._connect()) as source:
+                source.backup(target)
             # Without a log beside it: one file is what an operator puts back.
             target.execute("PRAGMA journal_mode = DELETE")
 
@@ -273,6 +277,22 @@ class SQLite:
         """End what a connection does, from another thread."""
         with suppress(sqlite3.Error):
             raw.interrupt()
+
+
+def _change_mode(path: str, mode: int) -> None:
+    """Change the mode of a file; of what a link leads to nothing changes.
+
+    An ordinary descriptor would do harm: when it is closed, the locks of SQLite are gone.
+
+    Raises:
+        OSError: It cannot be.
+    """
+    handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            os.chmod(f"/proc/self/fd/{handle}", mode)
+    finally:
+        os.close(handle)
 
 
 def _begin(connection: Connection) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from ntvmedia.access import BUILT_IN, Applications, NameInUse, NoApplication
-from ntvmedia.access.registry import RETRY_SECONDS
 from ntvmedia.events import ApplicationChanged
-from ntvmedia.store import ApplicationRow, StoreError, delete_application
+from ntvmedia.store import RETRY_SECONDS, ApplicationRow, StoreError, delete_application
 from tests.access.registries import RegistryCase, overwrite
 
 LOST = "the connection to the database is lost"

@@ -20,13 +20,13 @@ from ntvmedia.access import (
 )
 from ntvmedia.access.forbidden import ForbiddenStreams
 from ntvmedia.access.ip_rules import IPRules
-from ntvmedia.access.keeping import RETRY_SECONDS
 from ntvmedia.access.networks import NO_HOST, parse_host
 from ntvmedia.access.shares import ShareLinks
 from ntvmedia.access.signing_keys import SigningKeys
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import AccessChanged, EventBus
 from ntvmedia.media import StreamKey
+from ntvmedia.store import RETRY_SECONDS
 from tests.access.stores import SlowStore
 
 KEY = StreamKey("liveshow", "a")

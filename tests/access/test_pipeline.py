@@ -26,6 +26,7 @@ from ntvmedia.access import (
     decision,
 )
 from ntvmedia.access.decision import AUTHORIZER_SECONDS
+from ntvmedia.access.page_sessions import RENEWABLE_SECONDS
 from ntvmedia.events import EventBus
 from ntvmedia.interfaces import IAccess, IAuthorizer
 from ntvmedia.media import StreamKey
@@ -59,7 +60,7 @@ class Authorizer:
         return succeed(self.opinion)
 
 
-class PipelineTests(SynchronousTestCase):
+class PipelineCase(SynchronousTestCase):
     """A server with a database."""
 
     def setUp(self) -> None:
@@ -121,6 +122,10 @@ class PipelineTests(SynchronousTestCase):
     def done(self, change: Deferred[Any]) -> Any:
         """Return what a change made."""
         return self.successResultOf(change)
+
+
+class PipelineTests(PipelineCase):
+    """The rules, one after the other."""
 
     def test_interfaces(self) -> None:
         """It provides what endpoints ask; so do authorizers."""
@@ -285,6 +290,11 @@ class PipelineTests(SynchronousTestCase):
         self.assertEqual(self.rules(session="x"), {"referer"})
         self.assertEqual(self.rules(session="x", page="https://example.org/"), {""})
         self.now += 60
+        for protocol in PROTOCOLS:
+            # The page itself is given another for it.
+            wanted = "" if protocol == PAGE else "referer"
+            self.assertEqual(self.ask(session=session, protocol=protocol).rule, wanted)
+        self.now += RENEWABLE_SECONDS
         self.assertEqual(self.rules(session=session), {"referer"})
         self.assertTrue(self.ask(session=session, again=True).allowed)
 

@@ -8,9 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from ntvmedia.accounts import Role, User
-from ntvmedia.accounts.ledger import RETRY_SECONDS
 from ntvmedia.errors import ConfigError
-from ntvmedia.store import StoreError, insert_user, update_user
+from ntvmedia.store import RETRY_SECONDS, StoreError, insert_user, update_user
 from ntvmedia.store.accounts import UserRow
 from tests.accounts.cases import GOOD, HOST, OTHER, AccountsCase
 

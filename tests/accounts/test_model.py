@@ -12,9 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from ntvmedia.accounts import Accounts, Identity, Role, SessionSecret
-from ntvmedia.accounts.ledger import RETRY_SECONDS
 from ntvmedia.events import EventBus, SessionEnded
-from ntvmedia.store import StoreError
+from ntvmedia.store import RETRY_SECONDS, StoreError
 from tests.accounts.cases import GOOD, HOST, OTHER, HeldPasswords, SlowStore
 
 NAMES = ("root", "ann", "Ann")

@@ -63,9 +63,9 @@ def publish(host: Any, key: StreamKey) -> Any:
     return publication
 
 
-def play(host: Any, key: StreamKey) -> Any:
+def play(host: Any, key: StreamKey, agent: str = "player") -> Any:
     """Have somebody listen; returns the viewer."""
     stream = host.hub.streams[key]
     outlet = host.hub.outlet(StringTransport())
-    info = ViewerInfo("test", "192.0.2.5:2", "player", "http://a.example/")
+    info = ViewerInfo("test", "192.0.2.5:2", agent, "http://a.example/")
     return stream.play(RenditionKey("raw"), outlet, info, lambda reason: None)

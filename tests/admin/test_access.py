@@ -54,6 +54,18 @@ class AccessTests(SynchronousTestCase):
         found = self.ask("GET", "/audit").json()["audit"]
         return [(x["action"], x["before"], x["after"]) for x in found]
 
+    def test_where_it_is(self) -> None:
+        """RFC 9110 15.3.2: what was made says where it is found."""
+        for path, new in (
+            ("/ip-rules", {"network": "192.0.2.0/24", "action": "block", "scopes": ["play"]}),
+            ("/share-links", {"name": "x", "application": "liveshow", "stream": "a"}),
+            ("/signing-keys", {}),
+        ):
+            made = self.ask("POST", path, new)
+            where = made.fields[b"location"].decode()
+            self.assertEqual(where, f"{ROOT.decode()}{path}/{made.json()['id']}")
+            self.assertEqual(self.ask("GET", where.removeprefix(ROOT.decode())).status, 200)
+
     def test_ip_rules(self) -> None:
         """P-307: made, listed, changed with ETag, removed; each is noted and counts at once."""
         new = {"network": "127.0.0.0/8", "action": "block", "scopes": ["play"]}

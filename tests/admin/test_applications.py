@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ntvmedia.access import BUILT_IN, SECRETS, StoreError, describe
 from ntvmedia.admin import make_resource
 from ntvmedia.admin.bodies import MAX_BODY_BYTES
+from ntvmedia.admin.problems import TYPES
 from ntvmedia.admin.site import make_control_resource
 from ntvmedia.hub.rendition import RenditionKey
 from ntvmedia.hub.viewer import ViewerInfo
@@ -312,7 +313,7 @@ class ApplicationTests(SynchronousTestCase):
             found = answer.problem()
             self.assertEqual(answer.status, 503)
             self.assertEqual(found["detail"], "the disk of the database is full")
-            self.assertEqual(found["type"], "/mserver/api/v1/problems/store-error")
+            self.assertEqual(found["type"], f"{TYPES}store-error")
         self.assertEqual(len(self.ask(b"GET").json()["applications"]), 4)
         self.assertTrue(self.ask(b"GET", b"/tv").json()["enabled"])
         self.host.store.problem = None

@@ -1,4 +1,4 @@
-"""Tests of ntvmedia.admin.live_updates: Server-Sent Events."""
+"""Tests of ntvmedia.admin.live_updates, feed and listener: Server-Sent Events."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from ntvmedia.accounts import Role
-from ntvmedia.admin import live_updates
-from ntvmedia.admin.live_updates import MAX_CLIENTS, MAX_CLIENTS_OF_ONE, MAX_WAITING
+from ntvmedia.admin import feed
+from ntvmedia.admin.feed import MAX_KEPT, MAX_LISTENERS, MAX_LISTENERS_OF_ONE
+from ntvmedia.admin.listener import MAX_WAITING
 from ntvmedia.admin.site import make_control_resource
-from ntvmedia.events import ApplicationChanged
+from ntvmedia.events import ApplicationChanged, StreamWanted
 from ntvmedia.media import StreamKey
 from tests.admin.streams import play, publish
 from tests.admin.test_identification import Case
@@ -27,6 +28,12 @@ def events_of(client: Client) -> list[tuple[str, Any]]:
         if "data" in fields:
             found.append((fields.get("event", "message"), json.loads(fields["data"])))
     return found
+
+
+def ids_of(client: Client) -> list[str]:
+    """Return the ids of the events that came."""
+    lines = client.answer().body.decode().splitlines()
+    return [line[4:] for line in lines if line.startswith("id: ")]
 
 
 class LiveTests(Case):
@@ -73,14 +80,93 @@ class LiveTests(Case):
         kinds = [kind for kind, _data in events_of(client)]
         self.assertEqual(kinds.count("server"), 3)
 
+    def come_back(self, last_id: str) -> list[tuple[str, Any]]:
+        """Listen after an event, and return what is told at once, but for the state."""
+        client = self.listen(self.token(Role.VIEWER), b"Last-Event-ID: " + last_id.encode())
+        found = events_of(client)
+        client.protocol.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(found.pop()[0], "server")
+        return found
+
     def test_ids(self) -> None:
-        """Each event has a number of its own, which counts up."""
+        """Each event has an id of its own; the state of the server has that of the last one."""
         client = self.listen(self.token(Role.VIEWER))
         for name in ("a", "b"):
-            self.host.events.emit(ApplicationChanged(name, name))
-        body = client.answer().body
-        numbers = [int(line[4:]) for line in body.splitlines() if line.startswith(b"id: ")]
-        self.assertEqual(numbers, [1, 2, 3])
+            self.change(name)
+        self.assertEqual([x.partition("-")[2] for x in ids_of(client)], ["0", "1", "2"])
+        self.assertEqual(len({x.partition("-")[0] for x in ids_of(client)}), 1)
+
+    def change(self, name: str) -> None:
+        """Let an application change."""
+        self.host.events.emit(ApplicationChanged(name, name))
+
+    def test_coming_back(self) -> None:
+        """Who says what it had last is told what it missed, once, in order, and nothing else."""
+        client = self.listen(self.token(Role.VIEWER))
+        for name in "abcd":
+            self.change(name)
+        ids = ids_of(client)
+        for at, last_id in enumerate(ids):
+            missed = [data["name"] for _kind, data in self.come_back(last_id)]
+            self.assertEqual(missed, list("abcd")[at:])
+        self.assertEqual(self.come_back(ids[-1]), [])
+        self.assertEqual(events_of(self.listen(self.token(Role.VIEWER)))[0][0], "server")
+
+    def test_coming_back_to_an_empty_house(self) -> None:
+        """What happens while nobody listens is told as well."""
+        client = self.listen(self.token(Role.VIEWER))
+        (last_id,) = ids_of(client)
+        client.protocol.connectionLost(Failure(ConnectionLost()))
+        self.change("a")
+        self.assertEqual([data["name"] for _kind, data in self.come_back(last_id)], ["a"])
+
+    def test_away_too_long(self) -> None:
+        """Of those whose events are not kept any more each gets one event that says so."""
+        client = self.listen(self.token(Role.VIEWER))
+        for number in range(MAX_KEPT):
+            self.change(f"a{number}")
+        first, second, *_rest = ids_of(client)
+        self.assertEqual(len(self.come_back(first)), MAX_KEPT)
+        self.change("last")
+        self.assertEqual(self.come_back(first), [("lost", {"count": MAX_KEPT + 1})])
+        self.assertEqual(len(self.come_back(second)), MAX_KEPT)
+
+    def test_another_run(self) -> None:
+        """An id of a server that was started before, or of nobody, is of no event of this one."""
+        self.change("a")
+        (last_id,) = ids_of(self.listen(self.token(Role.VIEWER)))
+        run = last_id.partition("-")[0]
+        strange = ("f" * 8 + "-1", f"{run}-2", f"{run}-", run, "1", "", f"{run}-" + "1" * 5000)
+        for text in (*strange, f"{run}--1", f"{run}-\u0661", f"{run}-1 "):
+            expected = [] if text.strip() == last_id else [("lost", {"count": None})]
+            self.assertEqual(self.come_back(text), expected, text[:40])
+
+    def test_floods_are_not_kept(self) -> None:
+        """Whoever asks for made-up names does not drive out what happened."""
+        client = self.listen(self.token(Role.VIEWER))
+        self.change("a")
+        for number in range(MAX_KEPT):
+            self.host.events.emit(StreamWanted(StreamKey("liveshow", f"x{number}")))
+        told = [data["what"] for kind, data in events_of(client) if kind == "stream"]
+        self.assertEqual(told, ["wanted"] * MAX_KEPT)
+        self.assertEqual([x[0] for x in self.come_back(ids_of(client)[0])], ["application"])
+
+    def test_one_feed(self) -> None:
+        """Those on the control socket count too, and an id of one way is good on the other."""
+        self.patch(feed, "MAX_LISTENERS", 2)
+        control = make_control_resource(cast(Any, self.host))
+        clients = []
+        for resource, peer in ((control, SOCKET), (self.resource, ELSEWHERE), (control, SOCKET)):
+            clients.append(Client(resource, self.host.reactor, peer))
+            clients[-1].send(b"GET", ROOT + b"/events", None, self.token(Role.VIEWER))
+        self.assertEqual([x.answer().status for x in clients], [200, 200, 503])
+        self.assertEqual(ids_of(clients[0]), ids_of(clients[1]))
+
+    def test_half_characters(self) -> None:
+        """F-IN-06: what a peer sent may be none of any encoding; it is told all the same."""
+        client = self.listen(self.token(Role.VIEWER))
+        self.change("\udcff\n")
+        self.assertEqual(events_of(client)[-1][1]["name"], "\udcff\n")
 
     def test_nobody(self) -> None:
         """F-AC-02: who has no right hears nothing."""
@@ -133,17 +219,17 @@ class LiveTests(Case):
         for _number in range(3):
             client = self.listen(shown)
             waiting = map(str, self.host.reactor.getDelayedCalls())
-            self.assertEqual(sum("LiveUpdates._tick" in call for call in waiting), 1)
+            self.assertEqual(sum("Feed._tick" in call for call in waiting), 1)
             client.protocol.connectionLost(Failure(ConnectionLost()))
         waiting = map(str, self.host.reactor.getDelayedCalls())
-        ticks = [call for call in waiting if "LiveUpdates._tick" in call]
+        ticks = [call for call in waiting if "Feed._tick" in call]
         self.assertEqual(ticks, [])
         self.host.events.emit(ApplicationChanged("a", "a"))
 
     def test_too_many(self) -> None:
         """So many, and no more."""
-        self.patch(live_updates, "MAX_CLIENTS", 2)
-        self.assertEqual(MAX_CLIENTS, 100)
+        self.patch(feed, "MAX_LISTENERS", 2)
+        self.assertEqual(MAX_LISTENERS, 100)
         shown = self.token(Role.VIEWER)
         clients = [self.listen(shown) for _number in range(3)]
         self.assertEqual([x.answer().status for x in clients], [200, 200, 503])
@@ -152,8 +238,8 @@ class LiveTests(Case):
 
     def test_too_many_of_one(self) -> None:
         """One user cannot keep all others from listening."""
-        self.patch(live_updates, "MAX_CLIENTS_OF_ONE", 2)
-        self.assertLess(4 * MAX_CLIENTS_OF_ONE, MAX_CLIENTS + 1)
+        self.patch(feed, "MAX_LISTENERS_OF_ONE", 2)
+        self.assertLess(4 * MAX_LISTENERS_OF_ONE, MAX_LISTENERS + 1)
         shown = self.token(Role.VIEWER)
         clients = [self.listen(shown) for _number in range(3)]
         self.assertEqual([x.answer().status for x in clients], [200, 200, 503])

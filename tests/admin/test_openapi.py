@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import schemathesis
 
+from ntvmedia.admin import problems
 from ntvmedia.admin.openapi import document, refused_statuses
-from ntvmedia.admin.operations import READING, Operation
+from ntvmedia.admin.operations import READING, ROOT, Operation
+from ntvmedia.admin.problems import KINDS, TYPES, slug, title_of
 from ntvmedia.admin.resources import RESOURCES
 
 
@@ -85,6 +88,26 @@ def test_each_operation(described: Any) -> None:
         for status, answer in item["responses"].items():
             if status >= "400":
                 assert list(answer["content"]) == ["application/problem+json"]
+
+
+def test_kinds_of_problems(described: Any) -> None:
+    """RFC 9457 3.1.1: the type of each problem leads to what it means, in this document."""
+    place, _mark, pointer = TYPES.partition("#")
+    assert place == ROOT + "/openapi.json"
+    section: Any = described
+    for part in pointer.strip("/").split("/"):
+        section = section[part]
+    raised = {slug(error) for kind in RESOURCES for error in kind.refusals}
+    # What is no exception's is named where it is raised.
+    named = {
+        kind
+        for path in Path(problems.__file__).parent.glob("*.py")
+        for kind in re.findall(r'\bkind="([a-z-]+)"', path.read_text("utf-8"))
+    }
+    assert named and raised | named | {"store-error", "limit-exceeded"} <= set(section)
+    assert set(KINDS) <= set(section)
+    for kind, said in section.items():
+        assert (said["title"], bool(said["description"])) == (title_of(kind), True), kind
 
 
 def test_bodies_are_strict() -> None:

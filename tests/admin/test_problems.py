@@ -30,7 +30,7 @@ def test_of_a_domain() -> None:
     found = problem_of(WrongField("it is empty", "name"), {WrongField: 400})
     assert found is not None
     assert msgspec.to_builtins(found.details()) == {
-        "type": "/mserver/api/v1/problems/wrong-field",
+        "type": "/mserver/api/v1/openapi.json#/components/x-problems/wrong-field",
         "title": "Wrong field",
         "status": 400,
         "detail": "name: it is empty",

@@ -16,10 +16,13 @@ from twisted.web.http_headers import Headers
 from ntvmedia import __version__
 from ntvmedia.admin import make_resource
 from ntvmedia.admin.owner import is_local
+from ntvmedia.admin.server_status import ServerStatus
 from ntvmedia.admin.site import make_control_resource
+from ntvmedia.admin.totals import Uptime
+from ntvmedia.callbacks.service import Counts
 from ntvmedia.media import StreamKey
 from tests.admin.streams import play, publish
-from tests.admin.web import ELSEWHERE, LOOPBACK, ROOT, Answer, Host, ask
+from tests.admin.web import ELSEWHERE, LOOPBACK, ROOT, SOCKET, Answer, Host, ask
 
 
 class SiteTests(SynchronousTestCase):
@@ -171,6 +174,59 @@ class SiteTests(SynchronousTestCase):
         self.assertEqual((found["ntvmedia_streams", ""], found["ntvmedia_viewers", ""]), (0, 0))
         self.assertEqual(found["ntvmedia_received_bytes_total", ""], 500)
         self.assertNotIn(("ntvmedia_stream_viewers", "a"), found)
+
+    def test_metrics_of_callbacks(self) -> None:
+        """P-303: what became of the messages of callbacks, by reason and outcome."""
+        dropped, asked = {"full": 3, "age": 4}, {"allowed": 5, "denied": 6, "failed": 7}
+        self.host.callbacks.counts = Counts(1, 2, 8, dropped, asked)
+        found = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(self.ask(b"/metrics").body.decode())
+            for sample in family.samples
+            if sample.name.startswith("ntvmedia_callbacks")
+        }
+        expected = {
+            ("ntvmedia_callbacks_waiting",): 1,
+            ("ntvmedia_callbacks_delivered_total",): 2,
+            ("ntvmedia_callbacks_failed_total",): 8,
+            ("ntvmedia_callbacks_dropped_total", "full"): 3,
+            ("ntvmedia_callbacks_dropped_total", "age"): 4,
+            ("ntvmedia_callbacks_asked_total", "allowed"): 5,
+            ("ntvmedia_callbacks_asked_total", "denied"): 6,
+            ("ntvmedia_callbacks_asked_total", "failed"): 7,
+        }
+        self.assertEqual(found, expected)
+
+    def test_uptime(self) -> None:
+        """It counts from the start of the server, whoever asks first, and by whatever way."""
+        host = self.make_host()
+        host.part(Uptime)
+        host.reactor.advance(60)
+        for make in (make_control_resource, make_resource):
+            status = ServerStatus(host).status(cast(Any, None))
+            self.assertEqual(status.uptime_seconds, 60)
+            make(host)
+
+    def test_bytes_that_are_no_text(self) -> None:
+        """F-RE-15: fields of other encodings are refused or read, and end in no traceback."""
+        names = (b"Host", b"Authorization", b"Cookie", b"If-Match", b"User-Agent", b"Origin")
+        more = (b"X-CSRF-Token", b"Sec-Fetch-Site", b"X-Forwarded-For", b"Last-Event-ID", b"X-\xff")
+        for name in names + more:
+            for resource, peer in ((make_resource(self.host), ELSEWHERE), (self.resource, SOCKET)):
+                found = ask(
+                    *(resource, self.host.reactor, b"DELETE", ROOT + b"/users/x", None),
+                    name + b": \xff\xfe",
+                    peer=peer,
+                )
+                self.assertIn(found.status, (400, 401, 404), name)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_text_that_is_none(self) -> None:
+        """F-IN-06: half of a surrogate pair, as a peer may have sent it, is told by its number."""
+        publish(self.host, StreamKey("liveshow", "a"))
+        play(self.host, StreamKey("liveshow", "a"), agent="x\udcff")
+        (viewer,) = self.ask(ROOT + b"/viewers").json()["viewers"]
+        self.assertEqual(viewer["user_agent"], "x\udcff")
 
     def test_metrics_need_a_right(self) -> None:
         """F-AC-02: not even this machine reads them without one."""

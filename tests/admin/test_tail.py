@@ -27,7 +27,7 @@ class TailTests(SynchronousTestCase):
         self.publisher = LogPublisher()
         self.tail = LogTail(self.host, self.publisher)
         self.host._parts[LogTail] = self.tail
-        self.tail.privilegedStartService()
+        self.tail.begin()
         self.tail.startService()
         self.log: Any = Logger("test", observer=self.publisher)
         self.resource = make_control_resource(cast(Any, self.host))
@@ -64,6 +64,33 @@ class TailTests(SynchronousTestCase):
         self.assertEqual([x["number"] for x in self.lines("?limit=2")], [5, 6])
         path = ROOT + b"/log?level=all"
         self.assertEqual(ask(self.resource, self.host.reactor, b"GET", path).status, 400)
+
+    def test_following(self) -> None:
+        """Who asks for what came since gets all of it, some at a time, however much it is."""
+        for number in range(10):
+            self.log.info("line {number}", number=number)
+        self.assertEqual([x["number"] for x in self.lines("?after=4&limit=2")], [5, 6])
+        self.assertEqual([x["number"] for x in self.lines("?after=6&limit=3")], [7, 8, 9])
+        self.assertEqual(self.lines("?after=10"), [])
+
+    def test_following_over_a_restart(self) -> None:
+        """A number of an earlier run, which had more lines, does not hide those of this one."""
+        self.log.info("first")
+        self.log.info("second")
+        self.assertEqual([x["number"] for x in self.lines("?after=700")], [1, 2])
+
+    def test_beside_the_writer(self) -> None:
+        """It has what the log has, from the first line, each once, and takes no other lines."""
+        written: list[Any] = []
+        tail = LogTail(self.host, self.publisher)
+        both = tail.beside(cast(Any, written.append))
+        tail.begin()
+        tail.startService()
+        log: Any = Logger("test", observer=both)
+        log.info("one")
+        self.log.info("not of this log")
+        self.assertEqual([x["log_format"] for x in written], ["one"])
+        self.assertEqual([x.message for x in tail.lines()], ["one"])
 
     def test_bounded(self) -> None:
         """Of a chatty log the last lines are kept, and no more; each of a bounded length."""

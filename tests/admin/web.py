@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 from unittest import mock
 
@@ -17,6 +18,7 @@ from twisted.web.server import Site
 from ntvmedia import tap
 from ntvmedia.access import Access, Applications
 from ntvmedia.accounts import Accounts, Passwords
+from ntvmedia.callbacks.service import Counts
 from ntvmedia.config import Settings
 from ntvmedia.events import EventBus
 from ntvmedia.hub.streams import Hub
@@ -76,6 +78,8 @@ class Host:
         for part in (self.preferences, self.accounts, self.applications, self.access):
             part.load()
         self.draining = False
+        self.random = bytes
+        self.callbacks: Any = SimpleNamespace(counts=Counts(0, 0, 0, {}, {}))
         self._parts: dict[Any, Any] = {}
 
     def part(self, kind: Any) -> Any:

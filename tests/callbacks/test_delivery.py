@@ -13,6 +13,7 @@ from ntvmedia.callbacks.delivery import (
     TOTAL_AT_A_TIME,
     TRY_SECONDS,
 )
+from ntvmedia.callbacks.queue import Queue
 from ntvmedia.media import StreamKey
 from ntvmedia.store import StoreError, list_notifications
 from tests.callbacks.rig import KEY, FakeCase
@@ -260,6 +261,29 @@ class DeliveryTests(FakeCase):
         self.outbound.asked.clear()
         self.callbacks = self.make()
         self.assertEqual(self.rows(), [])
+
+    def test_many_rows_of_no_callback(self) -> None:
+        """A hundred thousand of them do not hold up the start: they are looked through once."""
+        kept, gone = self.add(), self.add(name="b")
+        for session in range(20):
+            self.events.play(session)
+        self.host.store.run_now(
+            lambda connection: connection.exec_driver_sql(
+                f"DELETE FROM callbacks WHERE id = '{gone.id}'"
+            )
+        )
+        self.outbound.asked.clear()
+        forgotten: list[str] = []
+        forget = Queue.forget
+
+        def counted(queue: Queue, callback: str) -> None:
+            forgotten.append(callback)
+            forget(queue, callback)
+
+        self.patch(Queue, "forget", counted)
+        self.callbacks = self.make()
+        self.assertEqual(forgotten, [gone.id])
+        self.assertEqual({callback for callback, _event in self.rows()}, {kept.id})
 
     def test_full(self) -> None:
         """Over the bound the oldest is dropped and counted; what is being told is not."""

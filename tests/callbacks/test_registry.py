@@ -10,10 +10,10 @@ from twisted.internet.defer import CancelledError
 from ntvmedia.access.refusals import WrongField
 from ntvmedia.callbacks import registry
 from ntvmedia.callbacks.refusals import NoCallback, TooManyCallbacks
-from ntvmedia.callbacks.registry import RETRY_SECONDS, CallbackRegistry
+from ntvmedia.callbacks.registry import CallbackRegistry
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import ServerStarted, ServerStopping, StreamIdle, StreamWanted
-from ntvmedia.store import StoreError, list_callbacks
+from ntvmedia.store import RETRY_SECONDS, StoreError, list_callbacks
 from tests.callbacks.rig import KEY, NOW, FakeCase, application, request
 
 NEW = {"name": "a", "url": "http://r/", "events": ["play"], "secret": "topsecret"}

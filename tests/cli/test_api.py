@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,25 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 def first_line(request: bytes) -> bytes:
     """Return what was asked."""
     return request.partition(b" HTTP/1.1\r\n")[0]
+
+
+def test_body_that_is_no_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes in as other bytes is told in one line, before anybody is asked."""
+    monkeypatch.setattr(
+        io, "StringIO", lambda _text: io.TextIOWrapper(io.BytesIO(b"\xff"), "utf-8")
+    )
+    _out, err = run("POST", "/users", "-", status=1)
+    assert err == "ntvmedia: the body is no text: invalid start byte\n"
+
+
+def test_reader_with_enough(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ntvmedia api GET /audit | head -1` ends without a word."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output, serving(tmp_path, [good(b'{"a":1}')]):
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(["api", f"--data={tmp_path}", "GET", "/audit"]) == 1
+        output.flush()
 
 
 def test_same_root() -> None:

@@ -7,11 +7,13 @@ import fcntl
 import io
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +36,9 @@ Run = Callable[..., tuple[str, str]]
 ROOT = Path(ntvmedia.__file__).parent.parent
 
 KEY = "ab" * 32 + "\n"
+
+# Of most systems: somebody who owns nothing.
+NOBODY = 65534
 
 PROGRAM = "import sys; from ntvmedia.cli.main import main; sys.exit(main())"
 
@@ -202,26 +207,79 @@ def test_file_that_is_there(run: Run, data: Path, tmp_path: Path) -> None:
     assert "is there already" in err
 
 
-def test_owner(run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A data folder of somebody whom modes of files concern, as the server's user is."""
+    folder = Path(tempfile.mkdtemp())
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def owners(folder: Path) -> set[tuple[int, int]]:
+    """Return whom what is in a folder belongs to."""
+    found = [path.lstat() for path in folder.rglob("*")]
+    return {(status.st_uid, status.st_gid) for status in found}
+
+
+def test_owner(run: Run, data: Path, tmp_path: Path, place: Path) -> None:
     """What root puts back belongs to whom the data folder belongs to: the server's user."""
     run("backup", tmp_path / "b.tar", "--data", data)
-    place = tmp_path / "place"
-    place.mkdir()
-    owner = (place.stat().st_uid, place.stat().st_gid)
-    given: dict[str, tuple[int, int]] = {}
+    before = (os.geteuid(), os.getegid(), os.getgroups())
+    for force in ((), ("--force",)):
+        run("restore", tmp_path / "b.tar", "--data", place, *force)
+        assert owners(place) == {(place.stat().st_uid, place.stat().st_gid)}
+    assert {"ntvmedia.db", "keys", "setup-code", "before-restore"} <= {
+        path.name for path in place.iterdir()
+    }
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
 
-    def chown(path: Path, user: int, group: int, *, follow_symlinks: bool) -> None:
-        assert not follow_symlinks
-        given[path.name] = (user, group)
 
-    monkeypatch.setattr(os, "chown", chown)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+@pytest.mark.parametrize("name", ["keys", ".restore", "before-restore", "ntvmedia.db-wal"])
+def test_owner_lays_traps(run: Run, data: Path, tmp_path: Path, place: Path, name: str) -> None:
+    """F-SS-06: links that the folder's owner laid lead root nowhere where he could not go."""
+    run("backup", tmp_path / "b.tar", "--data", data)
     run("restore", tmp_path / "b.tar", "--data", place)
-    assert given == {}
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    run("restore", tmp_path / "b.tar", "--data", place, "--force")
-    assert set(given.values()) == {owner}
-    assert set(given) >= {"ntvmedia.db", "keys", "signing", "hls", "setup-code", "before-restore"}
+    hers = Path(tempfile.mkdtemp())
+    try:
+        (hers / "shadow").write_text("root only", "ascii")
+        (hers / "shadow").chmod(0o600)
+        hers.chmod(0o755)
+        before = files(hers)
+        shutil.rmtree(place / name, ignore_errors=True)
+        (place / name).symlink_to(hers / "shadow" if name.endswith("-wal") else hers)
+        main(["restore", str(tmp_path / "b.tar"), "--data", str(place), "--force"])
+        if os.geteuid() == 0:
+            # Whoever is not root restores into a place of his own: his links are his business.
+            assert files(hers) == before
+            assert (hers / "shadow").stat().st_mode & 0o777 == 0o600
+        assert {x.stat().st_uid for x in (hers, hers / "shadow")} == {os.geteuid()}
+        secrets = [x for x in place.rglob("*") if x.is_file() and not x.is_symlink()]
+        assert os.geteuid() or all(b"root only" not in path.read_bytes() for path in secrets)
+    finally:
+        shutil.rmtree(hers)
+
+
+def test_backup_of_root(run: Run, data: Path, tmp_path: Path, place: Path) -> None:
+    """Root copies what the folder's owner may read, to where that one may not, and leaves all."""
+    run("backup", tmp_path / "b.tar", "--data", data)
+    run("restore", tmp_path / "b.tar", "--data", place)
+    run("backup", tmp_path / "again.tar", "--data", place)
+    run("restore", tmp_path / "again.tar", "--data", tmp_path / "other")
+    assert set(files(tmp_path / "other")) == {"keys/hls", "keys/signing", "setup-code"}
+    assert files(tmp_path / "other").items() <= files(data).items()
+    assert "studio" in kept(opened(tmp_path / "other"))
+    assert owners(place) == {(place.stat().st_uid, place.stat().st_gid)}
+    secret = tmp_path / "secret"
+    secret.write_text("root only", "ascii")
+    secret.chmod(0o600)
+    (place / "keys" / "mine").symlink_to(secret)
+    if os.geteuid() == 0:
+        # Whoever is not root backs up his own: what he may read, he may have.
+        _out, err = run("backup", tmp_path / "c.tar", "--data", place, status=1)
+        assert "Permission denied" in err
+        assert not (tmp_path / "c.tar").exists()
 
 
 def test_places_that_cannot_be(run: Run, data: Path, tmp_path: Path) -> None:

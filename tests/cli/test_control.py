@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ntvmedia.admin.control import SOCKET_NAME as served_name
+from ntvmedia.cli import control
 from ntvmedia.cli.control import SOCKET_NAME, ControlClient, NotRunning, Refusal
 from ntvmedia.cli.failures import Failed
 from tests.cli.sockets import answer, serving
@@ -111,6 +112,18 @@ def test_other_content(tmp_path: Path) -> None:
         client = ControlClient(tmp_path)
         assert client.fetch("GET", "/") == (b"\x89PNG", "image/png")
         with pytest.raises(Failed, match="goes on for ever"):
+            client.fetch("GET", "/")
+
+
+def test_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long table, whose length nobody said beforehand, is not taken for whole when it is cut."""
+    monkeypatch.setattr(control, "_MAX_ANSWER_BYTES", 6)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole, longer = b"4\r\na,b\n\r\n2\r\n1,\r\n0\r\n\r\n", b"7\r\na,b\n1,2\r\n0\r\n\r\n"
+    with serving(tmp_path, [head + whole, head + longer]):
+        client = ControlClient(tmp_path)
+        assert client.fetch("GET", "/") == (b"a,b\n1,", "text/csv")
+        with pytest.raises(Failed, match="too long for this"):
             client.fetch("GET", "/")
 
 

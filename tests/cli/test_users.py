@@ -5,8 +5,11 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import os
+import shutil
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ from twisted.internet.defer import Deferred
 
 from ntvmedia.accounts import Accounts, AuditQuery, Passwords, Role, WrongPassword, registry
 from ntvmedia.cli import serverless
-from ntvmedia.cli.control import SOCKET_NAME
+from ntvmedia.cli.control import SOCKET_NAME, ControlClient, NotRunning
 from ntvmedia.cli.main import main
 from ntvmedia.cli.places import claimed
 from ntvmedia.cli.serverless import StoreAtOnce, result_of
@@ -27,6 +30,9 @@ from tests.accounts.cases import CHEAP, GOOD, OTHER
 from tests.cli.sockets import answer, serving
 
 Run = Callable[..., tuple[str, str]]
+
+# Of most systems: somebody who owns nothing.
+NOBODY = 65534
 
 STATUS = answer(b'{"version": "1"}')
 
@@ -323,3 +329,42 @@ def test_result_of() -> None:
     bad.errback(KeyError("x"))
     with pytest.raises(KeyError):
         result_of(bad)
+
+
+def test_made_by_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that root makes in the folder of the server's user is that user's."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{GOOD}\n"))
+        assert main(["user", "add", f"--data={folder}", "ann"]) == 0
+        made = list(folder.iterdir())
+        assert made
+        assert {path.stat().st_uid for path in made} == {folder.stat().st_uid}
+        assert os.geteuid() == os.getuid()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_server_ends_meanwhile(run: Run, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answered, and is gone a moment later, is told in one line."""
+    data.mkdir()
+    asked: list[str] = []
+
+    def ask(client: ControlClient, method: str, path: str, body: object = None) -> Any:
+        asked.append(path)
+        if len(asked) > 1:
+            raise NotRunning
+        return {}
+
+    monkeypatch.setattr(ControlClient, "ask", ask)
+    _out, err = run("delete", "ann", "--yes", status=1)
+    assert err == "ntvmedia: the server has ended meanwhile: nothing was done\n"
+
+
+def test_password_that_is_no_text(run: Run) -> None:
+    """Of a password in another encoding nothing is told."""
+    given: Any = io.TextIOWrapper(io.BytesIO(b"secr\xff\n"), "utf-8")
+    _out, err = run("add", "ann", status=1, stdin=given)
+    assert err == "ntvmedia: the password on standard input is no text\n"

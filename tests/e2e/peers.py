@@ -13,7 +13,7 @@ from ntvmedia.formats import amf0
 from ntvmedia.formats.flv import Demuxer, Header, Tag, TagType
 from ntvmedia.media import Packet, Track
 from ntvmedia.wire.rtmp.client import ClientSession
-from ntvmedia.wire.rtmp.events import Accepted
+from ntvmedia.wire.rtmp.events import Accepted, CredentialsRequested
 from ntvmedia.wire.rtmp.writer import message_bytes
 from tests.e2e.processes import Failed
 
@@ -43,35 +43,57 @@ class Publisher:
         name: "APP/STREAM", query included.
         chunk_size: Of what it sends.
         first_bytes: Sent before the handshake, such as a PROXY protocol header.
+        user: Who it is, where the server asks; empty for nobody.
+        password: The user's.
+
+    Attributes:
+        connections: How many it took until it was accepted.
 
     Raises:
         Failed: The server did not accept it; the message has its reason.
     """
 
     def __init__(
-        self, port: int, name: str, *, chunk_size: int = CHUNK_SIZE, first_bytes: bytes = b""
+        self,
+        port: int,
+        name: str,
+        *,
+        chunk_size: int = CHUNK_SIZE,
+        first_bytes: bytes = b"",
+        user: str = "",
+        password: str = "",
     ) -> None:
         app, _slash, stream = name.partition("/")
         self._chunk_size = chunk_size
-        self._session = ClientSession(
-            os.urandom(3072),
-            time.monotonic(),
-            publishing=True,
-            app=app,
-            name=stream,
-            tc_url=f"rtmp://127.0.0.1:{port}/{app}",
-            chunk_size=chunk_size,
-        )
-        self._socket = socket.create_connection(("127.0.0.1", port), 30)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(first_bytes)
-        try:
-            self._wait_for_acceptance()
-        except BaseException:
-            self._socket.close()
-            raise
+        self.connections = 0
+        credentials: str | None = ""
+        while credentials is not None:
+            self._session = ClientSession(
+                os.urandom(3072),
+                time.monotonic(),
+                publishing=True,
+                app=app,
+                name=stream,
+                tc_url=f"rtmp://127.0.0.1:{port}/{app}",
+                user=user,
+                password=password,
+                credentials=credentials,
+                chunk_size=chunk_size,
+            )
+            self._socket = socket.create_connection(("127.0.0.1", port), 30)
+            self.connections += 1
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.sendall(first_bytes)
+            try:
+                credentials = self._wait_for_acceptance()
+            except BaseException:
+                self._socket.close()
+                raise
+            if credentials is not None:
+                self._socket.close()
 
-    def _wait_for_acceptance(self) -> None:
+    def _wait_for_acceptance(self) -> str | None:
+        """Return what to bring to another connection; None where this one is accepted."""
         while True:
             self._socket.sendall(self._session.data_to_send())
             data = self._socket.recv(65536)
@@ -80,7 +102,9 @@ class Publisher:
             self._session.receive_data(data)
             for event in self._session.events():
                 if isinstance(event, Accepted):
-                    return
+                    return None
+                if isinstance(event, CredentialsRequested):
+                    return event.credentials
                 raise Failed(f"the server said: {event}")
 
     def __enter__(self) -> Publisher:

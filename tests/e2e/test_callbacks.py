@@ -206,9 +206,12 @@ def test_not_there(start_server: StartServer) -> None:
         assert server.get("/liveshow/absent.flv?token=hush")[0] == 404
         wait_until(lambda: system.got, "it was told")
         assert system.got[0]["stream"] == "absent"
+        # It has asked; that it was answered is known a moment later.
+        path = f"callbacks/{made['id']}/deliveries"
+        wait_until(lambda: server.api(path)["deliveries"], "the answer has come")
         done = server.api(f"callbacks/{made['id']}/test", "POST", {})
         assert done["status"] == 200
-        deliveries = server.api(f"callbacks/{made['id']}/deliveries")["deliveries"]
+        deliveries = server.api(path)["deliveries"]
         assert [x["kind"] for x in deliveries] == ["test", "notification"]
     with pytest.raises(Failed, match="404"):
         server.api("callbacks/none")

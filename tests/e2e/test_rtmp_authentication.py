@@ -1,15 +1,23 @@
-"""FFmpeg publishes with user and password, as `authmod=adobe` has them."""
+"""Encoders publish with user and password, as `authmod=adobe` has them."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.clients import FFMPEG9, publish_command
 from tests.e2e.conftest import StartServer
-from tests.e2e.processes import Program, run, wait_until
+from tests.e2e.peers import Publisher
+from tests.e2e.processes import Failed, Program, run, wait_until
 from tests.e2e.server import Server
 from tests.e2e.test_applications import app, is_published
+
+SOURCE = (
+    *("videotestsrc", "is-live=true", "!", "video/x-raw,width=64,height=64,format=I420", "!"),
+    *("x264enc", "tune=zerolatency", "key-int-max=15", "!", "flvmux", "streamable=true", "!"),
+)
 
 PROGRAMS = {"5": "ffmpeg", "9": FFMPEG9}
 
@@ -60,19 +68,31 @@ def test_user_and_password(start_server: StartServer, clip: Path) -> None:
         assert secret not in server.log
 
 
+def test_our_own_client(start_server: StartServer) -> None:
+    """A-UR-10: our own client answers too, in three connections; a wrong password is refused."""
+    server = start_server()
+    app(server, "add", "studio", "publish_password=s3 crét&", "rtmp_authentication=true")
+    port = server.rtmp_port
+    for user in ("ann", "änn & bob"):
+        with Publisher(port, "studio/a", user=user, password="s3 crét&") as publisher:
+            assert publisher.connections == 3
+    with pytest.raises(Failed, match="the publish password is missing or wrong"):
+        Publisher(port, "studio/a", user="ann", password="s3 cret&")
+    with pytest.raises(Failed, match="code=403 need auth"):
+        Publisher(port, "studio/a")
+    with Publisher(port, "liveshow/a", user="ann", password="s3 crét&") as publisher:
+        assert publisher.connections == 1
+
+
 def test_gstreamer(start_server: StartServer) -> None:
     """A-UR-10: GStreamer's own client brings its own as well."""
     server = start_server()
     app(server, "add", "studio", "publish_password=s3cret", "rtmp_authentication=true")
-    source = (
-        *("videotestsrc", "is-live=true", "!", "video/x-raw,width=64,height=64,format=I420", "!"),
-        *("x264enc", "tune=zerolatency", "key-int-max=15", "!", "flvmux", "streamable=true", "!"),
-    )
     for password in ("s3cret", "wrong"):
         stream = f"studio/{password}"
         sink = ("rtmp2sink", f"location={server.rtmp(stream)}", "username=ann")
         with Program(
-            ["gst-launch-1.0", "-q", *source, *sink, f"password={password}"],
+            ["gst-launch-1.0", "-q", *SOURCE, *sink, f"password={password}"],
             server.folder,
             f"gst-{password}",
         ) as program:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
+from ntvmedia.endpoints.asking import MOST_TIMES, Denied, allowed, allowed_stream
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.media import StreamKey
 
@@ -61,6 +61,19 @@ class AskingTests(SynchronousTestCase):
         self.host.events.emit(CHANGED)
         first.callback(Verdict(True))
         self.failureResultOf(asking, Denied)
+
+    def test_changed_by_the_answer(self) -> None:
+        """An answer that changes something each time it is given is not asked for without end."""
+
+        def decide(_request: Request) -> Deferred[Verdict]:
+            self.verdicts.append("asked")
+            assert len(self.verdicts) < 100
+            self.host.events.emit(CHANGED)
+            return succeed(Verdict(True))
+
+        self.host.access.decide = decide
+        self.assertTrue(self.successResultOf(self.ask(allowed)).allowed)
+        self.assertEqual(len(self.verdicts), MOST_TIMES)
 
     def test_after_waiting(self) -> None:
         """Who has waited for a stream is asked again, and the stream has to be there still."""

@@ -16,7 +16,7 @@ from ntvmedia.events import EventBus
 from ntvmedia.labels import Labels, WrongLabel, registry
 from ntvmedia.labels.texts import TooManyLabels
 from ntvmedia.media import StreamKey
-from ntvmedia.store import StoreError, list_stream_labels
+from ntvmedia.store import RETRY_SECONDS, StoreError, list_stream_labels
 from tests.access.stores import SlowStore
 
 KEY = StreamKey("studio", "a")
@@ -110,10 +110,10 @@ class LabelTests(SynchronousTestCase):
         self.failureResultOf(self.labels.give(KEY, "One"), StoreError)
         self.assertEqual(self.labels.of(KEY), "")
         self.store.problem = StoreError("the database is shutting down or starting up")
-        self.clock.advance(registry.RETRY_SECONDS)
+        self.clock.advance(RETRY_SECONDS)
         self.assertEqual(self.labels.of(KEY), "")
         self.store.problem = None
-        self.clock.advance(registry.RETRY_SECONDS)
+        self.clock.advance(RETRY_SECONDS)
         self.assertEqual(self.labels.of(KEY), "One")
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

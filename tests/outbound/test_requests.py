@@ -47,6 +47,14 @@ class PendingRequestTests(SynchronousTestCase):
         self.assertIs(self.successResultOf(request.answer), answer)
         self.assertEqual((self.forgotten, self.clock.getDelayedCalls()), ([request], []))
 
+    def test_ended_before(self) -> None:
+        """One that was cancelled, since the server stops and another one failed, stays so."""
+        request = self.make()
+        request.answer.cancel()
+        self.failureResultOf(request.answer, CancelledError)
+        request.fail("the server stops")
+        self.assertEqual((self.cancelled, self.forgotten), ([1], [request]))
+
     def test_timeout(self) -> None:
         """It takes as long as it may, and no longer."""
         request = self.make()

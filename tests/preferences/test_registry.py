@@ -13,8 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus, PreferencesChanged
 from ntvmedia.preferences import Preferences, Values, WrongPreference
-from ntvmedia.preferences.registry import RETRY_SECONDS
-from ntvmedia.store import StoreError, list_preferences, write_preferences
+from ntvmedia.store import RETRY_SECONDS, StoreError, list_preferences, write_preferences
 from tests.access.stores import SlowStore
 
 

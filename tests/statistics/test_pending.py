@@ -22,6 +22,16 @@ def small() -> object:
         yield
 
 
+class Watched:
+    """One whose row is always the same."""
+
+    def __init__(self, row: ViewerRow) -> None:
+        self._row = row
+
+    def row(self) -> ViewerRow:
+        return self._row
+
+
 def viewer(number: int, seconds: float = 1.0) -> ViewerRow:
     """Make a row of the log."""
     return ViewerRow(
@@ -66,7 +76,7 @@ def test_points_and_viewers() -> None:
     for minute in range(8):
         pending.point(PointRow(60, minute * 60.0, "", 1, 1, 10.0, 5, 5))
     for number in range(6):
-        pending.viewer(viewer(number))
+        pending.viewer(number, Watched(viewer(number)))
     [batch] = taken(pending)
     assert [row.time for row in batch.points] == [180.0, 240.0, 300.0, 360.0, 420.0]
     assert [row.id for row in batch.viewers] == ["run-2", "run-3", "run-4", "run-5"]
@@ -80,8 +90,8 @@ def test_put_together() -> None:
     pending.refused(RefusalRow(DAY, "a", "rtmp", "password", 3))
     pending.point(PointRow(60, 0.0, "", 5, 1, 10.0, 5, 7))
     pending.point(PointRow(60, 0.0, "", 3, 2, 10.0, 5, 7))
-    pending.viewer(viewer(1))
-    pending.viewer(viewer(1, 9.0))
+    pending.viewer(1, Watched(viewer(1)))
+    pending.viewer(1, Watched(viewer(1, 9.0)))
     pending.day(DAY, "a", "s", "flv")  # nothing was counted: no row
     [batch] = taken(pending)
     assert batch.refusals == [RefusalRow(DAY, "a", "rtmp", "password", 5)]
@@ -95,7 +105,7 @@ def test_batches() -> None:
     pending = Pending("run")
     for number in range(7):
         pending.day(DAY, "a", f"s{number}", "flv").viewers += 1
-        pending.viewer(viewer(number))
+        pending.viewer(number, Watched(viewer(number)))
     batches = []
     while (batch := pending.take(12.5, 4)) is not None:
         batches.append(batch)

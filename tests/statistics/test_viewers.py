@@ -30,22 +30,22 @@ def test_one() -> None:
     pending = Pending("run")
     log = ViewerLog(pending, "run")
     presence = Presence(LINE, None, 100.0, date(2026, 11, 22))
-    log.came(7, presence, 1_700_000_000.0, INFO, INFO.peer, 100.0)
+    log.came(7, presence, 1_700_000_000.0, INFO, INFO.peer)
     [row] = written(pending)
     assert row == ViewerRow(
         "run-7", "run", *LINE, "192.0.2.9", "VLC/3", "https://example.org/page",
         1_700_000_000.0, None, 0.0, 0, "",
     )  # fmt: skip
-    presence.reported = 4000
-    log.refresh(130.0)
+    presence.since, presence.reported = 130.0, 4000
+    log.refresh()
     [row] = written(pending)
     assert (row.ended_at, row.seconds, row.bytes_out) == (None, 30.0, 4000)
-    presence.reported = 5000
+    presence.since, presence.reported = 142.5, 5000
     log.left(7, "viewer left", 142.5)
     log.left(7, "viewer left", 150.0)
     [row] = written(pending)
     assert row[9:] == (1_700_000_042.5, 42.5, 5000, "viewer left")
-    log.refresh(160.0)
+    log.refresh()
     assert written(pending) == []
 
 
@@ -55,18 +55,38 @@ def test_turns() -> None:
     log = ViewerLog(pending, "run")
     for session in range(25):
         presence = Presence(LINE, None, 0.0, date(2026, 11, 22))
-        log.came(session, presence, 0.0, None, "local", 0.0)
+        log.came(session, presence, 0.0, None, "local")
     written(pending)
     log.left(3, "viewer left", 1.0)
     written(pending)
     seen: list[str] = []
-    with mock.patch.object(viewers_module, "MAX_REFRESHED", 10):
-        for now in range(3):
-            log.refresh(float(now))
+    with mock.patch.multiple(viewers_module, LEAST_REFRESHED=10, MAX_REFRESHED=10):
+        for _batch in range(3):
+            log.refresh()
             rows = written(pending)
             assert len(rows) <= 10
             seen += [row.id for row in rows]
     assert set(seen) == {f"run-{session}" for session in range(25) if session != 3}
+
+
+@pytest.mark.parametrize(
+    ("viewers", "rows"), [(1, 1), (100, 100), (101, 100), (600, 100), (900, 150), (9000, 1000)]
+)
+def test_shares(viewers: int, rows: int) -> None:
+    """Few are all written with each batch, more within a minute, and never more than 1000."""
+    pending = Pending("run")
+    log = ViewerLog(pending, "run")
+    presence = Presence(LINE, None, 0.0, date(2026, 11, 22))
+    for session in range(viewers):
+        log.came(session, presence, 0.0, None, "local")
+    written(pending)
+    log.refresh()
+    assert len(written(pending)) == rows
+
+
+def test_same_texts() -> None:
+    """What many say of themselves is not kept once for each: a plain text is kept as it is."""
+    assert clean(INFO.user_agent) is INFO.user_agent
 
 
 @pytest.mark.parametrize(

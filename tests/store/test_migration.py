@@ -341,3 +341,14 @@ def test_folder_without_locks(sqlite_place: Place, monkeypatch: pytest.MonkeyPat
         with pytest.raises(ConfigError, match="data cannot have locks: No locks available"):
             sqlite_place.unopened().open()
     assert kept(sqlite_place.store()) == BUILT_IN
+
+
+def test_missing_column(place: Place) -> None:
+    """A database without a column or table of its schema is told in one line, before any start."""
+    place.store()
+    place.sql("ALTER TABLE users DROP COLUMN logged_in_at")
+    with pytest.raises(ConfigError, match='no column "logged_in_at" in its table "users"'):
+        place.store()
+    place.sql("DROP TABLE stream_labels")
+    with pytest.raises(ConfigError, match='no table "stream_labels"'):
+        place.store()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -405,3 +406,17 @@ def test_any_folder(tmp_path: Path, name: str) -> None:
     assert place.file.stat().st_size
     assert "x" in kept(place.store())
     place.close()
+
+
+def test_mode_of_a_link(sqlite_place: Place) -> None:
+    """F-SS-06: of what somebody linked in place of the log no mode changes."""
+    store = sqlite_place.store()
+    secret = sqlite_place.data / "secret"
+    secret.write_text("x", "ascii")
+    secret.chmod(0o400)
+    log = Path(f"{sqlite_place.file}-wal")
+    log.unlink(missing_ok=True)
+    log.symlink_to(secret)
+    with contextlib.suppress(StoreError):
+        kept(store)
+    assert secret.stat().st_mode & 0o777 == 0o400

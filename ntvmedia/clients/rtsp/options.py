@@ -54,8 +54,10 @@ class Options(NamedTuple):
         answer_seconds: How long a server may take for an answer.
         fallback_seconds: How long nothing may come over UDP before TCP is tried (D-TR-04).
         silence_seconds: How long no media may come of what is played.
+        stall_seconds: How long a server may take nothing of what is published to it over TCP.
         back_channel: Set up tracks that are for speaking to a camera, too (D-RQ-14).
         user_agent: This program.
+        headers: Names and values of further headers of each request.
     """
 
     carrier: Carrier = Carrier.AUTO
@@ -68,8 +70,10 @@ class Options(NamedTuple):
     answer_seconds: float = ANSWER_SECONDS
     fallback_seconds: float = 3.0
     silence_seconds: float = 15.0
+    stall_seconds: float = 10.0
     back_channel: bool = False
     user_agent: str = "ntvmedia"
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         # Without user and password: it may end up in a log.

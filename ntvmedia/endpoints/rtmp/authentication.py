@@ -20,7 +20,7 @@ _ANY_STREAM = "any"
 
 
 class Authentication:
-    """What a connection's peer was asked for, and answered.
+    """What an encoder was asked for, and answered.
 
     Which stream it wants is not known before it may publish it, and only then is it decided: here
     it is asked, and what it answered is kept for that.
@@ -38,9 +38,11 @@ class Authentication:
         self._credentials: Credentials | None = None
 
     def refusal(self, connected: Connected) -> str:
-        """Return the description to refuse a `connect` with; empty where it is to be accepted."""
-        if not connected.is_encoder:
-            return ""
+        """Return the description to refuse a `connect` with; empty where it is to be accepted.
+
+        Args:
+            connected: Of an encoder. Others are never asked: they would not know what to do.
+        """
         address = _address(connected)
         if address is None or "password" in address.query:
             return ""

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from ntvmedia.access import Action, Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
 from ntvmedia.endpoints.peers import host_of, peer_of
-from ntvmedia.endpoints.rtmp.authentication import parse_address
+from ntvmedia.endpoints.rtmp.authentication import Authentication, parse_address
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
 from ntvmedia.errors import PeerError, Refused
 from ntvmedia.hub.merged_reads import MergedReads
@@ -77,9 +77,10 @@ class RTMPConnection(Protocol):
         self.peer = peer_of(address)
         self.host = host_of(address)
         self._refusal = refusal
-        self._authentication = factory.authentication(self.host)
+        # Of an encoder that has brought user and password.
+        self._authentication: Authentication | None = None
         self._publication: Publication | None = None
-        self._players: dict[int, Player] = {}
+        self._player: Player | None = None
         self._deciding: Deferred[None] | None = None
         self._paused = False
         self._running = False
@@ -218,14 +219,23 @@ class RTMPConnection(Protocol):
         elif isinstance(event, PlayStopped):
             self._stop_player(event.stream_id)
         elif isinstance(event, PauseRequested):
-            if event.stream_id in self._players:
-                self._players[event.stream_id].pause(event.paused)
-        elif isinstance(event, ReceiveRequested) and event.stream_id in self._players:
-            self._players[event.stream_id].receive(event.kind, event.wanted)
+            player = self._player_of(event.stream_id)
+            if player is not None:
+                player.pause(event.paused)
+        elif isinstance(event, ReceiveRequested):
+            player = self._player_of(event.stream_id)
+            if player is not None:
+                player.receive(event.kind, event.wanted)
 
     def _refuse_connect(self, connected: Connected) -> str:
         # Who is one too many is told so, and asked for nothing.
-        return "" if self._refusal else self._authentication.refusal(connected)
+        if self._refusal or not connected.is_encoder:
+            return ""
+        authentication = self.factory.authentication(self.host)
+        refusal = authentication.refusal(connected)
+        if authentication.proves is not None:
+            self._authentication = authentication
+        return refusal
 
     # Publish and play
 
@@ -299,7 +309,7 @@ class RTMPConnection(Protocol):
     async def _play(self, request: PlayRequested) -> None:
         self._check_room()
         self._stop_player(request.stream_id)
-        if self._players:
+        if self._player is not None:
             # Their gaps would mix: what is left out for a slow peer is decided by connection.
             raise Refused("a connection plays one stream at a time")
         address = parse_address(request.app, request.name, request.tc_url)
@@ -308,12 +318,11 @@ class RTMPConnection(Protocol):
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
         self._session.accept_play()
         self._flush()
-        self._players[request.stream_id] = Player(
-            self, request.stream_id, stream, key, wish, verdict
-        )
+        self._player = Player(self, request.stream_id, stream, key, wish, verdict)
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)
 
     def _request(self, action: Action, address: Address, page_url: str, tc_url: str) -> Request:
+        authentication = self._authentication if action is Action.PUBLISH else None
         return Request(
             action,
             address.key,
@@ -322,7 +331,7 @@ class RTMPConnection(Protocol):
             address.query,
             page_url,
             self._user_agent,
-            self._authentication.proves if action is Action.PUBLISH else None,
+            None if authentication is None else authentication.proves,
             address=asked_at(tc_url),
         )
 
@@ -338,9 +347,15 @@ class RTMPConnection(Protocol):
             if self._patience and not self.outlet.closed:
                 self._read_with(0.0)
 
+    def _player_of(self, stream_id: int) -> Player | None:
+        """Return what plays in a message stream; None where nothing does."""
+        player = self._player
+        return player if player is not None and player.stream_id == stream_id else None
+
     def _stop_player(self, stream_id: int) -> None:
-        player = self._players.pop(stream_id, None)
+        player = self._player_of(stream_id)
         if player is not None:
+            self._player = None
             player.leave()
 
     def player_ended(self, stream_id: int, reason: str, *, kicked: bool) -> None:
@@ -351,11 +366,12 @@ class RTMPConnection(Protocol):
             reason: One clause for people.
             kicked: The stream goes on, for others.
         """
-        self._players.pop(stream_id, None)
+        if self._player_of(stream_id) is not None:
+            self._player = None
         code = "NetStream.Play.Failed" if kicked else "NetStream.Play.UnpublishNotify"
         self._session.stop_play(code, reason, stream_id)
         self._flush()
-        if not self._players:
+        if self._player is None:
             self._hang_up()
 
     # The connection
@@ -390,7 +406,8 @@ class RTMPConnection(Protocol):
         if publication is not None:
             publication.close(reason, lost=False)
             self._session.stop_publish("NetStream.Unpublish.Success", reason)
-        for player in tuple(self._players.values()):
+        player = self._player
+        if player is not None:
             player.leave()
             self._session.stop_play("NetStream.Play.UnpublishNotify", reason, player.stream_id)
         self._flush()
@@ -426,8 +443,8 @@ class RTMPConnection(Protocol):
         if deciding is not None:
             deciding.cancel()
         self._unpublish(reason, lost=lost)
-        for stream_id in tuple(self._players):
-            self._stop_player(stream_id)
+        if self._player is not None:
+            self._stop_player(self._player.stream_id)
 
 
 def _shown(text: str) -> str:

@@ -45,6 +45,8 @@ class Carriers:
         groups: For multicast; None where that is not.
     """
 
+    __slots__ = ("_connection", "_from_group", "_groups", "_playing", "_ports", "_receiving")
+
     def __init__(
         self, connection: RTSPConnection, ports: UDPPorts | None, groups: Groups | None
     ) -> None:

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
+from ntvmedia.access.rules import ASKED_ONCE
 from ntvmedia.endpoints.asking import (
     Denied,
     aged,
@@ -34,7 +35,7 @@ from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.media.names import Address, BadName, parse_path
 from ntvmedia.wire.rtp.presentation import describe_stream
-from ntvmedia.wire.rtsp.authentication import Outcome
+from ntvmedia.wire.rtsp.authentication import Outcome, Verifier
 from ntvmedia.wire.rtsp.events import (
     AnnounceRequested,
     Asked,
@@ -110,7 +111,7 @@ class RTSPConnection(Protocol):
             multicast=factory.groups is not None,
         )
         self._carriers = Carriers(self, factory.ports, factory.groups)
-        self._verifier = factory.verifier(self.host)
+        self._made_verifier: Verifier | None = None  # hardly anybody is asked for a password
         self._presentation: Presentation | None = None
         self._player: Plays | None = None
         self._address: Address | None = None
@@ -331,7 +332,7 @@ class RTSPConnection(Protocol):
     # Playing
 
     async def _describe(self, event: DescribeRequested) -> None:
-        presentation = await self._present(event.target, event.request)
+        presentation, request, verdict = await self._present(event.target, event.request)
         stream = presentation.stream
         description = describe_stream(
             presentation.sender,
@@ -339,17 +340,23 @@ class RTSPConnection(Protocol):
             stream.key.stream,
             str(int(stream.started_at * 1000)),
         )
-        self._presentation = presentation
+        nothing = self._presentation is None and self._incoming is None
+        if nothing or self._session.state is State.INIT:
+            # Else it only looks: what it has set up already is what it plays or publishes, and what
+            # the rules are asked about again.
+            self._presentation = presentation
+            self._remember(request, verdict)
         self._session.accept_describe(description)
 
-    async def _present(self, target: str, message: Message) -> Presentation:
+    async def _present(
+        self, target: str, message: Message
+    ) -> tuple[Presentation, Request, Verdict]:
+        """Return what a client may play, with what it was allowed. Neither is kept here."""
         address = parse_path(target)
         request = self._request(Action.PLAY, address, message)
         verdict, stream = await allowed_stream(self.factory.host, request)
-        if self._incoming is None and self._player is None:
-            # Else it only looks: what it does already is what the rules are asked about again.
-            self._remember(request, verdict)
-        return present(target, stream, address.query, self.factory.senders)
+        presentation = present(target, stream, address.query, self.factory.senders)
+        return presentation, request, verdict
 
     async def _set_up(self, event: SetupRequested) -> None:
         if event.records:
@@ -358,8 +365,9 @@ class RTSPConnection(Protocol):
         presentation = self._presentation
         if presentation is None or presentation.target != event.target:
             # Some never ask for a description, or have it from somewhere else.
-            presentation = await self._present(event.target, event.request)
+            presentation, request, verdict = await self._present(event.target, event.request)
             self._presentation = presentation
+            self._remember(request, verdict)
         place = event.track
         if place is None:
             if len(presentation.tracks) > 1:
@@ -422,6 +430,13 @@ class RTSPConnection(Protocol):
 
     # The connection
 
+    @property
+    def _verifier(self) -> Verifier:
+        """What asks the peer for a password: the same one, since it counts the answers."""
+        if self._made_verifier is None:
+            self._made_verifier = self.factory.verifier(self.host)
+        return self._made_verifier
+
     def viewer_info(self) -> ViewerInfo:
         """Return who it is that plays, with what it was allowed."""
         return ViewerInfo(self.protocol, self.peer, self.user_agent, "", self.request, self.verdict)
@@ -445,7 +460,13 @@ class RTSPConnection(Protocol):
         if request is None or verdict is None:
             return
         if self._asked_after != changes(host):
-            found = await allowed(host, request, again=True)
+            found = await allowed(host, request, again=True, has=verdict.rename)
+            if begins and found.rule == ASKED_ONCE:
+                raise Denied(
+                    "the publish password is another one by now",
+                    wants_password=True,
+                    rule=ASKED_ONCE,
+                )
             # What others said, a new name and a lifetime, holds on.
             now = host.reactor.seconds()
             verdict = aged(verdict, now - self._asked_at)

@@ -90,6 +90,17 @@ class Player:
         format: Of what goes there.
     """
 
+    __slots__ = (
+        "_connection",
+        "_info",
+        "_key",
+        "_outlet",
+        "_presentation",
+        "_sender",
+        "_tracks",
+        "_viewer",
+    )
+
     def __init__(
         self,
         connection: RTSPConnection,

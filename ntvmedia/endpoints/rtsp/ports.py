@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -232,20 +232,18 @@ class SendingPorts:
         self._heard: dict[tuple[str, int], Callable[[], None]] = {}
 
     def claim(
-        self, owner: object, host: str, ports: tuple[int, int], heard: Callable[[], None]
+        self, owner: object, addresses: Sequence[tuple[str, int]], heard: Callable[[], None]
     ) -> bool:
         """Have two ports of a client for one session; it may do so again for its other tracks.
 
         Args:
             owner: The session.
-            host: Of the client.
-            ports: Its two.
+            addresses: The client's two.
             heard: Called when a report comes from the second.
 
         Returns:
             Whether no other session has one of them: two would be mixed there (D-TR-08).
         """
-        addresses = [(host, port) for port in ports]
         if any(self._owners.get(address, owner) is not owner for address in addresses):
             return False
         self._owners.update(dict.fromkeys(addresses, owner))

@@ -31,6 +31,17 @@ class UDPPlaying:
         heard_at: Monotonic seconds when a report came last; 0 before.
     """
 
+    __slots__ = (
+        "_addresses",
+        "_broken",
+        "_closed",
+        "_outlet",
+        "_peer",
+        "_ports",
+        "_sending",
+        "heard_at",
+    )
+
     def __init__(self, ports: UDPPorts, local: str, peer: str, broken: Callable[[], None]) -> None:
         self.heard_at = 0.0
         self._ports = ports
@@ -58,10 +69,10 @@ class UDPPlaying:
         """
         wanted = offer.client_port
         assert wanted is not None
-        if not self._sending.claim(self, self._peer, wanted, self._heard):
+        addresses = [(self._peer, port) for port in wanted]
+        if not self._sending.claim(self, addresses, self._heard):
             raise NoPorts("another session plays to those ports")
-        for channel, port in enumerate(wanted, 2 * place):
-            self._addresses[channel] = (self._peer, port)
+        self._addresses.update(enumerate(addresses, 2 * place))
         port = self._sending.pair.port
         return offer._replace(server_port=(port, port + 1))
 

@@ -1,4 +1,4 @@
-"""A server's side of `authmod=adobe`: user and password of encoders, asked for at `connect`.
+"""Both sides of `authmod=adobe`: user and password of encoders, asked for at `connect`.
 
 No document has it. It is described here as its two clients speak it, librtmp's `PublisherAuth` (in
 OBS) and libavformat's `do_adobe_auth` (in FFmpeg), which make up to three connections:
@@ -10,7 +10,8 @@ OBS) and libavformat's `do_adobe_auth` (in FFmpeg), which make up to three conne
    R = base64(md5(base64(md5(U S password)) O C)).
 
 Both hash the user as the refusal spells it, FFmpeg answers with that spelling too, and librtmp with
-its own.
+its own. A librtmp that was built with GnuTLS, as Debian's was, does not end the texts of its
+answer, breaks its heap with them, and aborts: no refusal helps that.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -78,8 +80,8 @@ def parse_credentials(text: str) -> Credentials | None:
     """
     if len(text) > _MAX_TEXT_LENGTH:
         return None
-    parts = (part.partition("=") for part in _SEPARATORS.split(text)[1:])
-    found = {name: value for name, _mark, value in parts if name in _NAMES}
+    _path, *parts = _SEPARATORS.split(text)
+    found = {name: value for name, _mark, value in _pairs("&".join(parts)) if name in _NAMES}
     if found.get("authmod") != "adobe":
         return None
     return Credentials(*(found.get(name, "") for name in Credentials._fields))
@@ -95,6 +97,46 @@ def without_credentials(text: str) -> str:
     path, *parts = _SEPARATORS.split(text)
     kept = [part for part in parts if part.partition("=")[0] not in _NAMES]
     return "?".join((path, "&".join(kept))) if kept else path
+
+
+def with_credentials(text: str, credentials: str) -> str:
+    """Return an `app` or `tcUrl` with what `answer` returned behind it."""
+    if not credentials:
+        return text
+    return f"{text}{'&' if '?' in text else '?'}{credentials}"
+
+
+def answer(description: str, brought: str, user: str, password: str, challenge: str) -> str:
+    """Return what a client brings to its next connection, for `with_credentials`.
+
+    Args:
+        description: Of the refusal.
+        brought: What it brought to this one: empty, or what this returned before.
+        user: Its name, as people write it.
+        password: The user's.
+        challenge: The client's own: unpredictable letters or digits.
+
+    Returns:
+        The empty text where there is nothing to bring: this is no question for a user, or one that
+        was answered already.
+    """
+    if len(description) > _MAX_TEXT_LENGTH or "authmod=adobe" not in description:
+        return ""
+    escaped = _escaped(user)
+    if "code=403 need auth" in description:
+        return "" if brought or not user else f"authmod=adobe&user={escaped}"
+    _text, mark, question = description.partition("?")
+    found = {name: value for name, _mark, value in _pairs(question)}
+    if not mark or found.get("reason") != "needauth" or "response=" in brought:
+        return ""
+    # FFmpeg and librtmp hash it as the server spells it.
+    spelled = found.get("user", escaped)
+    opaque = found.get("opaque", "")
+    response = response_of(
+        spelled, found.get("salt", ""), password, opaque or found.get("challenge", ""), challenge
+    )
+    said = f"authmod=adobe&user={escaped}&challenge={challenge}&response={response}"
+    return f"{said}&opaque={opaque}" if opaque else said
 
 
 class Verifier:
@@ -186,6 +228,10 @@ class Verifier:
     def _proof(self, purpose: str, seconds: int, user: str) -> str:
         text = f"{purpose} {seconds:x} {self._peer} {user}"
         return hmac.new(self._secret, _encoded(text), hashlib.sha256).hexdigest()
+
+
+def _pairs(query: str) -> Iterator[tuple[str, str, str]]:
+    return (part.partition("=") for part in query.split("&"))
 
 
 def response_of(user: str, salt: str, password: str, opaque: str, challenge: str) -> str:

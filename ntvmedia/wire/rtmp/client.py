@@ -9,7 +9,8 @@ from typing import Final
 from ntvmedia.errors import PeerError, UsageError
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import Packet, Track, to_milliseconds
-from ntvmedia.wire.rtmp import commands, writer
+from ntvmedia.wire.rtmp import authmod, commands, writer
+from ntvmedia.wire.rtmp.authmod import with_credentials
 from ntvmedia.wire.rtmp.calls import Call, read_call, text
 from ntvmedia.wire.rtmp.capabilities import (
     Capabilities,
@@ -21,6 +22,7 @@ from ntvmedia.wire.rtmp.chunks import MAX_MESSAGE_SIZE, Message, MessageType
 from ntvmedia.wire.rtmp.events import (
     Accepted,
     ClientEvent,
+    CredentialsRequested,
     Ended,
     ReconnectRequested,
     Rejected,
@@ -46,6 +48,9 @@ BUFFER_LENGTH: Final = 3000
 
 ACCEPT_SECONDS: Final = 45.0
 """Servers let a player wait for its stream: ours and ZLMediaKit for 15 s after the connect."""
+
+# Of randomness in what a client adds to a server's question, so that no answer serves twice.
+_CHALLENGE_BYTES: Final = 8
 
 # Numbers of our calls, by which their answers are known.
 _CONNECT: Final = 1.0
@@ -107,7 +112,8 @@ class ClientSession(Session):
     Send `data_to_send` right after the connection is made. From then on as with `ServerSession`:
     bytes into `receive_data`, `events` out, then `data_to_send`. After `Accepted`, a publisher
     calls `send_track`, `send_packet` and `send_metadata`, each followed by `data_to_send`; a
-    player's `events` are the tracks and packets. After `Rejected` or `Ended` close the connection.
+    player's `events` are the tracks and packets. After `Rejected` or `Ended` close the connection;
+    after `CredentialsRequested` make another, with another session that is given `credentials`.
 
     Args:
         random: Unpredictable bytes for the handshake, 3072 or more.
@@ -119,6 +125,9 @@ class ClientSession(Session):
         swf_url: For servers that look at it; empty to leave it out.
         page_url: As `swf_url`.
         properties: Further ones for `connect`; servers pass over those that they do not know.
+        user: Whoever publishes or plays, for servers that ask (`authmod=adobe`); empty for nobody.
+        password: The user's. It is not sent: the server is shown that it is known.
+        credentials: As of `CredentialsRequested`; empty for the first connection.
         strict: Refuse a server whose handshake is not in order.
         legacy_hevc: Send HEVC under the unregistered codec id 12.
         chunk_size: Of what is sent, in bytes.
@@ -145,6 +154,9 @@ class ClientSession(Session):
         swf_url: str = "",
         page_url: str = "",
         properties: Mapping[str, Value] | None = None,
+        user: str = "",
+        password: str = "",
+        credentials: str = "",
         strict: bool = False,
         legacy_hevc: bool = False,
         chunk_size: int = CHUNK_SIZE,
@@ -170,9 +182,13 @@ class ClientSession(Session):
         self.capabilities = Capabilities()
         self._publishing = publishing
         self._accept_seconds = accept_seconds
-        self._app = app
+        self._app = with_credentials(app, credentials)
         self._name = name
-        self._tc_url = tc_url
+        self._tc_url = with_credentials(tc_url, credentials)
+        self._user = user
+        self._password = password
+        self._credentials = credentials
+        self._challenge = random[:_CHALLENGE_BYTES].hex()
         self._swf_url = swf_url
         self._page_url = page_url
         self._properties = dict(properties or {})
@@ -407,6 +423,8 @@ class ClientSession(Session):
             return self._result(call)
         if call.name == "_error":
             # Servers without releaseStream and its like say so; nothing depends on those.
+            if call.transaction == _CONNECT and self._state is _State.CONNECTING:
+                return self._connect_refused(call)
             if call.transaction in (_CONNECT, _CREATE_STREAM, _PUBLISH):
                 return self._over(call)
         elif call.name == "close":
@@ -417,6 +435,16 @@ class ClientSession(Session):
         else:
             self._ignored += 1
         return ()
+
+    def _connect_refused(self, call: Call) -> Sequence[ClientEvent]:
+        description = text(call.properties(call.argument(0)).get("description"))
+        credentials = authmod.answer(
+            description, self._credentials, self._user, self._password, self._challenge
+        )
+        if not self._user or not credentials:
+            return self._over(call)
+        self._state = _State.OVER
+        return (CredentialsRequested(credentials),)
 
     def _result(self, call: Call) -> Sequence[ClientEvent]:
         if call.transaction == _CONNECT and self._state is _State.CONNECTING:

@@ -7,7 +7,7 @@ goes through `ntvmedia.media.names.parse_rtmp` before anything else is done with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import MediaKind, Packet, Track
@@ -188,6 +188,18 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialsRequested:
+    """The server refused to connect, and wants to know who this is: close, and connect anew.
+
+    Attributes:
+        credentials: Give it to the next session of the same user and password. After two of these
+            that one is accepted or rejected.
+    """
+
+    credentials: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The server ended what it had accepted; close the connection."""
 
@@ -223,4 +235,4 @@ ServerEvent = (
     | ReceiveRequested
     | MediaEvent
 )
-ClientEvent = Accepted | Rejected | Ended | ReconnectRequested | MediaEvent
+ClientEvent = Accepted | Rejected | CredentialsRequested | Ended | ReconnectRequested | MediaEvent

@@ -42,7 +42,8 @@ class MessageStreams:
     def __init__(self) -> None:
         self.states: dict[int, StreamState] = {}
         self.published = NO_STREAM
-        self.seekable: set[int] = set()
+        # Of nearly all connections none is: they share this one.
+        self.seekable: frozenset[int] = frozenset()
 
     def create(self) -> int | None:
         """Take the lowest free id from 1; None where there are `MAX_STREAMS` already."""
@@ -71,7 +72,7 @@ class MessageStreams:
         """Note that a stream is played."""
         self.states[stream_id] = StreamState.PLAYING
         if seekable:
-            self.seekable.add(stream_id)
+            self.seekable |= {stream_id}
 
     def end(self, stream_id: int) -> tuple[Unpublished | PlayStopped, ...]:
         """End what a stream is used for; return the event of that, if it was for anything."""
@@ -79,7 +80,7 @@ class MessageStreams:
         if state is StreamState.IDLE:
             return ()
         self.states[stream_id] = StreamState.IDLE
-        self.seekable.discard(stream_id)
+        self.seekable -= {stream_id}
         if state is StreamState.PLAYING:
             return (PlayStopped(stream_id),)
         self.published = NO_STREAM

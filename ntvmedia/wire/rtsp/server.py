@@ -324,8 +324,8 @@ class ServerSession:
         return asked
 
     def _reply(self, status: int, *more: tuple[str, str], body: bytes = b"") -> None:
-        """Answer the request that is looked at."""
-        request = self._request
+        """Answer the request that is looked at: it is not needed any more, nor kept."""
+        request, self._request = self._request, None
         fields = []
         if request is not None and "cseq" in request.headers:
             fields.append(("CSeq", request.headers.get("cseq")))

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ntvmedia.access import BUILT_IN, Access, Request, Verdict
 from ntvmedia.media import StreamKey
 from ntvmedia.wire.rtmp.client import ClientSession
-from ntvmedia.wire.rtmp.events import Accepted, Rejected
+from ntvmedia.wire.rtmp.events import Accepted, CredentialsRequested, Rejected
 from tests.endpoints.rtmp.server import KEY, RANDOM, Peer, Server
 
 # A host, and what it is trusted with.
@@ -104,6 +104,38 @@ class AuthenticationTests(SynchronousTestCase):
             peer = self.connect(self.answer("geheim", user), name=user)
             self.accepted(peer)
             self.assertIn(StreamKey("liveshow", user), self.server.hub.streams)
+
+    def sign_in(self, user: str, password: str) -> list[Any]:
+        """Connect as often as our own client is asked to; return its last events."""
+        credentials = ""
+        for _connection in range(3):
+            session = ClientSession(
+                RANDOM,
+                publishing=True,
+                app="liveshow",
+                name="test",
+                tc_url="rtmp://host/liveshow",
+                user=user,
+                password=password,
+                credentials=credentials,
+            )
+            peer = Peer(self.server, self.server.build("192.0.2.1"), session)
+            *_others, last = peer.events
+            if not isinstance(last, CredentialsRequested):
+                return list(peer.events)
+            self.assertEqual(len(peer.events), 1)
+            self.assertTrue(peer.transport.disconnecting)
+            self.assertNotIn(last.credentials, repr(last))
+            credentials = last.credentials
+        raise AssertionError("asked without end")
+
+    def test_our_own_client(self) -> None:
+        """It answers what it is asked; whom it is nobody for gives up at the first question."""
+        [refused] = self.sign_in("", "geheim")
+        self.assertEqual(refused.description, NEED_AUTH)
+        [refused] = self.sign_in("ann", "Geheim")
+        self.assertEqual(refused.code, "NetStream.Publish.BadName")
+        self.assertIsInstance(self.sign_in("änn & bob", "geheim")[-1], Accepted)
 
     def test_wrong_password(self) -> None:
         """A-UR-10: it is refused as a wrong one in the address is, when it publishes."""

@@ -191,8 +191,8 @@ class SendingPortsTests(SynchronousTestCase):
 
     def claim(self, owner: str, *ports: int) -> bool:
         """Claim two ports of this host."""
-        pair = (ports[0], ports[1])
-        return self.sending.claim(owner, LOCAL, pair, lambda: self.heard.append(owner))
+        addresses = [(LOCAL, port) for port in ports]
+        return self.sending.claim(owner, addresses, lambda: self.heard.append(owner))
 
     def report(self, data: bytes = REPORT) -> None:
         """Send a report from the client's port, and let it be read."""

@@ -10,6 +10,7 @@ import re
 import string
 from base64 import b64encode
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
@@ -22,8 +23,10 @@ from ntvmedia.wire.rtmp.authmod import (
     OPAQUE_SECONDS,
     Credentials,
     Verifier,
+    answer,
     parse_credentials,
     response_of,
+    with_credentials,
     without_credentials,
 )
 from ntvmedia.wire.rtmp.commands import MAX_DESCRIPTION
@@ -135,6 +138,58 @@ def test_accepted() -> None:
         {"opaque": ""},
     ):
         assert not verifier().proves(RIGHT._replace(**changed), "geheim"), changed
+
+
+def test_client() -> None:
+    """Our own client's side: a name, then an answer, then nothing more; against golden values."""
+    assert answer(NEED_AUTH, "", "ann", "geheim", "deadbeef") == "authmod=adobe&user=ann"
+    asked = verifier().refusal(Credentials("ann", "", "", ""), 1000.0)
+    brought = answer(asked, "authmod=adobe&user=ann", "ann", "geheim", "deadbeef")
+    assert brought == (
+        f"authmod=adobe&user=ann&challenge=deadbeef&response={RIGHT.response}&opaque={OPAQUE}"
+    )
+    for app in ("live", "live?a=1"):
+        text = with_credentials(app, brought)
+        assert parse_credentials(text) == RIGHT
+        assert without_credentials(text) == app
+        assert with_credentials(app, "") == app
+    # Without an opaque the server's challenge is hashed in its place, and nothing is given back.
+    other = f"{REJECT}?reason=needauth&user=ann&salt={SALT}&challenge={OPAQUE}"
+    assert (
+        answer(other, "authmod=adobe&user=ann", "ann", "geheim", "deadbeef")
+        == (brought.partition("&opaque")[0])
+    )
+    for said in (asked, NEED_AUTH, AUTH_FAILED, NO_SUCH_USER):
+        assert answer(said, brought, "ann", "geheim", "deadbeef") == ""
+    for said in (AUTH_FAILED, NO_SUCH_USER, "", "[ code=403 need auth; authmod=llnw ]", "x" * 5000):
+        assert answer(said, "", "ann", "geheim", "deadbeef") == ""
+    assert answer(NEED_AUTH, "", "", "", "deadbeef") == ""
+
+
+@given(st.text(min_size=1, max_size=20), st.text(max_size=20))
+def test_client_against_server(user: str, password: str) -> None:
+    """Whatever name and password are: at most two questions, and the password is proved."""
+    brought = description = ""
+    for _connection in range(3):
+        found = parse_credentials(with_credentials("live", brought))
+        description = verifier().refusal(found, 1000.0)
+        if not description:
+            assert found is not None
+            assert verifier().proves(found, password)
+            assert not verifier().proves(found, password + "x")
+            return
+        brought = answer(description, brought, user, password, "0badcafe")
+        if not brought:
+            break
+    assert description == NO_SUCH_USER
+    assert len(quote(user, safe="%@+", errors="surrogatepass")) > MAX_USER_LENGTH
+
+
+@given(st.text(max_size=100) | st.text("?&=adobeauthmodreason ", max_size=100), st.booleans())
+def test_client_is_told_anything(text: str, is_asked: bool) -> None:
+    """Whatever a server says, there is an answer or none, and never a password."""
+    said = f"authmod=adobe ?reason=needauth&{text}" if is_asked else text
+    assert "geheim" not in answer(said, "", "ann", "geheim", "deadbeef")
 
 
 def test_only_here_and_now() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import pairwise
 from typing import Final
 
@@ -20,6 +21,7 @@ from ntvmedia.wire.rtsp.events import (
     SetupRequested,
     TornDown,
 )
+from ntvmedia.wire.rtsp.headers import Headers
 from ntvmedia.wire.rtsp.messages import Interleaved, build_interleaved
 from ntvmedia.wire.rtsp.ranges import FROM_START
 from ntvmedia.wire.rtsp.server import MAX_WAITING, ServerSession
@@ -57,6 +59,14 @@ ANNOUNCE: Final = request(
 SETUP_RECORD: Final = request(
     "SETUP", f"{URL}/v", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"
 )
+
+
+def test_no_request_is_kept() -> None:
+    """What a client says of itself in a request is not kept after the answer, but for its url."""
+    session = server()
+    talk(session, [setup(), request("PLAY", URL, SESSION, "X-Mark: of this test")])
+    assert session.state is State.PLAYING
+    assert not [x for x in gc.get_objects() if isinstance(x, Headers) and "x-mark" in x]
 
 
 def test_ffmpeg_publishes() -> None:

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from ntvmedia.access import Request, Verdict
 from ntvmedia.access.signing import is_from
-from ntvmedia.endpoints.asking import Denied, allowed
+from ntvmedia.endpoints.asking import Denied, allowed, check_not_sent_away
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
 from ntvmedia.endpoints.http.hls.files import File
@@ -174,13 +174,13 @@ class HLSHandler:
             session = None
             key = exchange.address.key
         key = self._member(key, place.stream)
-        await self._check(session, key)
+        await self._check(exchange, session, key)
         if exchange.method == "HEAD":
             # What there is, and nothing is made or counted for it (B-HT-04).
             found = outputs.playlists.find(key, place.rendition.folder)
             file = None if found is None else found.files.get(place.name)
         else:
-            playlist = await self._watched(session, key, place)
+            playlist = await self._watched(exchange, session, key, place)
             if playlist.window.stale:
                 playlist.window.write()
             folder, _slash, _name = exchange.target.partition("?")[0].rpartition("/")
@@ -229,7 +229,9 @@ class HLSHandler:
             return None
         return File(KEY_FIELDS, key.value, self._outputs.playlists.copies)
 
-    async def _watched(self, session: Session | None, key: StreamKey, place: _Place) -> Playlist:
+    async def _watched(
+        self, exchange: Any, session: Session | None, key: StreamKey, place: _Place
+    ) -> Playlist:
         """Return the playlist that one watches from now on, with a segment at least.
 
         What is asked for is still allowed when this returns.
@@ -261,13 +263,17 @@ class HLSHandler:
                 if session is not None:
                     session.held -= 1
             # That took a while: who asks now?
-            await self._check(session, key)
+            await self._check(exchange, session, key)
 
-    async def _check(self, session: Session | None, key: StreamKey) -> None:
+    async def _check(self, exchange: Any, session: Session | None, key: StreamKey) -> None:
         """Ask for a decision where the last does not hold any more."""
         if session is None:
             if refusal := self._outputs.refusal_of_all(key.application):
                 raise Denied(refusal)
+            # Nobody knows whether who asks has asked for the stream: he may know its addresses.
+            request = play_request(exchange, PROTOCOL)
+            verdict = await allowed(self._host, request, again=True, ask=False, has=key)
+            check_not_sent_away(self._host, request, verdict)
             return
         if session.refused:
             raise Denied(session.refused)

@@ -111,7 +111,7 @@ class HLSOutputs(Service):
             target, _mark, query = target.partition(b"?")
         folder, _slash, name = target.rpartition(b"/")
         visit = self._visits.get(folder)
-        if visit is None:
+        if visit is None or (visit.session is None and self._tells_apart(visit.playlist)):
             return None
         if query and visit.playlist.urgent and name == PLAYLIST_NAME:
             return self._find_version(visit, query)
@@ -143,6 +143,8 @@ class HLSOutputs(Service):
         folder, _slash, name = target.rpartition("/")
         visit = self._visits.get(folder.encode("ascii"))
         if visit is None or not visit.playlist.urgent or visit.playlist.stream is None:
+            return False
+        if visit.session is None and self._tells_apart(visit.playlist):
             return False
         now = self._reactor.seconds()
         if not self.wait(exchange, visit.playlist, visit.session, name.encode("ascii"), query):
@@ -180,7 +182,8 @@ class HLSOutputs(Service):
         """Answer a request that was held."""
         session = waiter.session
         if session is None:
-            is_asked = bool(self.refusal_of_all(playlist.key.application))
+            application = playlist.key.application
+            is_asked = bool(self.refusal_of_all(application)) or self._tells_apart(playlist)
         else:
             is_asked = session.viewer is None or session.decided_at is None
         if is_asked:
@@ -213,7 +216,13 @@ class HLSOutputs(Service):
             or application.referers
             or application.jwks_url
             or application.authorize_url
+            or self._host.access.is_asked_outside(name)
         )
+
+    def _tells_apart(self, playlist: Playlist) -> bool:
+        """Whether it matters who asks at an address that is the same for all."""
+        found: bool = self._host.access.tells_players_apart(playlist.key.application)
+        return found
 
     def refusal_of_all(self, name: str) -> str:
         """Return why an application serves nothing at addresses without a session; or nothing."""
@@ -228,6 +237,8 @@ class HLSOutputs(Service):
         """Have everybody asked again before the next answer."""
         for session in self.sessions.values():
             self._have_asked(session)
+        for playlist in self.playlists.by_place.values():
+            self._forget_open(playlist)
 
     def _have_asked(self, session: Session) -> None:
         session.decided_at = None
@@ -520,7 +531,9 @@ class HLSOutputs(Service):
             self.permit(session, await allowed(self._host, session.request))
             return
         is_over = self._reactor.seconds() >= session.valid_until
-        verdict = await allowed(self._host, session.request, again=True, ask=is_over)
+        verdict = await allowed(
+            self._host, session.request, again=True, ask=is_over, has=session.key
+        )
         if is_over:
             self.permit(session, verdict)
             return

@@ -113,6 +113,7 @@ const playlist = address(".m3u8");
 const PAGE_SESSION = /<meta name="page-session" content="([\w.-]*)">/;
 const RENEWED = 240000;
 let session = document.querySelector('meta[name="page-session"]').content;
+let renewedAt = Date.now();
 
 function withSession(url) {
   return session ? `${url}${url.includes("?") ? "&" : "?"}page=${session}` : url;
@@ -123,6 +124,7 @@ async function renew() {
   try {
     const answer = await fetch(withSession(location.pathname + query), { cache: "no-store" });
     [, session] = PAGE_SESSION.exec(await answer.text()) || ["", session];
+    renewedAt = Date.now();
   } catch {
     // The server cannot be reached: the next time, or it has to be loaded again.
   }
@@ -255,6 +257,10 @@ async function ask() {
 }
 
 async function find(signal) {
+  if (session && Date.now() - renewedAt > RENEWED) {
+    // No timer ran while the machine slept.
+    await renew();
+  }
   let source = withSession(playlist);
   let answer = await fetch(source, { cache: "no-store", signal });
   if (answer.status === 200) {
