@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from zope.interface import implementer
 
-from ntvmedia.interfaces import IPullSink
+from ntvmedia.interfaces import IMediaSink
 from ntvmedia.media.packets import MediaKind, Packet, Track
 
 MAX_HELD_BYTES: Final = 4 << 20
@@ -58,6 +59,7 @@ came too late, all at once, is given on at once."""
 _Item: TypeAlias = Packet | Track | Mapping[str, object] | None
 
 
+@implementer(IMediaSink)
 class Pacer:
     """Gives on what it is given, each packet when its time has come.
 
@@ -79,7 +81,7 @@ class Pacer:
     def __init__(
         self,
         reactor: Any,
-        sink: IPullSink,
+        sink: IMediaSink,
         manner: Manner,
         paused: Callable[[], None] = lambda: None,
         resumed: Callable[[], None] = lambda: None,
