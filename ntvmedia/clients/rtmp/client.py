@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
 from ntvmedia.clients.rtmp.addresses import RTMPURL, moved, parse_url
-from ntvmedia.clients.rtmp.connection import ClientConnection, Moved, Result, Role
+from ntvmedia.clients.rtmp.connection import Asked, ClientConnection, Moved, Result, Role
 from ntvmedia.clients.rtmp.playing import Player
 from ntvmedia.clients.rtmp.publishing import Feed, Publisher
 from ntvmedia.errors import RemoteError
@@ -33,7 +33,10 @@ CONNECT_SECONDS: Final = 10.0
 HOPS: Final = "ntvHops"
 """The property of `connect` that names the servers that a stream has passed (E-ST-08)."""
 
-# For the handshakes of all connections: nothing in RTMP's keeps anything secret.
+MAX_QUESTIONS: Final = 2
+"""Times that a server asks for a user: first whose name, then for the proof of the password."""
+
+# For a handshake, and what proves a password.
 _RANDOM_BYTES: Final = 3072
 
 
@@ -55,7 +58,7 @@ class RTMPClient(Service):
     ) -> None:
         self._reactor = reactor
         self._connector = connector
-        self._random = random(_RANDOM_BYTES)
+        self._random = random
         self._merged_reads: dict[float, MergedReads] = {}
         self._running: set[Deferred[None]] = set()
         self._connections: set[ClientConnection] = set()
@@ -125,12 +128,21 @@ class RTMPClient(Service):
         self, address: str, options: PullOptions | PushOptions, make_role: Callable[[], Role]
     ) -> None:
         url = parse_url(address)
-        moves = 0
+        moves = questions = 0
+        credentials = ""
         while True:
             try:
-                result, settled = await self._converse(url, options, make_role())
+                made = self._converse(url, options, make_role(), credentials)
+                result, settled = await made
+                if isinstance(result, Asked):
+                    questions += 1
+                    if questions > MAX_QUESTIONS:
+                        raise RemoteError("it asks for user and password again", 401)
+                    credentials = result.credentials
+                    continue
                 if not isinstance(result, Moved):
                     return
+                questions, credentials = 0, ""
                 moves = 1 if settled else moves + 1
                 if moves > MAX_MOVES:
                     raise RemoteError(f"it redirects more than {MAX_MOVES} times", 302)
@@ -141,19 +153,36 @@ class RTMPClient(Service):
             url = following
 
     async def _converse(
-        self, url: RTMPURL, options: PullOptions | PushOptions, role: Role
+        self, url: RTMPURL, options: PullOptions | PushOptions, role: Role, credentials: str
     ) -> tuple[Result, bool]:
         """Have one connection, from its beginning to its end.
+
+        Args:
+            credentials: What the server asked for in the one before.
 
         Returns:
             What it came to, and whether it lasted.
         """
 
+        def session(now: float) -> ClientSession:
+            return ClientSession(
+                self._random(_RANDOM_BYTES),
+                now,
+                publishing=role.publishes,
+                app=url.app,
+                name=url.name,
+                tc_url=url.tc_url,
+                user=url.user,
+                password=url.password,
+                credentials=credentials,
+                properties={HOPS: ",".join(options.hops)} if options.hops else None,
+            )
+
         def made() -> ClientConnection:
             connection = ClientConnection(
                 self._reactor,
                 url,
-                lambda now: self._session(url, options, now, publishing=role.publishes),
+                session,
                 role,
                 self,
                 options.stall_seconds,
@@ -175,19 +204,6 @@ class RTMPClient(Service):
             connection.close()
         since = connection.accepted_at
         return result, since is not None and self._reactor.seconds() - since >= SETTLED_SECONDS
-
-    def _session(
-        self, url: RTMPURL, options: PullOptions | PushOptions, now: float, *, publishing: bool
-    ) -> ClientSession:
-        return ClientSession(
-            self._random,
-            now,
-            publishing=publishing,
-            app=url.app,
-            name=url.name,
-            tc_url=url.tc_url,
-            properties={HOPS: ",".join(options.hops)} if options.hops else None,
-        )
 
     def _gone(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)

@@ -24,6 +24,7 @@ from ntvmedia.wire.rtmp.client import ClientSession
 from ntvmedia.wire.rtmp.events import (
     Accepted,
     ClientEvent,
+    CredentialsRequested,
     Ended,
     MetadataReceived,
     ReconnectRequested,
@@ -58,7 +59,17 @@ class Moved(NamedTuple):
     to: str
 
 
-Result: TypeAlias = Outcome | Moved
+class Asked(NamedTuple):
+    """The server wants to know who this is: to be told in the next connection.
+
+    Attributes:
+        credentials: As of `CredentialsRequested`.
+    """
+
+    credentials: str
+
+
+Result: TypeAlias = Outcome | Moved | Asked
 
 
 class Role(Form):
@@ -268,6 +279,8 @@ class ClientConnection(Protocol):
                 self._role.accepted(self)
             case ReconnectRequested(tc_url) if not self._ending:
                 self.finish(Moved(tc_url))
+            case CredentialsRequested(credentials):
+                self.finish(Asked(credentials))
             case Rejected(redirect=redirect) if redirect:
                 self.finish(Moved(redirect))
             case Rejected(code, description):

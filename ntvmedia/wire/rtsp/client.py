@@ -101,6 +101,7 @@ class ClientSession:
         answer_seconds: As `ANSWER_SECONDS`.
         hops: How many redirections led here.
         user_agent: This program.
+        headers: Names and values of further headers of each request.
 
     Raises:
         PeerError: `url` is none of RTSP.
@@ -121,6 +122,7 @@ class ClientSession:
         answer_seconds: float = ANSWER_SECONDS,
         hops: int = 0,
         user_agent: str = "ntvmedia",
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         parsed = parse_url(url)
         if not user:
@@ -133,6 +135,7 @@ class ClientSession:
         self._keepalive_seconds = keepalive_seconds
         self._answer_seconds = answer_seconds
         self._hops = hops
+        self._headers = tuple(headers)
         self._reader = Reader()
         self._exchange = Exchange(user, password, random, basic=basic, user_agent=user_agent)
         self._now = now
@@ -297,7 +300,7 @@ class ClientSession:
             raise UsageError("the session failed before; make a new one")
 
     def _send(self, method: str, url: str, *fields: tuple[str, str], body: bytes = b"") -> None:
-        headers = [*fields]
+        headers = [*fields, *self._headers]
         if self._session_id:
             headers.append(("Session", self._session_id))
         self._asked_at = self._now

@@ -73,8 +73,8 @@ class Remote:
         taken: Bytes that came.
     """
 
-    def __init__(self, protocol: Any, answer: Answer) -> None:
-        self.session = ServerSession(RANDOM)
+    def __init__(self, protocol: Any, answer: Answer, **settings: Any) -> None:
+        self.session = ServerSession(RANDOM, **settings)
         self.answer = answer
         self.events: list[Any] = []
         self.taken = b""
@@ -218,11 +218,11 @@ class ClientCase(SynchronousTestCase):
         self._endings.append(ending)
         return ending
 
-    def connected(self, answer: Answer = accept, place: int = -1) -> Remote:
+    def connected(self, answer: Answer = accept, **settings: Any) -> Remote:
         """Let a connection that the client asked for be made, and answer what it asks."""
-        host, port, factory, *_rest = self.reactor.tcpClients[place]
+        host, port, factory, *_rest = self.reactor.tcpClients[-1]
         protocol = factory.buildProtocol(IPv4Address("TCP", host, port))
-        remote = Remote(protocol, answer)
+        remote = Remote(protocol, answer, **settings)
         self.remotes.append(remote)
         remote.run()
         return remote

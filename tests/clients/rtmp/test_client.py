@@ -12,6 +12,8 @@ from ntvmedia.clients.rtmp.target import RTMPTarget
 from ntvmedia.errors import RemoteError
 from ntvmedia.interfaces import ISource, ITarget
 from ntvmedia.media.relaying import PullOptions, PushOptions
+from ntvmedia.wire.rtmp.authmod import AUTH_FAILED, Verifier, parse_credentials
+from ntvmedia.wire.rtmp.events import Connected
 from tests.clients.rtmp.rig import AUDIO, PEER, URL, VIDEO, ClientCase, Remote, accept, frame
 from tests.wire.rtmp.conversation import GREETING, command
 
@@ -156,6 +158,65 @@ class MovesTests(ClientCase):
             remote.session.request_reconnect("", "again")
             remote.run()
         self.assertIn("more than 4 times", str(self.problem(ending)))
+
+
+class PasswordTests(ClientCase):
+    """Servers that ask who publishes (`authmod=adobe`)."""
+
+    ADDRESS = f"rtmp://ann:geheim@{PEER}/liveshow/test"
+
+    def setUp(self) -> None:
+        """Have a server that wants to know."""
+        super().setUp()
+        self.verifier = Verifier(b"0123456789abcdef", "192.0.2.1")
+        self.proved: list[bool] = []
+
+    def asks(self, connected: Connected) -> str:
+        """Refuse a `connect` that lacks something."""
+        found = parse_credentials(connected.app)
+        refusal = self.verifier.refusal(found, 1000.0)
+        if not refusal and found is not None:
+            self.proved.append(self.verifier.proves(found, "geheim"))
+        return refusal
+
+    def test_password(self) -> None:
+        """A-UR-10: two questions, each answered in a connection of its own; then it publishes."""
+        ending = self.publish(self.ADDRESS)
+        for _connection in range(3):
+            remote = self.connected(refuse_connect=self.asks)
+            self.assertNotIn(b"geheim", remote.taken)
+        self.assertEqual(self.proved, [True])
+        self.assertEqual(len(self.feeds), 1)
+        self.assertNoResult(ending)
+        self.assertEqual([x.transport.disconnecting for x in self.remotes], [True, True, False])
+
+    def test_no_password(self) -> None:
+        """E-ST-05: who has none is refused, for as long as that is so."""
+        ending = self.publish()
+        self.connected(refuse_connect=self.asks)
+        problem = self.problem(ending)
+        self.assertEqual((problem.status, problem.is_permanent), (401, True))
+
+    def test_refused_password(self) -> None:
+        """A server that says no to the answer is believed, and its question not repeated."""
+        ending = self.publish(self.ADDRESS)
+        for _connection in range(2):
+            self.connected(refuse_connect=self.asks)
+        self.connected(refuse_connect=lambda _connected: AUTH_FAILED)
+        problem = self.problem(ending)
+        self.assertTrue(problem.is_permanent)
+        self.assertNotIn("ann", str(problem))
+        self.assertEqual(len(self.reactor.tcpClients), 3)
+
+    def test_told_to_nobody_else(self) -> None:
+        """Another host, where the server redirects to, learns neither name nor password."""
+        ending = self.publish(self.ADDRESS)
+        remote = self.connected()
+        remote.session.request_reconnect(f"rtmp://{OTHER}/liveshow", "go")
+        remote.run()
+        other = self.connected(refuse_connect=self.asks)
+        self.assertNotIn(b"ann", other.taken)
+        self.assertEqual(self.problem(ending).status, 401)
 
 
 class PluginTests(ClientCase):
