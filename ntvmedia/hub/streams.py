@@ -102,6 +102,15 @@ class Hub:
         """How many wait for a stream that is not there."""
         return self._waiting_count
 
+    @property
+    def waiting_keys(self) -> tuple[StreamKey, ...]:
+        """The streams that are not there and that somebody waits for."""
+        return tuple(self._waiting)
+
+    def waiters(self, key: StreamKey) -> int:
+        """Return how many wait for a stream."""
+        return len(self._waiting.get(key, ()))
+
     def outlet(self, transport: Any) -> Outlet:
         """Make the way out of a new connection."""
         return Outlet(transport, self.outlet_policy)

@@ -45,7 +45,7 @@ class Recovery:
         return self._attempt is not None and self._attempt.has_media
 
     def failed(self, media_seconds: float, *, is_permanent: bool) -> None:
-        """Take note that the first source failed, while it was in use; arguments as of `Backoff`."""
+        """Take note that the first source failed while in use; arguments as of `Backoff`."""
         self._backoff.worked(media_seconds)
         self._wait = self._backoff.failed(is_permanent=is_permanent)
 

@@ -135,14 +135,17 @@ class Runner:
             max(0, self._tries - 1),
         )
 
-    def start(self, delay: float = 0.0) -> None:
+    def start(self, delay: float = 0.0, *, after: Deferred[None] | None = None) -> None:
         """Begin; once.
 
         Args:
             delay: Seconds until the first question, as where many begin at once.
+            after: The pull of the same before is not over until it fires.
         """
         self._enter("connecting")
-        if delay > 0:
+        if after is not None and not after.called:
+            after.addCallback(self._go_on)
+        elif delay > 0:
             self._later(delay)
         else:
             self._try()
