@@ -16,7 +16,7 @@ comes is its receiver's, to the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol as Shape
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
@@ -35,6 +35,7 @@ from ntvmedia.endpoints.http.media import serve_media
 from ntvmedia.endpoints.http.pages import visitor_of
 from ntvmedia.endpoints.http.routing import media_target
 from ntvmedia.endpoints.http.takeover import serve_takeover
+from ntvmedia.endpoints.http.turns import Turn
 from ntvmedia.endpoints.http.web import WebTurns
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.hub.outlet import JOINED_BYTES, Outlet
@@ -65,38 +66,6 @@ _WEB: Final = 2
 
 # What no request is.
 _NO_HEAD: Final = b"", RequestHead(b"", b"", 0, [])
-
-
-class Turn(Shape):
-    """Who answers the request at hand."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether something of the answer may have been sent."""
-
-    @property
-    def streaming(self) -> bool:
-        """Whether the answer is one without a known end."""
-
-    @property
-    def wants_body(self) -> bool:
-        """Whether the next bytes of the request's body may come."""
-
-    def body_received(self, raw: bytes, pieces: list[bytes], *, complete: bool) -> None:
-        """Take more of the body: as it came, and its content.
-
-        Raises:
-            BadRequest: It is too long.
-        """
-
-    def body_failed(self, error: BadRequest) -> None:
-        """Call `HTTPConnection.fail`, and tell whoever waits for the body."""
-
-    def lost(self) -> None:
-        """The client has left, or is sent away. Idempotent."""
-
-    def stop(self) -> None:
-        """The server stops: come to an end soon."""
 
 
 class HTTPConnection(Protocol):

@@ -11,9 +11,10 @@ from twisted.logger import Logger
 
 from ntvmedia.access import Application
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment
+from ntvmedia.endpoints.http.hls.cuts import Cut, PartCut
 from ntvmedia.endpoints.http.hls.encryption import Encryption, encrypt
 from ntvmedia.endpoints.http.hls.keys import Key
-from ntvmedia.endpoints.http.hls.segmenter import Cut, PartCut, Segmenter
+from ntvmedia.endpoints.http.hls.segmenter import Segmenter
 from ntvmedia.endpoints.http.hls.window import NewSegment, Window
 from ntvmedia.formats import m3u8
 from ntvmedia.media import StreamKey

@@ -11,12 +11,13 @@ from twisted.logger import Logger
 
 from ntvmedia.access import Application
 from ntvmedia.endpoints.http.hls.alignment import CLOCK_RATE, Alignment, TimeBase
+from ntvmedia.endpoints.http.hls.cuts import Wishes
 from ntvmedia.endpoints.http.hls.encryption import Encryption
 from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.listing import Listing
 from ntvmedia.endpoints.http.hls.packaging import shifted
 from ntvmedia.endpoints.http.hls.renditions import LOW_LATENCY, Rendition
-from ntvmedia.endpoints.http.hls.segmenter import Segmenter, Wishes
+from ntvmedia.endpoints.http.hls.segmenter import Segmenter
 from ntvmedia.endpoints.http.hls.sessions import Counter
 from ntvmedia.endpoints.http.hls.waiting import Waiter, Waiters
 from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME, Window

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from ntvmedia.endpoints.http.hls.alignment import Alignment
-from ntvmedia.endpoints.http.hls.segmenter import Cut, PartCut, Segmenter, Wishes
+from ntvmedia.endpoints.http.hls.cuts import Cut, PartCut, Wishes
+from ntvmedia.endpoints.http.hls.segmenter import Segmenter
 from ntvmedia.media import Codec, Packet, Track
 from tests.codecs.vectors import AAC_LC_STEREO, AVCC_BASELINE
 from tests.hls.ts import read_segment

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from ntvmedia.endpoints.http.hls.alignment import Alignment
-from ntvmedia.endpoints.http.hls.segmenter import Cut, PartCut, Segmenter, Wishes
+from ntvmedia.endpoints.http.hls.cuts import Cut, PartCut, Wishes
+from ntvmedia.endpoints.http.hls.segmenter import Segmenter
 from ntvmedia.media import Packet
 from tests.endpoints.http.hls.test_segmenter import AUDIO, FRAME, IDR, SLICE, VIDEO
 from tests.hls.mp4 import Fragments, read_fragments, read_init
