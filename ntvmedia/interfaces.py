@@ -129,6 +129,7 @@ class IHost(Interface):
     preferences = Attribute("What the API sets for all: `ntvmedia.preferences.Preferences`.")
     accounts = Attribute("Who may administer: `ntvmedia.accounts.Accounts`.")
     callbacks = Attribute("Tells and asks other systems: `ntvmedia.callbacks.Callbacks`.")
+    relays = Attribute("Pulls streams from elsewhere: `ntvmedia.relay.service.RelayService`.")
     statistics = Attribute("Counts: `ntvmedia.statistics.Statistics`.")
     labels = Attribute("What streams are called: `ntvmedia.labels.Labels`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")

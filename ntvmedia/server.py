@@ -38,6 +38,7 @@ from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
+from ntvmedia.relay.service import RelayService
 from ntvmedia.services import ParallelService, StagedService
 from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
@@ -74,6 +75,7 @@ class Host:
     statistics: Statistics = field(init=False)
     limits: Limits = field(init=False)
     labels: Labels = field(init=False)
+    relays: RelayService = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -164,6 +166,7 @@ class Server(StagedService):
             self._host.applications.load()
             self._host.access.load()
             self._host.callbacks.load()
+            self._host.relays.load()
             self._host.statistics.load()
             super().privilegedStartService()
         except ConfigError as error:

@@ -37,6 +37,7 @@ from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
+from ntvmedia.relay.service import RelayService
 from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService
 from ntvmedia.statistics import Statistics
@@ -211,6 +212,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.limits = limits = Limits(host)
     access.limits, access.watching = limits, limits.viewers_of
     enforcement = Enforcement(host, limits)
+    host.relays = RelayService(host)
     # Before anybody asks: from the start on.
     host.part(LogTail)
     host.part(Uptime)
@@ -248,6 +250,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.statistics.setServiceParent(root)
     host.callbacks.setName("callbacks")
     host.callbacks.setServiceParent(root)
+    host.relays.setName("relays")
+    host.relays.setServiceParent(root)
     host.parts.setName("parts")
     host.parts.setServiceParent(root)
     endpoints = Endpoints()
