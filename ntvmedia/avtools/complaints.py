@@ -36,7 +36,7 @@ class Complaints:
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
         self._pending = b""
-        self._last = ""
+        self._seen: set[str] = set()
         self._window_ends = float("-inf")
         self._passed = 0
         self._left_out = 0
@@ -59,16 +59,17 @@ class Complaints:
             left_out, self._left_out = self._left_out, 0
             self._window_ends = now + WINDOW_SECONDS
             self._passed = 0
+            self._seen.clear()
             if left_out:
                 self._note(f"{left_out} lines like these")
         text = masked(line)
         if not text:
             return
-        if text == self._last or self._passed >= MAX_LINES:
+        if text in self._seen or self._passed >= MAX_LINES:
             self._left_out += 1
             return
         self._passed += 1
-        self._last = text
+        self._seen.add(text)
         self._note(text)
 
 

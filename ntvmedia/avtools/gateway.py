@@ -35,13 +35,16 @@ class Gateway:
     Args:
         url: Has the IP address, and the port.
         host: What the server is told, as the field Host has it.
+        authorization: What it is told in the field for user and password; empty for nothing.
     """
 
-    def __init__(self, url: str, host: str) -> None:
+    def __init__(self, url: str, host: str, authorization: str = "") -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._origin = parts.netloc.rpartition("@")[2].encode("ascii", "replace")
-        self._host = host.encode("ascii", "replace")
+        self._fields = f"Host: {host}".encode("ascii", "replace")
+        if authorization:
+            self._fields += f"\r\nAuthorization: {authorization}".encode("ascii", "replace")
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4)
         os.environ["http_proxy"] = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         os.environ.pop("no_proxy", None)
@@ -92,7 +95,7 @@ class Gateway:
         authority, slash, path = target[len(prefix) :].partition(b"/")
         if authority.rpartition(b"@")[2] != self._origin:
             return b""
-        fields = _HOST.sub(lambda _match: b"Host: " + self._host, fields, count=1)
+        fields = _HOST.sub(lambda _match: self._fields, fields, count=1)
         return method + b" " + slash + path + b" " + version + b"\r\n" + fields
 
 

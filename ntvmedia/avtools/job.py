@@ -25,6 +25,7 @@ class URLInput(NamedTuple):
         host: The host as the operator typed it, with its port, for servers that have several names;
             empty where the protocol does not tell it. With it, all that FFmpeg asks over HTTP goes
             to that one server.
+        authorization: The value of HTTP's field for user and password; with `host` only.
         options: For demuxer and protocol.
     """
 
@@ -32,6 +33,7 @@ class URLInput(NamedTuple):
     format: str
     protocols: tuple[str, ...]
     host: str = ""
+    authorization: str = ""
     options: dict[str, str] = {}  # noqa: RUF012 - a field of a tuple, which nobody changes
 
 

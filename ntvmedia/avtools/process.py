@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -102,6 +103,8 @@ class RunningJob:
         media_seconds: When the last packet came, by the reactor's clock; when it started before.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         reactor: Any,
@@ -156,6 +159,11 @@ class RunningJob:
     def is_stopped(self) -> bool:
         """Whether its owner has ended it."""
         return self._is_stopped
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether the source was opened, and something of use found in it."""
+        return bool(self._tracks)
 
     @property
     def dropped(self) -> int:
@@ -222,10 +230,14 @@ class RunningJob:
                 self._take(frame, touched, now)
                 if self.is_stopped:
                     return
+            for output in touched:
+                self._sinks[output].batch_ended()
         except PeerError as error:
             self._fail(RemoteError(f"the helper process said what it never says: {error}"))
-        for output in touched:
-            self._sinks[output].batch_ended()
+        except Exception:
+            # Twisted would read no more, and the process would wait for ever.
+            self._log.failure("a sink failed; its job is ended")
+            self._fail(RemoteError("the server failed to take what came; see its log"))
 
     def exited(self) -> None:
         """Read on what it left, also where it was to wait."""

@@ -82,7 +82,9 @@ class _URLSource:
     def __init__(self, source: URLInput, job: Job) -> None:
         self._source = source
         self._timeouts = (job.limits.open_seconds, job.limits.stall_seconds)
-        self._gateway = Gateway(source.url, source.host) if source.host else None
+        self._gateway: Gateway | None = None
+        if source.host:
+            self._gateway = Gateway(source.url, source.host, source.authorization)
 
     def open(self) -> Any:
         source = self._source

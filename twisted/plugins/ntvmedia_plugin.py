@@ -5,6 +5,10 @@ Keep this module light: every twistd on the machine imports it once to fill `dro
 
 from twisted.application.service import ServiceMaker
 
+from ntvmedia.clients.ffmpeg.card import TestSource
+from ntvmedia.clients.ffmpeg.file import FileSource
+from ntvmedia.clients.ffmpeg.mms import MMSSource
+from ntvmedia.clients.ffmpeg.udp import UDPSource
 from ntvmedia.clients.http.source import HTTPSource
 from ntvmedia.clients.rtmp.source import RTMPSource
 from ntvmedia.clients.rtmp.target import RTMPTarget
@@ -32,3 +36,7 @@ rtmp_target = RTMPTarget()
 rtsp_source = RTSPSource()
 rtsp_target = RTSPTarget()
 http_source = HTTPSource()
+mms_source = MMSSource()
+udp_source = UDPSource()
+file_source = FileSource()
+test_source = TestSource()
