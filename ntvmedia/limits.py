@@ -133,7 +133,7 @@ class Limits:
         )
         most = 0 if verdict is None or request.action is Action.PUBLISH else verdict.limit
         if not reason and verdict is not None and most and self._tickets[verdict.ticket] >= most:
-            reason = f"this address has its {most} viewers already"
+            reason = f"this address has as many viewers as it may have ({most})"
         return Verdict(False, reason, rule="limit") if reason else None
 
     def _no_publisher(self, key: StreamKey) -> str:
@@ -142,27 +142,27 @@ class Limits:
             return ""  # one takes the place of the other, or is refused by the hub
         most = self._host.preferences.values.max_publishers
         if most and len(self._publishers) >= most:
-            return f"the server has its {most} publishers already"
+            return f"the server has as many publishers as it may have ({most})"
         application = self._host.applications.get(key.application)
         most = application.max_publishers if application is not None else 0
         if most and self._publishers_of[key.application] >= most:
-            return f'application "{key.application}" has its {most} publishers already'
+            return f'application "{key.application}" has as many publishers as it may have ({most})'
         return ""
 
     def _no_player(self, key: StreamKey) -> str:
         values = self._host.preferences.values
         name = key.application
         if values.max_players and len(self._players) >= values.max_players:
-            return f"the server has its {values.max_players} players already"
+            return f"the server has as many players as it may have ({values.max_players})"
         application = self._host.applications.get(name)
         if application is None:
             return ""
-        if application.max_players and self._players_of[name] >= application.max_players:
-            return f'application "{name}" has its {application.max_players} players already'
-        if application.max_stream_players and (
-            self._players_of[key] >= application.max_stream_players
-        ):
-            return f"the stream has its {application.max_stream_players} players already"
+        most = application.max_players
+        if most and self._players_of[name] >= most:
+            return f'application "{name}" has as many players as it may have ({most})'
+        most = application.max_stream_players
+        if most and self._players_of[key] >= most:
+            return f"the stream has as many players as it may have ({most})"
         if values.max_bandwidth_kbps or application.max_bandwidth_kbps:
             return self._no_bandwidth(
                 key, values.max_bandwidth_kbps, application.max_bandwidth_kbps

@@ -16,8 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.access.decision import PAGE
+from ntvmedia.access import PAGE, Action, Request, Verdict
 from ntvmedia.callbacks.answers import Opinion, read_answer
 from ntvmedia.callbacks.attendance import Attendance, Client
 from ntvmedia.callbacks.callback import DECISIONS, Callback

@@ -23,6 +23,7 @@ from ntvmedia.callbacks.delivery import TRY_SECONDS, Courier
 from ntvmedia.callbacks.facts import client_facts, stream_facts
 from ntvmedia.callbacks.messages import TEST, Notice
 from ntvmedia.callbacks.queue import Queue
+from ntvmedia.callbacks.refusals import NoCallback
 from ntvmedia.callbacks.registry import CallbackRegistry
 from ntvmedia.callbacks.sending import Delivery, Sender
 from ntvmedia.events import (
@@ -214,7 +215,10 @@ class Callbacks(Service):
         Raises:
             NoCallback: It has been deleted meanwhile.
         """
-        return next(x for x in self.deliveries(id_) if x.event_id == event_id)
+        for delivery in self.deliveries(id_):
+            if delivery.event_id == event_id:
+                return delivery
+        raise NoCallback("its deliveries are gone")
 
     def _changed(self) -> None:
         if self.running:

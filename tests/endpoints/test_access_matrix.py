@@ -158,7 +158,7 @@ class ComingTests(MatrixCase):
         self.set(max_players=1)
         first = PLAYERS["flv"](self.server)
         self.assertEqual(first.words, 200)
-        self.reasons(self.everywhere(FULL, PLAYERS), "has its 1 players already")
+        self.reasons(self.everywhere(FULL, PLAYERS), "has as many players as it may have (1)")
         self.everywhere(200, PAGES)
         refused = {key: n for key, n in self.server.access.refused.items() if key[2] == "limit"}
         self.assertEqual(sum(refused.values()), len(PLAYERS))
