@@ -61,6 +61,7 @@ from ntvmedia.store.database import Store
 from ntvmedia.store.notes import Note, take_note
 from ntvmedia.store.preferences import list_preferences, write_preferences
 from ntvmedia.store.problems import Duplicate, StoreError
+from ntvmedia.store.pushes import PushRow, delete_push, insert_push, list_pushes, update_push
 from ntvmedia.store.relays import (
     RelayRow,
     delete_relay,
@@ -126,6 +127,7 @@ __all__ = [
     "Note",
     "NotificationRow",
     "PointRow",
+    "PushRow",
     "RefusalRow",
     "RefusalSlice",
     "RelayRow",
@@ -144,6 +146,7 @@ __all__ = [
     "close_viewers",
     "delete_application",
     "delete_callback",
+    "delete_push",
     "delete_relay",
     "delete_sessions",
     "delete_stream_label",
@@ -156,6 +159,7 @@ __all__ = [
     "insert_application",
     "insert_audit",
     "insert_callback",
+    "insert_push",
     "insert_relay",
     "insert_session",
     "insert_token",
@@ -164,6 +168,7 @@ __all__ = [
     "list_callbacks",
     "list_notifications",
     "list_preferences",
+    "list_pushes",
     "list_relays",
     "list_sessions",
     "list_stream_labels",
@@ -185,6 +190,7 @@ __all__ = [
     "touch_tokens",
     "update_application",
     "update_callback",
+    "update_push",
     "update_relay",
     "update_user",
     "write_batch",

@@ -1,4 +1,4 @@
-"""Relay tasks as rows, and the table of pushes. Values only; see `ntvmedia.relay`."""
+"""Relay tasks as rows. Values only; see `ntvmedia.relay`."""
 
 from __future__ import annotations
 
@@ -43,27 +43,6 @@ RELAYS: Final = Table(
     Column("audio", JSON, nullable=False),
     Column("renditions", JSON, nullable=False),
     Column("target", JSON, nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("updated_at", Double, nullable=False),
-    CheckConstraint("id <> ''", name="id"),
-    CheckConstraint("stall_seconds > 0", name="stall_seconds"),
-)
-
-# Rows of it are the business of `ntvmedia.store.pushes`.
-PUSHES: Final = Table(
-    "pushes",
-    METADATA,
-    Column("id", String(32), primary_key=True),
-    Column("description", String(200), nullable=False),
-    Column("enabled", Boolean, nullable=False),
-    Column("application", String(128), nullable=False),
-    Column("streams", JSON, nullable=False),
-    Column("server", Text, nullable=False),
-    Column("target_application", Text, nullable=False),
-    Column("target_stream", Text, nullable=False),
-    Column("query", Text, nullable=False),
-    Column("transport", String(8), nullable=False),
-    Column("stall_seconds", Double, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     CheckConstraint("id <> ''", name="id"),
