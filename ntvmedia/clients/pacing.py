@@ -41,11 +41,13 @@ class Manner(NamedTuple):
         ahead_seconds: What is given on at once at the beginning.
         late_seconds: What comes so late is made up for; what comes later has lost its time.
         speed: Seconds of media that pass in a second.
+        held_seconds: With more than that its source is paused, until half of it is left.
     """
 
     ahead_seconds: float
     late_seconds: float
     speed: float = 1.0
+    held_seconds: float = 10.0
 
 
 FILE: Final = Manner(1.0, 2.0)
@@ -93,6 +95,7 @@ class Pacer:
         self._ahead = manner.ahead_seconds
         self._late = manner.late_seconds
         self._speed = manner.speed
+        self._most_seconds = manner.held_seconds
         self._paused = paused
         self._resumed = resumed
         # What waits, each behind its place on the timeline of what is given, in seconds.
@@ -214,7 +217,9 @@ class Pacer:
         self._held.append((place, item))
         self._held_bytes += size
         if not self.is_full and (
-            self._held_bytes > MAX_HELD_BYTES or len(self._held) > MAX_HELD_ITEMS
+            self._held_bytes > MAX_HELD_BYTES
+            or len(self._held) > MAX_HELD_ITEMS
+            or place - self._held[0][0] > self._most_seconds
         ):
             self.is_full = True
             self._paused()
@@ -247,7 +252,12 @@ class Pacer:
         # Whoever is given something may stop this: then nothing is held.
         if held:
             self._wait(now)
-        if self.is_full and self._held_bytes <= _RESUME_BYTES and len(held) <= _RESUME_ITEMS:
+        if (
+            self.is_full
+            and self._held_bytes <= _RESUME_BYTES
+            and len(held) <= _RESUME_ITEMS
+            and self.held_seconds <= self._most_seconds / 2
+        ):
             self.is_full = False
             self._resumed()
         self._drained()

@@ -159,7 +159,7 @@ class PacerTests(SynchronousTestCase):
     def test_full(self) -> None:
         """E-SR-09: with enough for now its source is paused, and goes on with half of it."""
         for count, payload in ((9, bytes(MAX_HELD_BYTES // 8)), (MAX_HELD_ITEMS + 1, b"")):
-            pacer = self.make()
+            pacer = self.make(FILE._replace(held_seconds=1e9))
             pacer.packet_received(picture(0.0))
             pacer.packet_received(picture(1.0))
             for n in range(count):
@@ -172,6 +172,20 @@ class PacerTests(SynchronousTestCase):
             self.clock.pump([1.0] * 4)
             self.assertEqual((self.calls, pacer.is_full), (["pause", "resume"], False))
             pacer.stop()
+
+    def test_full_by_time(self) -> None:
+        """E-SR-08: so it is with what is enough for some seconds, however small."""
+        pacer = self.make(FILE._replace(held_seconds=4.0))
+        count = 0
+        while not pacer.is_full:
+            pacer.packet_received(picture(count / 10))
+            count += 1
+        # A second is given on at once, four wait.
+        self.assertEqual(count, 11 + 42)
+        self.run_for(2.0)
+        self.assertEqual(self.calls, ["pause"])
+        self.run_for(0.2)
+        self.assertEqual(self.calls, ["pause", "resume"])
 
     def test_order(self) -> None:
         """Tracks, metadata and data stay where they are among the packets."""
