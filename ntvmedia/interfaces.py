@@ -335,7 +335,12 @@ class IMediaSink(Interface):
 
 
 class IPullSink(IMediaSink):
-    """The sink that a source is given."""
+    """The sink that a source is given.
+
+    It may have an attribute `patience`: the seconds for which media may wait to be read, as of
+    `ntvmedia.hub.publication.Publication`; none where nobody says. A source that reads a connection
+    may then read it in rounds so far apart (`ntvmedia.hub.merged_reads`).
+    """
 
     def noted(line: str) -> None:
         """Keep a line for the operator, in the log of the task: "mmsh failed, trying mmst".
