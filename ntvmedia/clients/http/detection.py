@@ -21,6 +21,9 @@ PROBE_BYTES: Final = MAX_JUNK
 # At these lengths it is looked at what came: so the answer depends only on the bytes.
 _STEPS: Final = (16, 1024, 8192, PROBE_BYTES)
 
+# Bytes of text that tell what it is.
+_TELLING: Final = _STEPS[1]
+
 # Sync bytes in a row: where anything may come before them, three are a chance of one in a hundred.
 _SYNCS: Final = 5
 
@@ -118,7 +121,9 @@ class Detector:
         text = head.lstrip(_BLANK)
         if text.startswith(b"#EXTM3U"):
             return Detected(Kind.HLS)
-        what = _text(text, head)
+        if len(head) < _TELLING and not final and text.startswith(b"<?xml"):
+            return None
+        what = _text(text, is_all=final or len(head) >= _TELLING)
         if what:
             raise RemoteError(f"the answer is {what}", is_permanent=True)
         if head.startswith(b"FLV"):
@@ -135,8 +140,13 @@ class Detector:
         return Detected(Kind.MPEGTS, "mpegts") if _has_packets(head) else None
 
 
-def _text(text: bytes, head: bytes) -> str:
-    """Name what is text; empty where it is none."""
+def _text(text: bytes, *, is_all: bool) -> str:
+    """Name what is text; empty where it is none.
+
+    Args:
+        text: Without blank space before.
+        is_all: There is enough of it to tell by every character.
+    """
     start = text[:64].lower()
     if start.startswith(b"<?xml"):
         inner = text[:512].lower()
@@ -144,7 +154,7 @@ def _text(text: bytes, head: bytes) -> str:
     for word, name in _TEXTS:
         if start.startswith(word):
             return name
-    return "text" if _PRINTABLE.issuperset(head) else ""
+    return "text" if is_all and text and _PRINTABLE.issuperset(text) else ""
 
 
 def _has_packets(head: bytes) -> bool:
