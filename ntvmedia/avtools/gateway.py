@@ -36,6 +36,9 @@ class Gateway:
         url: Has the IP address, and the port.
         host: What the server is told, as the field Host has it.
         authorization: What it is told in the field for user and password; empty for nothing.
+
+    Attributes:
+        problem: Why a connection of FFmpeg's came to nothing; empty where none did.
     """
 
     def __init__(self, url: str, host: str, authorization: str = "") -> None:
@@ -45,6 +48,7 @@ class Gateway:
         self._fields = f"Host: {host}".encode("ascii", "replace")
         if authorization:
             self._fields += f"\r\nAuthorization: {authorization}".encode("ascii", "replace")
+        self.problem = ""
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4)
         os.environ["http_proxy"] = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         os.environ.pop("no_proxy", None)
@@ -71,12 +75,21 @@ class Gateway:
                 if not head:
                     _write(inner, _REFUSAL)
                     return
-                with socket.create_connection(self._address, _CONNECT_SECONDS) as outer:
+                with self._connect() as outer:
                     outer.settimeout(_TIMEOUT_SECONDS)
                     _write(outer, head)
                     _copy(outer, inner)
             except OSError:
                 return
+
+    def _connect(self) -> socket.socket:
+        try:
+            return socket.create_connection(self._address, _CONNECT_SECONDS)
+        except OSError as error:
+            self.problem = (
+                "no connection" if error.errno is None else os.strerror(error.errno).lower()
+            )
+            raise
 
     def _head(self, inner: socket.socket) -> bytes:
         """Return the request as the server is to get it; empty where it is for another."""
@@ -94,6 +107,7 @@ class Gateway:
             return b""
         authority, slash, path = target[len(prefix) :].partition(b"/")
         if authority.rpartition(b"@")[2] != self._origin:
+            self.problem = "it sends on to another server, which is not asked"
             return b""
         fields = _HOST.sub(lambda _match: self._fields, fields, count=1)
         return method + b" " + slash + path + b" " + version + b"\r\n" + fields

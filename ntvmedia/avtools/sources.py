@@ -95,9 +95,15 @@ class _URLSource:
             "protocol_whitelist": ",".join(source.protocols),
             "format_whitelist": source.format,
         }
-        return av.open(
-            source.url, format=source.format, container_options=options, timeout=self._timeouts
-        )
+        try:
+            return av.open(
+                source.url, format=source.format, container_options=options, timeout=self._timeouts
+            )
+        except av.FFmpegError:
+            if self._gateway is not None and self._gateway.problem:
+                # FFmpeg knows only that its proxy gave nothing.
+                raise RemoteError(self._gateway.problem) from None
+            raise
 
     def close(self) -> None:
         if self._gateway is not None:

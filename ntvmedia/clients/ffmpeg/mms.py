@@ -6,6 +6,7 @@ FFmpeg has either, and does not go over from one to the other (E-SR-01).
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 
@@ -79,7 +80,8 @@ class MMSSource(FFmpegSource):
                 return
             except RemoteError as error:
                 failures.append(error)
-                if running.has_tracks:
+                # What is wrong with the media itself is so by any way.
+                if running.has_tracks or (error.is_permanent and not error.status):
                     raise
                 outputs[0][1].noted(_line(place, failures))
         raise _together(place, failures)
@@ -107,13 +109,9 @@ def place_of(url: str) -> Place:
     if ways is None or not colon:
         raise wrong("the address begins with none of mms://, mmsh:// and mmst://")
     target = parse_target(f"http:{rest}")
-    # With HTTP's port, the address says it only where it differs from none.
-    authority = rest[2:].partition("/")[0].partition("?")[0].rpartition("@")[2]
-    has_port = (
-        authority.rpartition("]")[2].rpartition(":")[2].isdigit()
-        and ":" in (authority.rpartition("]")[2])
-    )
-    return Place(ways, target, target.port if has_port else 0)
+    # Port 80 of HTTP may be typed, or not: which is all the same to `Target`.
+    typed = urlsplit(f"http:{rest}").port or 0
+    return Place(ways, target, typed)
 
 
 def _address_of(host: Any, place: Place) -> Deferred[str]:
