@@ -99,6 +99,7 @@ def whole_host(data: Path) -> Any:
     host = root._host
     for part in ("preferences", "accounts", "applications", "access", "callbacks", "statistics"):
         getattr(host, part).load()
+    host.relays.load()
     return host
 
 
