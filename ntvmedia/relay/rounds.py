@@ -44,24 +44,32 @@ def maker_of(key: StreamKey, relays: Iterable[Relay]) -> tuple[Relay, str] | Non
 
 
 def check_rounds(relay: Relay, others: Iterable[Relay]) -> None:
-    """Refuse a task that would be fed with what it makes itself, by way of others.
+    """Refuse a task with which one would be fed with what it makes itself, by way of others.
 
     Args:
         relay: The new one.
         others: All others, whether they run or not.
 
     Raises:
-        WrongField: It would be, or the way is longer than `MAX_HOPS` tasks.
+        WrongField: It would be so, or the way is longer than `MAX_HOPS` tasks.
     """
     if relay.target.server:
         return
     everybody = [relay, *others]
+    # Whether one goes round by way of a pattern depends on its name: each that takes a stream of
+    # this server is looked at.
+    for one in everybody:
+        if not one.target.server and (one is relay or relay.is_pattern):
+            _check_way(one, everybody)
+
+
+def _check_way(relay: Relay, everybody: Iterable[Relay]) -> None:
     text = "x" if relay.is_pattern else ""
     own = frozenset(keys(relay, text))
     reached = set(local_sources(relay, text))
     for _hop in range(MAX_HOPS):
         if reached & own:
-            raise WrongField("is made of what this task makes: it would go round", "source")
+            raise WrongField("is made of what it makes: it would go round", "source")
         further: set[StreamKey] = set()
         for key in reached:
             found = maker_of(key, everybody)

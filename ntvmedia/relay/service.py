@@ -260,14 +260,13 @@ class RelayService(Service):
 
     def _change(self, task: Task, relay: Relay) -> None:
         before = task.relay
-        was_active = task.is_active
-        if task.take_note_of(relay):
-            starts = relay.enabled and not before.enabled
-        else:
+        # One that was stopped by hand, and is edited, was not started by that.
+        starts = relay.enabled and not before.enabled
+        if not task.take_note_of(relay):
+            starts = starts or task.is_active
             self.demand.forget(relay.id)
             self._close(task.stop("the task was changed"))
             task.relay = relay
-            starts = was_active or relay.enabled
         if before.enabled and not relay.enabled:
             self._close(task.stop("the task was disabled"))
         elif starts and self.running:

@@ -24,7 +24,7 @@ from ntvmedia.relay.states import RelayState
 from tests.callbacks.rig import QuickStore
 
 VIDEO = Track(Codec.H264, config=b"v1")
-AUDIO = Track(Codec.AAC, clock_rate=48000, config=b"a1", channels=2)
+AUDIO = Track(Codec.AAC, clock_rate=48000, config=bytes.fromhex("1190"), channels=2)
 DATA = Track(Codec.AMF0, clock_rate=1000)
 KEY = StreamKey("liveshow", "cam")
 NOW = 1_700_000_000.0
@@ -316,7 +316,7 @@ class RelayCase(SynchronousTestCase):
         """Return what was told of sources."""
         kinds: tuple[type[Any], ...] = (RelayUp, RelayDown)
         return [
-            f"up {x.source}" if isinstance(x, RelayUp) else f"down {x.reason}"  # type: ignore[attr-defined]
+            f"up {x.source}" if isinstance(x, RelayUp) else f"down {x.reason}"
             for x in self.events
             if isinstance(x, kinds)
         ]

@@ -11,18 +11,13 @@ from tests.relay.test_runner import Sink
 def test_order() -> None:
     """Each source has its turn once in a round, the best first."""
     order = Order(3)
-    assert order.next() == 0
-    assert not order.is_permanent
-    order.failed(1, is_permanent=True)
-    assert order.next() == 0
-    order.failed(0, is_permanent=True)
-    assert order.next() == 2
-    assert order.is_permanent
-    order.failed(2, is_permanent=False)
-    assert order.next() is None
-    assert not order.is_permanent
+    seen = [(order.next(), order.is_permanent)]
+    for index, is_permanent in ((1, True), (0, True), (2, False)):
+        order.failed(index, is_permanent=is_permanent)
+        seen.append((order.next(), order.is_permanent))
     order.begin()
-    assert order.next() == 0
+    seen.append((order.next(), order.is_permanent))
+    assert seen == [(0, False), (0, True), (2, True), (None, False), (0, False)]
 
 
 class FailoverTests(RelayCase):
