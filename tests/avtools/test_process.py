@@ -35,10 +35,10 @@ ROOT = Path(process.__file__).parents[2]
 class FileTests(ProcessCase):
     """A file that is copied."""
 
-    def start(self, name: str, **changes: object) -> tuple[RunningJob, Kept]:
+    def start(self, name: str, *, loop: bool = False) -> tuple[RunningJob, Kept]:
         """Start a job with a file of the folder."""
         sink = Kept()
-        source = FileInput(name, (str(self.folder),))._replace(**changes)
+        source = FileInput(name, (str(self.folder),), loop)
         return self.watch(run_job(self.reactor, Job(source), [sink])), sink
 
     async def test_once(self) -> None:
