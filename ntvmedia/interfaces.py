@@ -130,6 +130,7 @@ class IHost(Interface):
     accounts = Attribute("Who may administer: `ntvmedia.accounts.Accounts`.")
     callbacks = Attribute("Tells and asks other systems: `ntvmedia.callbacks.Callbacks`.")
     relays = Attribute("Pulls streams from elsewhere: `ntvmedia.relay.service.RelayService`.")
+    pushes = Attribute("Sends them to others: `ntvmedia.relay.push_service.PushService`.")
     statistics = Attribute("Counts: `ntvmedia.statistics.Statistics`.")
     labels = Attribute("What streams are called: `ntvmedia.labels.Labels`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")

@@ -38,6 +38,7 @@ from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
+from ntvmedia.relay.push_service import PushService
 from ntvmedia.relay.service import RelayService
 from ntvmedia.services import ParallelService, StagedService
 from ntvmedia.statistics import Statistics
@@ -76,6 +77,7 @@ class Host:
     limits: Limits = field(init=False)
     labels: Labels = field(init=False)
     relays: RelayService = field(init=False)
+    pushes: PushService = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -167,6 +169,7 @@ class Server(StagedService):
             self._host.access.load()
             self._host.callbacks.load()
             self._host.relays.load()
+            self._host.pushes.load()
             self._host.statistics.load()
             super().privilegedStartService()
         except ConfigError as error:

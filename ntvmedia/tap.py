@@ -37,6 +37,7 @@ from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
+from ntvmedia.relay.push_service import PushService
 from ntvmedia.relay.service import RelayService
 from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService
@@ -213,6 +214,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     access.limits, access.watching = limits, limits.viewers_of
     enforcement = Enforcement(host, limits)
     host.relays = RelayService(host)
+    host.pushes = PushService(host)
     # Before anybody asks: from the start on.
     host.part(LogTail)
     host.part(Uptime)
@@ -261,4 +263,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         service.setName(name)
         service.setServiceParent(endpoints)
     endpoints.setServiceParent(root)
+    # Stopped first, while there are streams: the servers that get them are told goodbye.
+    host.pushes.setName("pushes")
+    host.pushes.setServiceParent(root)
     return root

@@ -1,4 +1,4 @@
-"""Why a relay task is not made, changed or started as somebody asked."""
+"""Why a relay task or a push is not made, changed or started as somebody asked."""
 
 from __future__ import annotations
 
@@ -14,4 +14,12 @@ class TooManyRelays(Refused):
 
 
 class TargetTaken(Refused):
-    """Another relay task makes the same stream (E-ST-09)."""
+    """Another relay task makes the same stream, or another push sends it there (E-ST-09)."""
+
+
+class NoPush(Refused):
+    """There is no push with this id."""
+
+
+class TooManyPushes(Refused):
+    """There are as many pushes as there may be."""
