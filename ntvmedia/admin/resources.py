@@ -20,6 +20,7 @@ from ntvmedia.admin.live_updates import LiveUpdates
 from ntvmedia.admin.log import LogOperations
 from ntvmedia.admin.operations import Operations
 from ntvmedia.admin.preferences import PreferenceOperations
+from ntvmedia.admin.pushes import PushOperations
 from ntvmedia.admin.relays import RelayOperations
 from ntvmedia.admin.server_status import ServerStatus
 from ntvmedia.admin.sessions import SessionOperations
@@ -58,4 +59,5 @@ RESOURCES: Final[list[type[Operations]]] = [
     PreferenceOperations,
     CallbackOperations,
     RelayOperations,
+    PushOperations,
 ]

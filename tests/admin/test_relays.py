@@ -18,7 +18,7 @@ from tests.admin.web import JSON, ROOT, SOCKET, Answer, Client, ask, whole_host
 from tests.relay.rig import FakeSource
 
 SOURCE = "fake://me:pw@cam.example/one?token=t"
-NEW = {
+NEW: dict[str, Any] = {
     "description": "door",
     "source": SOURCE,
     "target": {"application": "liveshow", "stream": "door"},
@@ -309,7 +309,8 @@ class ProbeTests(RelayCase):
 
     def test_slow(self) -> None:
         """It takes as long as it takes."""
-        self.found = waiting = Deferred()
+        waiting: Deferred[Probe] = Deferred()
+        self.found = waiting
         client = Client(self.resource, self.clock, SOCKET)
         client.send(b"POST", ROOT + b"/relays/probe", b'{"source": "fake://x/"}', JSON)
         self.assertEqual(client.answer().status, 0)

@@ -100,6 +100,7 @@ def whole_host(data: Path) -> Any:
     for part in ("preferences", "accounts", "applications", "access", "callbacks", "statistics"):
         getattr(host, part).load()
     host.relays.load()
+    host.pushes.load()
     return host
 
 
