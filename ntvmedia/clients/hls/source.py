@@ -29,7 +29,7 @@ from ntvmedia.outbound import origin_of, parse_target
 from ntvmedia.wire.hls.resources import resolve
 
 PACE: Final = Pace(1.0, 1.0, held_seconds=2.0)
-"""Little waits here: what is not wanted yet stays in its segment. What comes late has lost its time:
+"""Little waits here: what is not wanted yet stays in its segment. What is late has lost its time:
 a stream that goes on in bursts, each as long as a segment, is of no use to anybody."""
 
 RETRIES: Final = Retries(times=3, first_seconds=0.5, longest_seconds=2.0, statuses=TRANSIENT)
