@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from ntvmedia.errors import RemoteError
 from ntvmedia.hub.publication import Publication
+from ntvmedia.hub.stream import Stream
 from ntvmedia.interfaces import IPullSink
 from ntvmedia.media import MediaKind, Packet, StreamKey, Track
 from ntvmedia.media.relaying import OutputOptions, PullOptions
@@ -49,7 +50,8 @@ class Surroundings:
     Attributes:
         host: As sources are given it.
         sources: Who pulls.
-        publish: Begins a stream; as of `Intake`.
+        streams: Those of the hub that is published in, by key.
+        publish: Begins a stream in it; as of `Intake`.
         make_transcoder: Called with the reactor, and pairs of `OutputOptions` and `IPullSink`.
             Returns an `IPullSink` with `done`, a Deferred that fires when it has ended, and
             `stop()`, which returns one.
@@ -59,6 +61,7 @@ class Surroundings:
 
     host: Any
     sources: Sources
+    streams: Mapping[StreamKey, Stream]
     publish: Callable[[StreamKey, Any], Publication]
     make_transcoder: Callable[[Any, Sequence[tuple[OutputOptions, Any]]], Any]
     wall_clock: Callable[[], float]

@@ -39,7 +39,9 @@ class Remote:
         )
         self._server_id = host.server_id
         self.hub = Hub(host.reactor, host.settings.hub, self._events, surroundings.wall_clock)
-        self.surroundings = replace(surroundings, publish=self.hub.publish)
+        self.surroundings = replace(
+            surroundings, streams=self.hub.streams, publish=self.hub.publish
+        )
 
     def key(self, relay: Relay) -> StreamKey:
         """Return the name of a task's stream in the hub."""

@@ -275,6 +275,12 @@ class Runner:
         self._closing += self._recovery.stop()
         self._is_gated = False
         self._close_current(reason, lost=False)
+        # Those that wait for the next attempt, of which there will be none.
+        if self.has_been_up:
+            for key in self.keys:
+                stream = self._surroundings.streams.get(key)
+                if stream is not None and stream.publication is None:
+                    stream.end(reason)
         self._enter("stopped", reason)
         self._tell(f"stopped: {reason}")
 

@@ -97,6 +97,7 @@ class RelayService(Service):
         self._surroundings = Surroundings(
             host,
             self.sources,
+            host.hub.streams,
             self._publish,
             _transcoder if make_transcoder is None else make_transcoder,
             wall_clock,

@@ -228,6 +228,17 @@ class RunnerTests(RelayCase):
         self.assertEqual(self.state(id_).state, "running")
         self.finish()
 
+    def test_stopped_while_it_waits(self) -> None:
+        """A stream whose task is stopped does not keep its viewers waiting for the next try."""
+        id_ = self.add()
+        self.source.last.start()
+        self.source.last.media(2.0)
+        self.source.last.fail()
+        self.assertIs(self.stream().state, StreamState.WAITING)
+        self.successResultOf(self.relays.stop(id_))
+        self.assertIsNone(self.stream())
+        self.finish()
+
     def test_notes(self) -> None:
         """What a source says is in the log of the task, and only what can be printed."""
         id_ = self.add()
