@@ -143,9 +143,10 @@ PROBE_LIMITS: Final = Limits(cpu_seconds=20)
 """Of one that looks at a source."""
 
 
-def limits_of(outputs: tuple[OutputOptions, ...]) -> Limits:
-    """Return the limits of a job with these outputs."""
-    return COPY_LIMITS if all(x.is_copy for x in outputs) else TRANSCODING_LIMITS
+def limits_of(outputs: tuple[OutputOptions, ...], source: Input | None = None) -> Limits:
+    """Return the limits of a job with these outputs; a test card is always encoded."""
+    copies = all(x.is_copy for x in outputs) and not isinstance(source, CardInput)
+    return COPY_LIMITS if copies else TRANSCODING_LIMITS
 
 
 class Job(NamedTuple):

@@ -68,5 +68,7 @@ def test_limits() -> None:
     """Who encodes may take more memory, and as many cores as there are."""
     assert limits_of((OutputOptions(),)) == COPY_LIMITS
     assert limits_of((OutputOptions(), ENCODED)) == TRANSCODING_LIMITS
+    assert limits_of((OutputOptions(),), CardInput()) == TRANSCODING_LIMITS
+    assert limits_of((OutputOptions(),), PacketsInput()) == COPY_LIMITS
     assert TRANSCODING_LIMITS.memory_bytes > COPY_LIMITS.memory_bytes
     assert not TRANSCODING_LIMITS.cpu_share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from twisted.internet.defer import CancelledError
 
-from ntvmedia.avtools import process
+from ntvmedia.avtools import process, watching
 from ntvmedia.avtools.job import (
     CardInput,
     DatagramInput,
@@ -337,6 +338,51 @@ class InputTests(ProcessCase):
             await job.stop()
 
 
+class DamageTests(ProcessCase):
+    """MPEG-TS as networks leave it."""
+
+    async def play(self, data: bytes) -> Kept:
+        """Have some bytes demuxed as they come from a network; return what came of it."""
+        sink = Kept()
+        job = self.watch(run_job(self.reactor, Job(DataInput("mpegts")), [sink]))
+        job.write_data(data)
+        job.end()
+        try:
+            await job.done
+        except RemoteError as error:
+            self.assertNotIn("crashed", str(error))
+        return sink
+
+    async def test_damage(self) -> None:
+        """E-SR-05: after garbage, among longer packets and behind losses, pictures are found."""
+        make_media(self.folder / "a.ts", "mpegts", 50)
+        data = (self.folder / "a.ts").read_bytes()
+        packets = [data[x : x + 188] for x in range(0, len(data), 188)]
+        chance = random.Random(7)
+        count = len([x for x in (await self.play(data)).packets if x.track.id == 0])
+        self.assertEqual(count, 50)
+        for name, damaged, least in (
+            ("garbage", chance.randbytes(1000).replace(b"\x47", b"\0") + data, 50),
+            ("longer packets", b"".join(x + bytes(16) for x in packets), 50),
+            ("losses", b"".join(x for x in packets if chance.random() > 0.01), 20),
+            ("a byte too many", data[: 188 * 40] + b"x" + data[188 * 40 :], 25),
+            ("twice", data + data, 90),
+        ):
+            found = [x for x in (await self.play(damaged)).packets if x.track.id == 0]
+            self.assertGreaterEqual(len(found), least, name)
+
+    async def test_mutated(self) -> None:
+        """F-RE-09: whatever is changed in it, the child ends with media or with words."""
+        make_media(self.folder / "a.ts", "mpegts", 10)
+        data = (self.folder / "a.ts").read_bytes()
+        for seed in range(8):
+            chance = random.Random(seed)
+            changed = bytearray(data)
+            for _number in range(40):
+                changed[chance.randrange(len(changed))] = chance.randrange(256)
+            await self.play(bytes(changed))
+
+
 class HostileTests(ProcessCase):
     """A child that was broken into: it says whatever it likes."""
 
@@ -392,6 +438,14 @@ class HostileTests(ProcessCase):
         self.assertIn("nothing that could be used", str(await self.error_of(job)))
         self.assertLess(len(sink.notes), 30)
         self.assertIn("http://host", sink.notes)
+
+    async def test_busy(self) -> None:
+        """One that takes all of a core, where its work needs little, is ended."""
+        self.patch(watching, "CPU_SECONDS", 1.0)
+        job, _sink = self.start("while True: pass", Limits(cpu_share=0.3))
+        self.assertEqual(
+            str(await self.error_of(job)), "the helper process takes too much of the processor"
+        )
 
     async def test_silence(self) -> None:
         """E-SR-02: one that never gets anywhere is ended."""

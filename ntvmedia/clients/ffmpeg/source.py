@@ -89,7 +89,7 @@ def start(
     from ntvmedia.avtools.process import run_job
 
     wanted = tuple(what for what, _sink in outputs)
-    limits = limits_of(wanted)._replace(
+    limits = limits_of(wanted, source)._replace(
         open_seconds=open_seconds, stall_seconds=options.stall_seconds
     )
     job = Job(source, wanted, limits=limits)
