@@ -38,8 +38,12 @@ class IHub(Interface):
             ntvmedia.hub.refusals.HubFull: There are as many streams as the settings allow.
         """
 
-    def wait_for(key: StreamKey) -> Deferred[Any]:
+    def wait_for(key: StreamKey, hops: tuple[str, ...] = ()) -> Deferred[Any]:
         """Find a stream to play, or wait for it.
+
+        Args:
+            key: Its name.
+            hops: Ids of the servers that want it by way of who waits (`ntvmedia.media.hops`).
 
         Returns:
             Fires with the `Stream` as soon as its tracks are known, at once where they are.

@@ -39,7 +39,12 @@ class StreamWanted(StreamEvent):
     """Somebody asked to play a stream that is not there, and waits for it.
 
     Emitted for the first who waits, not for each.
+
+    Attributes:
+        hops: Ids of the servers that want it by way of who waits (`ntvmedia.media.hops`).
     """
+
+    hops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ class Hub:
         )
         return publication
 
-    def wait_for(self, key: StreamKey) -> Deferred[Stream]:
+    def wait_for(self, key: StreamKey, hops: tuple[str, ...] = ()) -> Deferred[Stream]:
         stream = self.streams.get(key)
         if stream is not None and stream.state in (StreamState.LIVE, StreamState.WAITING):
             return succeed(stream)
@@ -170,7 +170,7 @@ class Hub:
         self._waiting.setdefault(key, {})[waiter] = deadline
         self._waiting_count += 1
         if wanted:
-            self._events.emit(StreamWanted(key))
+            self._events.emit(StreamWanted(key, hops))
         return waiter
 
     def tick(self) -> None:

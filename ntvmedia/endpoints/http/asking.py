@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ntvmedia.access import Action, Request
 from ntvmedia.endpoints.asking import asked_at
+from ntvmedia.media.hops import HOPS_FIELD, read_hops
 
 MOST_CHARACTERS: Final = 512
 """Of what a client says of itself: it is kept while it watches."""
@@ -20,6 +21,8 @@ REDIRECTED: Final = ("http", "https")
 _MOST_TOKEN_CHARACTERS: Final = 8192
 _BEARER: Final = "bearer "
 
+_HOPS_FIELD: Final = HOPS_FIELD.lower()
+
 
 def play_request(exchange: Any, protocol: str) -> Request:
     """Describe a request to play.
@@ -31,6 +34,9 @@ def play_request(exchange: Any, protocol: str) -> Request:
     Args:
         exchange: An `ntvmedia.interfaces.IExchange`.
         protocol: As in the list of viewers: "hls".
+
+    Raises:
+        Refused: Its list of servers is malformed.
     """
     headers = exchange.headers
     return Request(
@@ -44,6 +50,7 @@ def play_request(exchange: Any, protocol: str) -> Request:
         page_session=exchange.address.query.get(PAGE_SESSION, ""),
         bearer=_bearer(headers.get("authorization", "")),
         address=asked_at(f"{exchange.scheme}://{headers.get('host', '')}"),
+        hops=read_hops(headers.get(_HOPS_FIELD, "")),
     )
 
 

@@ -22,6 +22,7 @@ from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, Track
+from ntvmedia.media.hops import read_hops
 from ntvmedia.media.names import Address
 from ntvmedia.wire.rtmp.events import (
     Connected,
@@ -89,6 +90,7 @@ class RTMPConnection(Protocol):
         self.last_read = 0
         self._patience = 0.0
         self._user_agent = ""
+        self._hops = ""
         self.request: Request | None = None
         self.verdict: Verdict | None = None
 
@@ -133,6 +135,11 @@ class RTMPConnection(Protocol):
         self._session.discard()
 
     # What the hub and the factory call
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """Ids of the servers that the stream has passed; see `ntvmedia.media.hops`."""
+        return () if self.request is None else self.request.hops
 
     def dismissed(self, reason: str) -> None:
         """Tell a publisher that it has lost its stream, and hang up."""
@@ -202,6 +209,7 @@ class RTMPConnection(Protocol):
                 self._publication.metadata_received(event.fields)
         elif isinstance(event, Connected):
             self._user_agent = event.flash_version
+            self._hops = event.hops
         elif isinstance(event, ConnectRefused):
             self._log.info(
                 "{peer}: has to bring user and password for {app}",
@@ -333,6 +341,7 @@ class RTMPConnection(Protocol):
             self._user_agent,
             None if authentication is None else authentication.proves,
             address=asked_at(tc_url),
+            hops=read_hops(self._hops),
         )
 
     def _check_room(self) -> None:

@@ -27,6 +27,7 @@ class Connected:
         object_encoding: What was agreed on: 0 for AMF0, 3 for AMF0 and AMF3.
         capabilities: What the client announced of Enhanced RTMP.
         type: Property `type`, which encoders send as "nonprivate"; or empty.
+        hops: Property `ntvHops` as it was sent (`ntvmedia.media.hops`); or empty.
     """
 
     app: str
@@ -37,6 +38,7 @@ class Connected:
     object_encoding: int
     capabilities: Capabilities
     type: str
+    hops: str = ""
 
     @property
     def is_encoder(self) -> bool:
