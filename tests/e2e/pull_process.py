@@ -31,7 +31,7 @@ from ntvmedia.config.reading import parse_section
 from ntvmedia.errors import RemoteError
 from ntvmedia.interfaces import IPullSink
 from ntvmedia.media.packets import Codec, Packet, Track
-from ntvmedia.media.relaying import OutputOptions, PullOptions, VideoOptions
+from ntvmedia.media.relaying import AudioOptions, OutputOptions, PullOptions, VideoOptions
 from ntvmedia.outbound.client import Outbound
 
 STALL_SECONDS = 6.0
@@ -111,7 +111,7 @@ def main() -> None:
     options = PullOptions(stall_seconds=STALL_SECONDS, hops=HOPS)
     wanted = OutputOptions()
     if "--h264" in more:
-        wanted = OutputOptions(VideoOptions("h264", preset="ultrafast"), wanted.audio)
+        wanted = OutputOptions(VideoOptions("h264", preset="ultrafast"), AudioOptions("aac"))
     pulling: list[Deferred[None]] = []
 
     def ended(result: Any) -> None:

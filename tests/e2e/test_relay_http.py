@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from tests.e2e import hostile_server as hostile
 from tests.e2e.hls_sources import SECONDS, SEGMENTS, Sources
 from tests.e2e.hostile_server import HostileServer, LiveList
 from tests.e2e.media import packets, pictures
-from tests.e2e.processes import run
+from tests.e2e.processes import Program, run, wait_until
 from tests.e2e.pulls import Got, Pull
+from tests.e2e.server import free_port
 
 # A process of Python that starts beside others, and media that is given ahead.
 START_SECONDS = 4.0
@@ -23,6 +25,12 @@ AHEAD_SECONDS = 1.0
 def digests(frames: Sequence[object]) -> list[str]:
     """Return what tells frames from others."""
     return [frame.digest for frame in frames]  # type: ignore[attr-defined]
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody listens there. Nobody is asked: FFmpeg takes one connection, the first."""
+    lines = Path("/proc/net/tcp").read_text("ascii").splitlines()
+    return any(line.split()[1].endswith(f":{port:04X}") and " 0A " in line for line in lines)
 
 
 def assert_in_time(got: Sequence[Got], ahead: float = AHEAD_SECONDS) -> None:
@@ -105,3 +113,170 @@ def test_hls(sources: Sources, tmp_path: Path, kind: str) -> None:
     if kind not in ("ranges",):
         # Two segments wait, and some of the one before: the last was not wanted at the beginning.
         assert last - first > SECONDS / SEGMENTS
+
+
+@pytest.mark.parametrize(
+    "kind", ["joined", "joined_wrap", "joined_fmp4", "joined_apart", "packed", "hevc"]
+)
+def test_hls_put_together(sources: Sources, tmp_path: Path, kind: str) -> None:
+    """E-SR-08: discontinuities, sound in its own list and other codecs, on one timeline."""
+    with HostileServer(sources.folder(kind)) as server, Pull(server.url(), tmp_path, 90) as pull:
+        end = pull.end(90)
+    got = pull.packets()
+    assert end.error == ""
+    assert_in_time(got)
+    assert_rising(got)
+    for name in ("video", "audio"):
+        times = [packet.dts for packet in got if packet.kind == name]
+        if times:
+            assert max(b - a for a, b in pairwise(times)) < 0.2, name
+    if kind.startswith("joined") and kind != "joined_apart":
+        one, other = sources.clip(), sources.clip("other")
+        assert digests(pictures(pull.pictures)) == digests([*pictures(one), *pictures(other)])
+
+
+def test_live(sources: Sources, tmp_path: Path) -> None:
+    """A list that slides: each segment once, and a server that fails for a while is no end."""
+    folder = sources.folder("one_second")
+    with HostileServer(folder) as server:
+        server.on("/index.m3u8", LiveList(sources.playlist("one_second"), window=6))
+        with Pull(server.url(), tmp_path) as pull:
+            pull.wait_for(100)
+            server.on("/index.m3u8", hostile.status(503), times=2)
+            got = pull.wait_for(350)
+            whole = server.whole("*.ts")
+            counts = server.counts("*.ts")
+    assert len(whole) >= 12
+    assert max(counts.values()) <= 2
+    assert_in_time(got, AHEAD_SECONDS)
+    assert_rising(got)
+    times = [packet.dts for packet in got if packet.kind == "video"]
+    assert max(b - a for a, b in pairwise(times)) < 0.1
+
+
+def test_stall(files: Path, tmp_path: Path) -> None:
+    """E-ST-01: a server that stops in the middle is left after the time that was set."""
+    with HostileServer(files) as server:
+        server.on("/clip.ts", hostile.stall_body)
+        with Pull(server.url("/clip.ts"), tmp_path) as pull:
+            end = pull.end()
+    assert "nothing came for 6 seconds" in end.error
+    assert not end.is_permanent
+
+
+def test_no_media(files: Path, tmp_path: Path) -> None:
+    """E-SR-09: a page is told to be one, at once and for good."""
+    with HostileServer(files) as server, Pull(server.url("/page.flv"), tmp_path) as pull:
+        end = pull.end()
+    assert (end.error, end.is_permanent) == ("the answer is an HTML page", True)
+
+
+@pytest.mark.parametrize("name", ["clip.wmv", "mpeg2.ts"])
+def test_encoded_anew(files: Path, tmp_path: Path, name: str) -> None:
+    """What no track of ours can carry is told, and encoded anew by the child that reads it."""
+    with HostileServer(files) as server:
+        if name == "clip.wmv":
+            with Pull(server.url(f"/{name}"), tmp_path) as pull:
+                end = pull.end()
+            assert end.is_permanent
+            assert "wm" in end.error
+        with Pull(server.url(f"/{name}"), tmp_path, 60, "--h264") as pull:
+            got = pull.wait_for(75)
+            tracks = pull.lines("track")
+    assert [track[1] for track in tracks if track[1] == "h264"] == ["h264"]
+    assert_rising(got)
+    assert len(pictures(pull.pictures)) >= 70
+
+
+def test_hls_encoded_anew(sources: Sources, tmp_path: Path) -> None:
+    """So it is with what comes by HLS, packet by packet."""
+    folder = sources.folder("hevc")
+    with HostileServer(folder) as server, Pull(server.url(), tmp_path, 60, "--h264") as pull:
+        got = pull.wait_for(75)
+    assert_rising(got)
+    assert len(pictures(pull.pictures)) >= 70
+
+
+@pytest.fixture
+def nginx(files: Path, sources: Sources, tmp_path: Path) -> Iterator[str]:
+    """The address of an nginx that serves files."""
+    port = free_port()
+    for name in ("clip.flv", "clip.ts", "first.mp4"):
+        (tmp_path / name).write_bytes((files / name).read_bytes())
+    folder = sources.folder("rotated")
+    config = tmp_path / "nginx.conf"
+    config.write_text(
+        f"""{"user root;" if os.getuid() == 0 else ""} daemon off; pid {tmp_path}/nginx.pid; worker_processes 1;
+error_log stderr; events {{ }}
+http {{ access_log off; types {{ video/x-flv flv; video/mp2t ts; }}
+client_body_temp_path {tmp_path}/b; proxy_temp_path {tmp_path}/p; fastcgi_temp_path {tmp_path}/f;
+uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;
+server {{ listen 127.0.0.1:{port}; root {tmp_path};
+location /away/ {{ return 302 /$arg_to; }} location /hls/ {{ alias {folder}/; }} }} }}
+""",
+        "utf-8",
+    )
+    with Program(["nginx", "-c", config, "-p", tmp_path], tmp_path):
+        wait_until(lambda: is_listening(port), "nginx listens")
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("path", ["clip.flv", "clip.ts", "first.mp4", "away/?to=clip.flv"])
+def test_nginx(nginx: str, sources: Sources, tmp_path: Path, path: str) -> None:
+    """Files of nginx, and one that it redirects to: each frame, in its time."""
+    with Pull(f"{nginx}/{path}", tmp_path) as pull:
+        end = pull.end()
+    assert end.error == ""
+    assert_in_time(pull.packets())
+    assert digests(pictures(pull.pictures)) == digests(pictures(sources.clip()))
+
+
+def test_nginx_hls(nginx: str, sources: Sources, tmp_path: Path) -> None:
+    """Encrypted segments of FFmpeg, whose keys change, from nginx."""
+    with Pull(f"{nginx}/hls/index.m3u8", tmp_path) as pull:
+        end = pull.end()
+    assert end.error == ""
+    assert digests(pictures(pull.pictures)) == digests(pictures(sources.clip()))
+
+
+@pytest.mark.parametrize(("form", "kind"), [("mpegts", "video/mp2t"), ("flv", "video/x-flv")])
+def test_ffmpeg_listens(sources: Sources, tmp_path: Path, form: str, kind: str) -> None:
+    """FFmpeg as a server of a live stream, in chunks without an end that is known."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/live"
+    command = ["ffmpeg", "-v", "error", "-re", "-i", sources.clip(), "-c", "copy", "-f", form]
+    more = ["-listen", "1", "-content_type", kind, url]
+    with Program([*command, *more], tmp_path):
+        wait_until(lambda: is_listening(port), "ffmpeg listens")
+        with Pull(url, tmp_path) as pull:
+            pull.wait_for(SECONDS * 25 - 5)
+            pull.end()
+    assert_rising(pull.packets())
+    shown = digests(pictures(pull.pictures))
+    wanted = digests(pictures(sources.clip()))
+    # What stands at the end waits for a packet that does not come, where the format is FLV.
+    assert shown == wanted[: len(shown)]
+    assert len(shown) >= len(wanted) - 5
+
+
+def test_vlc(files: Path, tmp_path: Path) -> None:
+    """ASF with WMV from VLC, which never ends: read and encoded anew in one child."""
+    port = free_port()
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0o777)
+    media = home / "clip.wmv"
+    media.write_bytes((files / "clip.wmv").read_bytes())
+    media.chmod(0o644)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    sout = f"#std{{access=http,mux=asf,dst=127.0.0.1:{port}/live.asf}}"
+    vlc = ["cvlc", "-I", "dummy", str(media), "--loop", "--sout", sout, "--sout-keep"]
+    words = [*(user if os.getuid() == 0 else []), *vlc]
+    with Program(words, tmp_path, "vlc", env={"HOME": str(home)}):
+        wait_until(lambda: is_listening(port), "VLC listens")
+        with Pull(f"http://127.0.0.1:{port}/live.asf", tmp_path, 60, "--h264") as pull:
+            got = pull.wait_for(100)
+    assert_rising(got)
+    assert len(pictures(pull.pictures)) >= 90
