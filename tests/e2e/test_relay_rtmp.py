@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,19 @@ def test_server_dies(clip: Path, tmp_path: Path) -> None:
         nginx.stop(9)
         for end in (push, pull):
             assert end.problem().startswith(f"passing 0 rtmp://127.0.0.1:{nginx.port}: the ")
+
+
+def test_server_stops(clip: Path, tmp_path: Path) -> None:
+    """E-ST-14: what a server never took is no success, though the kernel took it from us."""
+    with (
+        NginxRTMP(tmp_path / "nginx") as nginx,
+        End(tmp_path, "push", nginx.url("live/stops"), clip) as push,
+    ):
+        nginx.wait_for_connections(1)
+        nginx.send(signal.SIGSTOP)
+        problem = push.problem()
+        nginx.send(signal.SIGCONT)
+    assert problem.startswith(f"passing 0 rtmp://127.0.0.1:{nginx.port}: ")
 
 
 def test_tls(clip: Path, tmp_path: Path) -> None:

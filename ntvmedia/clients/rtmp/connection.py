@@ -17,7 +17,7 @@ from ntvmedia.clients.rtmp.refusals import refusal
 from ntvmedia.errors import PeerError, RemoteError
 from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.hub.outlet import Outlet
-from ntvmedia.hub.policy import OutletPolicy
+from ntvmedia.hub.policy import OutletPolicy, unacknowledged
 from ntvmedia.media.packets import Packet, Track
 from ntvmedia.outbound.reasons import is_permanent, reason_of
 from ntvmedia.wire.rtmp.client import ClientSession
@@ -226,8 +226,14 @@ class ClientConnection(Protocol):
         """Say goodbye, after all that was sent; `done` fires when that was taken. Idempotent."""
         if self._finished or self._ending:
             return
-        self._hang_up()
+        self._say_goodbye()
         self._ending = True
+        if not MergedReads.can_take(self.transport):
+            self.outlet.close()
+        elif self.outlet.blocked:
+            self.outlet.on_drained = self._half_close
+        else:
+            self._half_close()
 
     def finish(self, result: Result | RemoteError | Failure) -> None:
         """Say goodbye and hang up, as soon as the server has taken that, or after a while.
@@ -315,23 +321,43 @@ class ClientConnection(Protocol):
             self._stop_timer()
 
     def _hang_up(self) -> None:
+        self._say_goodbye()
+        self.outlet.close()
+
+    def _half_close(self) -> None:
+        """Send no more, and read on until the server hangs up.
+
+        A connection that is closed while something of the server's comes is reset, and with it the
+        server may lose the last that it was sent.
+        """
+        self.transport.loseWriteConnection()
+
+    def _say_goodbye(self) -> None:
         self._stop_timer()
         if self._patience:
             self._read_with(0.0)
         self.session.leave()
         self.outlet.write(self.session.data_to_send())
         self._timer = self.reactor.callLater(GOODBYE_SECONDS, self._too_late)
-        self.outlet.close()
 
     def _too_late(self) -> None:
         """Have no more patience with a server that does not hang up."""
         self._timer = None
         if self._ending and not self._finished:
-            if self.outlet.blocked:
+            if self.outlet.blocked or self._is_unacknowledged():
                 self.finish(RemoteError("it did not take the end of the stream"))
             else:
                 self.finish(Outcome.ENDED)
         self.outlet.abort()
+
+    def _is_unacknowledged(self) -> bool:
+        """Whether the kernel still has what the server did not take; unknown with TLS."""
+        if not MergedReads.can_take(self.transport):
+            return False
+        try:
+            return unacknowledged(self.transport.socket) > 0
+        except (OSError, ValueError):
+            return True
 
     def _read_with(self, patience: float) -> None:
         """Have the reactor read the connection, or have it read in rounds so far apart."""
