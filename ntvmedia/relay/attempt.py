@@ -43,6 +43,9 @@ class Outcome(NamedTuple):
     is_end: bool = False
 
 
+_END: Final = Outcome("the source has ended", is_end=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What attempts need of the server.
@@ -53,8 +56,8 @@ class Surroundings:
         streams: Those of the hub that is published in, by key.
         publish: Begins a stream in it; as of `Intake`.
         make_transcoder: Called with the reactor, and pairs of `OutputOptions` and `IPullSink`.
-            Returns an `IPullSink` with `done`, a Deferred that fires when it has ended, and
-            `stop()`, which returns one.
+            Returns an `IPullSink` with `done`, a Deferred that fires when it has ended; `end()`,
+            which says that no more comes; and `stop()`, which returns another Deferred.
         wall_clock: Seconds since 1970.
         fraction: Returns a number from 0 to below 1, another each time.
     """
@@ -145,6 +148,7 @@ class Attempt:
         self._source: Any = None
         self._started_at = 0.0
         self._saw_media = False
+        self._has_ended = False
         self._watchdog: IDelayedCall | None = None
         self._pulling: Deferred[None] | None = None
         self._transcoder: Any = None
@@ -247,13 +251,18 @@ class Attempt:
         return pulling
 
     def _ended(self, _result: None) -> None:
-        outcome = Outcome("the source has ended", is_end=True)
-        if not self._is_over:
-            self._lose(outcome)
+        if self._is_over:
+            return
+        if self._transcoder is not None:
+            # It has the last pictures still.
+            self._has_ended = True
+            self._transcoder.end()
+        else:
+            self._lose(_END)
 
     def _transcoded(self, _result: None) -> None:
         if not self._is_over:
-            self._lose(Outcome("the transcoder has ended"))
+            self._lose(_END if self._has_ended else Outcome("the transcoder has ended"))
 
     def _failed(self, failure: Failure) -> None:
         if self._is_over:

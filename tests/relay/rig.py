@@ -171,7 +171,11 @@ class FakeTranscoder:
         self.batch_ended = self.fan.batch_ended
         self.noted = self.fan.noted
         self.done: Deferred[None] = Deferred()
-        self.is_stopped = False
+        self.is_ending = self.is_stopped = False
+
+    def end(self) -> None:
+        """Give out what is left, when the test says so."""
+        self.is_ending = True
 
     def stop(self) -> Deferred[None]:
         """End."""

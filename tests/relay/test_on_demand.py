@@ -98,8 +98,9 @@ class OneStreamTests(OnDemandCase):
     def test_hops(self) -> None:
         """E-ST-08: who wants it by way of this server is told to the source."""
         self.add(on_demand=True)
-        self.wait_for()
-        self.assertEqual(self.source.last.options.hops[-1], "own")
+        waiter = self.host.hub.wait_for(KEY, ("far", "near"))
+        waiter.addErrback(lambda failure: failure.trap(NotFound))
+        self.assertEqual(self.source.last.options.hops, ("far", "near", "own"))
         self.finish()
 
     def test_wanted_before_it_was_made(self) -> None:

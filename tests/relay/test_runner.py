@@ -213,6 +213,15 @@ class RunnerTests(RelayCase):
         self.successResultOf(stopping)
         self.finish()
 
+    def test_stopped_while_connecting(self) -> None:
+        """E-SR-13: a source that hangs, as in a lookup, is cancelled by a stop at once."""
+        id_ = self.add()
+        self.advance(3.0)
+        self.successResultOf(self.relays.stop(id_))
+        self.assertTrue(self.source.last.is_cancelled)
+        self.assertEqual(self.ups(), [])
+        self.finish()
+
     def test_bug(self) -> None:
         """A bug of a source ends that try alone, and is in the server's log."""
         self.source.error = ZeroDivisionError()
@@ -388,6 +397,19 @@ class OutputTests(RelayCase):
         self.assertEqual(len(self.transcoders), 2)
         self.finish()
 
+    def test_end_of_what_is_encoded(self) -> None:
+        """A source's end is that of the stream when the last picture is encoded, not before."""
+        id_ = self.add(video={"codec": "h264"}, loop=False)
+        self.source.last.start()
+        self.source.last.end()
+        [transcoder] = self.transcoders
+        self.assertTrue(transcoder.is_ending)
+        self.assertEqual(self.state(id_).state, "running")
+        transcoder.done.callback(None)
+        self.assertEqual(self.state(id_)[:2], ("stopped", "the source has ended"))
+        self.assertTrue(transcoder.is_stopped)
+        self.finish()
+
     def test_source_that_transcodes(self) -> None:
         """One that encodes itself is given all outputs; for a plain copy it is pulled plainly."""
         id_ = self.add("coded://h/x", video={"codec": "h264"})
@@ -424,7 +446,7 @@ class OutputTests(RelayCase):
 
     def test_transcoder_of_a_test(self) -> None:
         """The stand-in is asked as the real one is."""
-        for name in ("track_received", "packet_received", "batch_ended", "stop"):
+        for name in ("track_received", "packet_received", "batch_ended", "end", "stop"):
             self.assertTrue(callable(getattr(Transcoder, name)))
         self.assertTrue(FakeTranscoder(None, [(None, Publisher())]).stop().called)
 
