@@ -80,6 +80,8 @@ class Host:
         self.draining = False
         self.random = bytes
         self.callbacks: Any = SimpleNamespace(counts=Counts(0, 0, 0, {}, {}))
+        self.relays: Any = SimpleNamespace(registry={})
+        self.pushes: Any = SimpleNamespace(registry={})
         self._parts: dict[Any, Any] = {}
 
     def part(self, kind: Any) -> Any:
