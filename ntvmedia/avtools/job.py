@@ -119,7 +119,9 @@ class Limits(NamedTuple):
     """What a child process may take.
 
     Attributes:
-        memory_bytes: Of address space: more than three times what it uses.
+        memory_bytes: Of its own, used or not.
+        limits_addresses: Those hold for its whole address space too, of which drivers of graphics
+            cards reserve a hundred times as much.
         cpu_seconds: Of processor time in all; 0 for no limit.
         cpu_share: Of one core, on the average of `CPU_SECONDS`; 0 for no limit.
         open_seconds: From its start to its first track.
@@ -127,6 +129,7 @@ class Limits(NamedTuple):
     """
 
     memory_bytes: int = 1 << 30
+    limits_addresses: bool = True
     cpu_seconds: int = 0
     cpu_share: float = 0.0
     open_seconds: float = 20.0
@@ -134,7 +137,7 @@ class Limits(NamedTuple):
 
 
 COPY_LIMITS: Final = Limits(cpu_share=0.9)
-"""Of a job that encodes nothing: such a one takes 0.01 of a core per Mb/s."""
+"""Of a job that encodes nothing: 54 Mb/s of MPEG-TS by UDP take 0.06 of a core."""
 
 TRANSCODING_LIMITS: Final = Limits(memory_bytes=6 << 30)
 """Of one that does: x265 of 4K takes 3 GiB, with a thread's 64 MiB for each core."""
@@ -145,8 +148,10 @@ PROBE_LIMITS: Final = Limits(cpu_seconds=20)
 
 def limits_of(outputs: tuple[OutputOptions, ...], source: Input | None = None) -> Limits:
     """Return the limits of a job with these outputs; a test card is always encoded."""
-    copies = all(x.is_copy for x in outputs) and not isinstance(source, CardInput)
-    return COPY_LIMITS if copies else TRANSCODING_LIMITS
+    if all(x.is_copy for x in outputs) and not isinstance(source, CardInput):
+        return COPY_LIMITS
+    is_software = all(x.video.encoder == "software" for x in outputs)
+    return TRANSCODING_LIMITS._replace(limits_addresses=is_software)
 
 
 class Job(NamedTuple):

@@ -59,7 +59,9 @@ def leave_parent(parent: int) -> None:
 def apply(limits: Limits) -> None:
     """Have the kernel hold the limits of a job, and those of every job: no file is written."""
     sys.dont_write_bytecode = True
-    _limit(resource.RLIMIT_AS, limits.memory_bytes)
+    _limit(resource.RLIMIT_DATA, limits.memory_bytes)
+    if limits.limits_addresses:
+        _limit(resource.RLIMIT_AS, limits.memory_bytes)
     _limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)

@@ -21,7 +21,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-import ntvmedia
 from ntvmedia.avtools.complaints import Complaints
 from ntvmedia.avtools.feeding import Feed
 from ntvmedia.avtools.framing import (
@@ -49,21 +48,24 @@ MAX_BYTES_A_SECOND: Final = 64 << 20
 LOOK_SECONDS: Final = 1.0
 """How often it is looked after."""
 
-_ROOT: Final = str(Path(ntvmedia.__file__).parent.parent)
-
-# No proxies, no tokens, no preloaded libraries: nothing of the server's surroundings.
+# No proxies, no tokens, no preloaded libraries: of the server's surroundings these alone, which
+# Python or the driver of a graphics card may need.
+_KEPT: Final = (
+    "CUDA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "LIBVA_DRIVERS_PATH",
+    "LIBVA_DRIVER_NAME",
+    "PYTHONHOME",
+)
 _ENVIRONMENT: Final = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
-    "PYTHONPATH": _ROOT,
     # Each thread's own heap would be 64 MiB of address space.
     "MALLOC_ARENA_MAX": "2",
 }
 
-# -P: nothing is imported from the current folder; -s: nor from the user's.
-_ARGUMENTS: Final = ("-P", "-s", "-m", "ntvmedia.avtools.worker")
-
-_WITH_SINK: Final = frozenset({FrameType.TRACK, FrameType.PACKET, FrameType.METADATA})
+# -P: nothing is imported from the current folder.
+_ARGUMENTS: Final = ("-P", "-m", "ntvmedia.avtools.worker")
 
 
 def run_job(
@@ -138,7 +140,7 @@ class RunningJob:
                 _Protocol(self),
                 sys.executable,
                 [sys.executable, *_ARGUMENTS, str(os.getpid())],
-                env=_ENVIRONMENT,
+                env=_environment(),
                 childFDs={0: "w", 1: "r", 2: "r"},
             )
         except OSError as error:
@@ -395,6 +397,13 @@ class _Protocol(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         self._job.ended(reason)
+
+
+def _environment() -> dict[str, str]:
+    """Return the child's surroundings: it finds the modules that this process has."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    path = os.pathsep.join(str(Path(x).absolute()) for x in sys.path if x)
+    return {**_ENVIRONMENT, **kept, "PYTHONPATH": path}
 
 
 def _ignore(_is_paused: bool) -> None:

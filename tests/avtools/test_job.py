@@ -44,7 +44,7 @@ ENCODED = OutputOptions(VideoOptions("h264", 800, frame_rate=12.5), AudioOptions
 )
 def test_jobs(source: Input) -> None:
     """A job comes back as it was, with each input."""
-    job = Job(source, (OutputOptions(), ENCODED), True, Limits(5, 6, 0.5, 7.5, 8.5))
+    job = Job(source, (OutputOptions(), ENCODED), True, Limits(5, False, 6, 0.5, 7.5, 8.5))
     assert read_job(build_job(job)) == job
 
 
@@ -72,3 +72,6 @@ def test_limits() -> None:
     assert limits_of((OutputOptions(),), PacketsInput()) == COPY_LIMITS
     assert TRANSCODING_LIMITS.memory_bytes > COPY_LIMITS.memory_bytes
     assert not TRANSCODING_LIMITS.cpu_share
+    hardware = ENCODED._replace(video=VideoOptions("h264", encoder="auto"))
+    assert TRANSCODING_LIMITS.limits_addresses
+    assert not limits_of((ENCODED, hardware)).limits_addresses

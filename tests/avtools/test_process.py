@@ -223,6 +223,8 @@ class LifeTests(ProcessCase):
         self.assertTrue(os.readlink(place / "cwd").endswith("(deleted)"))
         limits = (place / "limits").read_text()
         self.assertRegex(limits, r"Max file size +0 ")
+        for name in ("Max data size", "Max address space"):
+            self.assertRegex(limits, rf"{name} +{1 << 30} ")
         self.assertRegex(limits, r"Max core file size +0 ")
         self.assertRegex(limits, r"Max open files +64 ")
         self.assertEqual(os.getsid(job.pid), job.pid)
