@@ -25,7 +25,7 @@ from ntvmedia.outbound.connections import Endpoints, Gate
 from ntvmedia.outbound.cookies import BrowserPolicy
 from ntvmedia.outbound.exchange import KEEPING, REDIRECTS, Answer, Question, Receiver, exchange
 from ntvmedia.outbound.failures import OutboundError
-from ntvmedia.outbound.fields import check_fields
+from ntvmedia.outbound.fields import Fields, check_fields
 from ntvmedia.outbound.flow import Flow
 from ntvmedia.outbound.policy import Policy
 from ntvmedia.outbound.pools import StrictPool
@@ -65,17 +65,24 @@ class Outbound(Service):
         proxy: "http://[USER:PASSWORD@]HOST[:PORT]" of a proxy that all requests go through; empty
             for none. The proxy must be one of whom it may ask. Of its targets only those that are
             IP addresses are looked at: what a name means is the proxy's to say.
+        policy: Says whom it may ask, instead of the settings.
 
     Raises:
         OutboundError: The proxy's address is malformed.
     """
 
     def __init__(
-        self, reactor: Any, settings: OutboundSettings, trust: Any = None, *, proxy: str = ""
+        self,
+        reactor: Any,
+        settings: OutboundSettings,
+        trust: Any = None,
+        *,
+        proxy: str = "",
+        policy: Policy | None = None,
     ) -> None:
         self._reactor = reactor
         self._timeout_seconds = settings.timeout
-        gate = Gate(reactor, Policy(settings.allow))
+        gate = Gate(reactor, policy or Policy(settings.allow))
         by = parse_proxy(proxy) if proxy else None
         self._endpoints = endpoints = Endpoints(gate, settings.timeout, trust, by)
         self._pool = pool = StrictPool(reactor)
@@ -99,8 +106,8 @@ class Outbound(Service):
         self,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
-        shared_headers: Mapping[str, str] | None = None,
+        headers: Fields | None = None,
+        shared_headers: Fields | None = None,
         cookies: CookieJar | None = None,
         limit_bytes: int,
         timeout_seconds: float | None = None,

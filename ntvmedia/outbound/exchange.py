@@ -15,7 +15,7 @@ from ntvmedia.outbound.addresses import Target
 from ntvmedia.outbound.bodies import Body, PostedBody, ReceiverFailed, Unread
 from ntvmedia.outbound.cookies import cookie_field, keep_cookies
 from ntvmedia.outbound.failures import OutboundError, Unacceptable
-from ntvmedia.outbound.fields import answer_fields, is_compressed, request_fields
+from ntvmedia.outbound.fields import Fields, answer_fields, is_compressed, request_fields
 from ntvmedia.outbound.flow import Flow
 from ntvmedia.outbound.reasons import NETWORK_ERRORS, is_permanent, reason_of
 
@@ -71,8 +71,8 @@ class Question(NamedTuple):
     """
 
     limit_bytes: int
-    headers: Mapping[str, str]
-    shared_headers: Mapping[str, str]
+    headers: Fields
+    shared_headers: Fields
     cookies: CookieJar | None
     receiver: Receiver | None
     touched: Callable[[], None]
