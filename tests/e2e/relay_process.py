@@ -27,7 +27,8 @@ from ntvmedia.media.relaying import PullOptions, PushOptions
 from ntvmedia.outbound.streams import StreamConnector
 from tests.e2e.rtsp_client import Feeder, Recorder, read_flv
 
-HOPS = ("one", "two")
+# A server refuses to send a stream to one that it came from.
+PULL_HOPS, PUSH_HOPS = ("0123456789abcdef",), ("fedcba9876543210",)
 
 
 class Host:
@@ -107,13 +108,13 @@ async def work(reactor: Any, arguments: argparse.Namespace) -> None:
     ending: Deferred[None]
     if arguments.action == "pull":
         sink = Sink()
-        pulled = PullOptions(arguments.transport, stall_seconds=10.0, hops=HOPS)
+        pulled = PullOptions(arguments.transport, stall_seconds=10.0, hops=PULL_HOPS)
         ending = _of(ISource, arguments.url).pull(host, arguments.url, pulled, sink)
     else:
         events = read_flv(arguments.path)
         tracks = list({event.id: event for event in events if isinstance(event, Track)}.values())
         giver = Giver(reactor, tracks, [event for event in events if isinstance(event, Packet)])
-        pushed = PushOptions(arguments.transport, stall_seconds=10.0, hops=HOPS)
+        pushed = PushOptions(arguments.transport, stall_seconds=10.0, hops=PUSH_HOPS)
         target = _of(ITarget, arguments.url)
         ending = target.push(host, arguments.url, tracks, {}, pushed, giver.begin)
     try:

@@ -17,6 +17,7 @@ from ntvmedia.errors import RemoteError
 from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.interfaces import IHost
 from ntvmedia.media import Track
+from ntvmedia.media.hops import HOPS_PROPERTY
 from ntvmedia.media.relaying import PullOptions, PushOptions
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.wire.rtmp.client import ClientSession
@@ -29,9 +30,6 @@ SETTLED_SECONDS: Final = 60.0
 
 CONNECT_SECONDS: Final = 10.0
 """How long a connection may take, with the look-up of the name and TLS begun."""
-
-HOPS: Final = "ntvHops"
-"""The property of `connect` that names the servers that a stream has passed (E-ST-08)."""
 
 MAX_QUESTIONS: Final = 2
 """Times that a server asks for a user: first whose name, then for the proof of the password."""
@@ -175,7 +173,7 @@ class RTMPClient(Service):
                 user=url.user,
                 password=url.password,
                 credentials=credentials,
-                properties={HOPS: ",".join(options.hops)} if options.hops else None,
+                properties={HOPS_PROPERTY: ",".join(options.hops)} if options.hops else None,
             )
 
         def made() -> ClientConnection:

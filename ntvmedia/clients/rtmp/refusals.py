@@ -23,8 +23,10 @@ FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 UNAUTHORIZED: Final = 401
 
-# In this order: what passes by itself outweighs all else ("not allowed: too many connections").
+# In this order: what passes by itself outweighs all else ("not allowed: too many connections") but
+# a loop, of which this server says that a stream "has passed this server already".
 _WORDS: Final = (
+    (re.compile(r"\bloop\b"), FORBIDDEN, True),
     (
         re.compile(
             r"too many|limit|busy|try again|later|overload|capacity|unavailable|timed? ?out"
@@ -47,7 +49,6 @@ _WORDS: Final = (
             r"denied|den(y|ies)|not allowed|forbid|not permitted|permission|no access|\b403\b"
             r"|(invalid|bad|wrong|unknown|expired).{0,16}(token|key|signature|secret)"
             r"|(token|key|signature|secret).{0,16}(invalid|wrong|unknown|expired|mismatch)"
-            r"|\bloop\b"
         ),
         FORBIDDEN,
         True,

@@ -10,10 +10,8 @@ from twisted.internet.defer import Deferred
 from ntvmedia.clients.rtsp.client import RTSPClient
 from ntvmedia.clients.rtsp.options import Carrier, Options
 from ntvmedia.interfaces import IHost
+from ntvmedia.media.hops import HOPS_FIELD
 from ntvmedia.media.relaying import PullOptions, PushOptions
-
-HOPS: Final = "X-Ntv-Hops"
-"""The header that names the servers that a stream has passed (E-ST-08)."""
 
 _FALLBACK_SECONDS: Final = 3.0
 
@@ -53,4 +51,4 @@ def push_options(options: PushOptions) -> Options:
 
 
 def _hops(hops: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return ((HOPS, ",".join(hops)),) if hops else ()
+    return ((HOPS_FIELD, ",".join(hops)),) if hops else ()

@@ -17,7 +17,7 @@ REFUSALS = [
     ("NetStream.Publish.BadName", "liveshow/key1 has a publisher", 0, False),  # this server
     ("NetStream.Publish.BadName", "", 0, False),
     ("NetStream.Publish.BadName", "publishing is not allowed from this address", 403, True),
-    ("NetStream.Publish.BadName", "a loop: the stream has passed this server", 403, True),
+    ("NetStream.Publish.BadName", "a loop: the stream has passed this server already", 403, True),
     ("NetStream.Publish.Denied", "", 403, True),
     ("NetStream.Publish.Unauthorized", "Authorization required.", 401, True),  # Node-Media-Server
     ("NetStream.Play.BadConnection", "Connection already playing", 0, False),

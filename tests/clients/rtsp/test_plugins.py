@@ -7,12 +7,13 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
-from ntvmedia.clients.rtsp.hosted import HOPS, HostedRTSPClient, pull_options, push_options
+from ntvmedia.clients.rtsp.hosted import HostedRTSPClient, pull_options, push_options
 from ntvmedia.clients.rtsp.options import Carrier
 from ntvmedia.clients.rtsp.source import RTSPSource
 from ntvmedia.clients.rtsp.target import Feed, RTSPTarget
 from ntvmedia.errors import RemoteError
 from ntvmedia.interfaces import IPushFeed, ISource, ITarget
+from ntvmedia.media.hops import HOPS_FIELD as HOPS
 from ntvmedia.media.relaying import PullOptions, PushOptions
 from ntvmedia.wire.rtsp.messages import Response
 from tests.clients.rtsp.rig import AUDIO, URL, VIDEO, ClientCase, media, response
