@@ -65,7 +65,14 @@ class Pull:
         number = len(list(folder.glob("pulled-*.json")))
         self.path = folder / f"pulled-{number}.json"
         self.path.touch()
-        words = ["-m", "tests.e2e.pull_process", self.path, url, str(seconds), *options]
+        words: list[str | Path] = [
+            "-m",
+            "tests.e2e.pull_process",
+            self.path,
+            url,
+            str(seconds),
+            *options,
+        ]
         root = Path(__file__).parent.parent.parent
         command = [sys.executable, *words]
         self._program = Program(command, folder, "pull", env={"PYTHONPATH": str(root)}, cwd=root)

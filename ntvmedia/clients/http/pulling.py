@@ -154,7 +154,7 @@ class Pull:
             else:
                 body.end()
             if body.job is not None:
-                await body.job.done
+                await body.finished
         except OutboundError as error:
             # The address is told by whoever keeps the task.
             why = str(error).removeprefix(f"{origin_of(body.url or self._url)}: ")
@@ -216,6 +216,7 @@ class _Body:
         job: The child that takes it, where one does.
         asking: What it is the answer to.
         is_over: Nothing more of it is wanted.
+        finished: Fires, or fails, as the child does.
     """
 
     def __init__(self, pull: Pull) -> None:
@@ -225,6 +226,7 @@ class _Body:
         self.job: RunningJob | None = None
         self.asking: Deferred[Answer] | None = None
         self.is_over = False
+        self.finished: Deferred[None] = Deferred()
         self._pull = pull
         self._detector: Detector | None = None
         self._reader: Reader | None = None
@@ -290,13 +292,15 @@ class _Body:
             self._reader = taker
             taker.receive_data(head)
 
-    def _job_done(self, result: Any) -> Any:
+    def _job_done(self, result: Any) -> None:
         """Ask for nothing more: the child has ended, well or not."""
-        if not self.is_over:
-            self.is_over = True
-            if self.asking is not None:
-                self.asking.cancel()
-        return result
+        if self.is_over:
+            return
+        self.is_over = True
+        # Not the child's own Deferred, which is in the middle of this: what waits may wake up here.
+        if self.asking is not None:
+            self.asking.cancel()
+        self.finished.callback(result)
 
 
 def hops_fields(options: PullOptions) -> dict[str, str]:
