@@ -81,7 +81,8 @@ class Relay:
     )
     stall_seconds: Seconds = setting(
         10.0,
-        "A source from which no media come for this time is asked anew.",
+        "A source from which no media come for this time is asked anew; it has 20 seconds for the "
+        "first of them, or this time where that is longer.",
         minimum=1.0,
         maximum=600.0,
     )

@@ -144,6 +144,21 @@ class FailoverTests(RelayCase):
         self.assertEqual(self.source.open, [first])
         self.finish()
 
+    def test_nothing_beside_nothing(self) -> None:
+        """The other fails, and the first has sent nothing yet: both are given up, for a wait."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(2.0)
+        self.assertEqual(len(self.source.open), 2)
+        other.fail("b is down")
+        self.assertEqual(self.source.open, [])
+        self.assertEqual(self.state(id_)[:2], ("waiting", "b is down"))
+        self.advance(1.5)
+        self.assertEqual([pull.url for pull in self.source.open], ["fake://h/a"])
+        self.finish()
+
     def test_flapping(self) -> None:
         """Two sources that work for a moment only are not asked in a circle without a wait."""
         self.add("fake://h/a", fallbacks=["fake://h/b"])
