@@ -23,7 +23,8 @@ _ADDRESS: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://(?:[^\s/@]*@)?([^\s
 # "[mpegts @ 0x55d0c8a1]": where the thing lies in memory is nobody's concern.
 _POINTER: Final = re.compile(r" @ 0x[0-9a-f]+")
 
-_UNPRINTABLE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^ -~\u00a0-\uffff]")
+# What makes a terminal change colours.
+_ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Complaints:
@@ -75,6 +76,8 @@ class Complaints:
 
 def masked(line: str) -> str:
     """Return a line without what may be secret in it, on one line."""
-    line = _UNPRINTABLE.sub(" ", line[:_MAX_PENDING])
+    line = _ESCAPE.sub(" ", line[:_MAX_PENDING])
+    if not line.isprintable():
+        line = "".join([x if x.isprintable() else " " for x in line])
     line = _POINTER.sub("", _ADDRESS.sub(r"\1://\2", line))
     return " ".join(line.split())[:MAX_LINE]
