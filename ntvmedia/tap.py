@@ -35,6 +35,7 @@ from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.labels import Labels
 from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.outbound.policy import Policy
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
 from ntvmedia.relay.push_service import PushService
@@ -181,7 +182,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     preferences = Preferences(store, events, time.time, reactor)
     accounts = Accounts(store, events, time.time, reactor, settings.data)
     applications = Applications(store, events, time.time, reactor)
-    outbound = Outbound(reactor, settings.outbound)
+    # One for all that goes out: HTTP, pulls and pushes.
+    policy = Policy(settings.outbound.allow, lambda: preferences.values.outbound_networks)
+    outbound = Outbound(reactor, settings.outbound, policy=policy)
     access = Access(
         applications,
         settings.data,
@@ -204,7 +207,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         store,
         preferences,
         accounts,
-        StreamConnector(reactor, settings.outbound),
+        StreamConnector(reactor, settings.outbound, policy=policy),
         secrets.token_hex(_SERVER_ID_BYTES),
     )
     host.callbacks = Callbacks(host)

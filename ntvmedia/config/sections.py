@@ -342,7 +342,8 @@ class OutboundSettings:
     allow: Networks = setting(
         (),
         "Networks that may be asked though they are not public. Without it, no address or redirect "
-        "leads to this machine, to a private network or to a cloud's metadata.",
+        "leads to this machine, to a private network or to a cloud's metadata. The preference "
+        "`outbound_networks` names more of them while the server runs.",
     )
     timeout: Seconds = setting(
         10.0, "An answer must be complete after this time.", minimum=0.1, maximum=600.0

@@ -42,6 +42,9 @@ READ_BYTES: Final = 256 << 10
 """How much is read at a time, four times what Twisted reads: a download costs a quarter less
 processor time, and a tenth or so over TLS (bodies of 400 MB on one machine, both in turns)."""
 
+ALLOWED_BY: Final = "outbound.allow does not name, nor the preference outbound_networks"
+"""The end of what is said of an address that is forbidden: where to allow it."""
+
 # Hosts whose side of TLS is kept: to prepare one reads the system's certificates, which takes 12 ms
 # and 1 MB, and an agent wants one at every request.
 _TLS_HOSTS: Final = 20
@@ -122,7 +125,7 @@ class Gate:
     def _check(self, address: str) -> None:
         problem = self._policy.problem_of(address)
         if problem:
-            raise Forbidden(f"{address} is {problem}, which outbound.allow does not name")
+            raise Forbidden(f"{address} is {problem}, which {ALLOWED_BY}")
 
 
 @implementer(IResolutionReceiver)

@@ -34,10 +34,18 @@ class StreamConnector:
         settings: Whom it may connect to.
         trust: Whose certificates are believed, for `twisted.internet.ssl.optionsForClientTLS`;
             None for those that the system trusts.
+        policy: Says whom it may connect to, instead of the settings.
     """
 
-    def __init__(self, reactor: Any, settings: OutboundSettings, trust: Any = None) -> None:
-        self._gate: Any = Gate(reactor, Policy(settings.allow))
+    def __init__(
+        self,
+        reactor: Any,
+        settings: OutboundSettings,
+        trust: Any = None,
+        *,
+        policy: Policy | None = None,
+    ) -> None:
+        self._gate: Any = Gate(reactor, policy or Policy(settings.allow))
         self._tls = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS(trust), _TLS_HOSTS)
 
     def connect(
