@@ -141,7 +141,7 @@ def test_cards() -> None:
         "test:?rate=1e3",
         "test:?tone=-1",
         "test:?hunter2=1",
-        "test:?&&",
+        "test:?rate=25#hunter2",
         "file:a",
     ):
         refusal_of(card_of, url)
