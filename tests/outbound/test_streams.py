@@ -97,7 +97,7 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.reactor.tcpClients, [])
 
     def test_spellings(self) -> None:
-        """F-SS-03: whatever a resolver makes of a number, the address that it means is looked at."""
+        """F-SS-03: whatever a resolver makes of a number, the address it means is looked at."""
         for host in ("2130706433", "017700000001", "0177.0.0.1", "0x7f.1", "127.1", "127.0.1"):
             self.names.known[host] = [["127.0.0.1"]]
             for tls in (False, True):
