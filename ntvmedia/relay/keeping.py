@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ntvmedia.access.refusals import WrongField
-from ntvmedia.errors import ConfigError
-from ntvmedia.store import Note, StoreError, take_note
+from ntvmedia.store import Changes, Database, Note, StoreError, take_note
 
-_T = TypeVar("_T")
 _Item = TypeVar("_Item")
-
-_Change = Coroutine[Deferred[Any], Any, _T]
-
-RETRY_SECONDS: Final = 5.0
-"""From a read that failed to the next, as with applications."""
 
 # Nobody guesses an id, and it fits into an address.
 _ID_BYTES: Final = 8
-
-
-class Database(Protocol):
-    """What is needed of an `ntvmedia.store.Store`."""
-
-    def run(self, work: Callable[[Any], _T]) -> Deferred[_T]:
-        """Do some work in one transaction."""
-
-    def run_now(self, work: Callable[[Any], _T]) -> _T:
-        """Do the same, and wait for it."""
 
 
 class Times(NamedTuple):
@@ -63,8 +45,7 @@ class Rows(NamedTuple):
 class Kept(Mapping[str, _Item]):
     """All things of a kind by id, the oldest first. Empty before `load`.
 
-    As `ntvmedia.access.Applications`: memory changes after the database has committed; changes
-    follow one another; after a write that failed, what is here is in doubt, and is read again.
+    They change as `ntvmedia.store.Changes` says.
 
     Args:
         store: The database.
@@ -72,11 +53,14 @@ class Kept(Mapping[str, _Item]):
         random: Returns that many unpredictable bytes.
         changed: Called after each change with the ids of all that may have changed, were made or
             are gone.
-        reactor: Has what is in doubt read again every `RETRY_SECONDS` while the database fails.
+        reactor: As for `Changes`.
     """
 
     WHAT: ClassVar[str]
     """What one is called in the log: "relay"."""
+
+    PLURAL: ClassVar[str]
+    """What several are called there."""
 
     ROWS: ClassVar[Rows]
     _log = Logger()
@@ -89,17 +73,12 @@ class Kept(Mapping[str, _Item]):
         changed: Callable[[set[str]], None],
         reactor: Any = None,
     ) -> None:
-        self._store = store
         self._wall_clock = wall_clock
         self._random = random
         self._changed = changed
-        self._reactor = reactor
         self._items: dict[str, _Item] = {}
         self._times: dict[str, Times] = {}
-        self._turns = DeferredLock()
-        self._is_in_doubt = False
-        # Whether a read in the background waits, for its turn or for the clock.
-        self._is_checking = False
+        self._changes = Changes(self.PLURAL, store, self.ROWS.list, self._read_again, reactor)
 
     def __getitem__(self, id_: str) -> _Item:
         return self._items[id_]
@@ -162,11 +141,7 @@ class Kept(Mapping[str, _Item]):
         Raises:
             ConfigError: The database cannot be read.
         """
-        try:
-            rows = self._store.run_now(self.ROWS.list)
-        except StoreError as error:
-            raise ConfigError(str(error), ("database",)) from None
-        self._keep_all(rows)
+        self._keep_all(self._changes.load())
 
     def add(self, fields: Mapping[str, object], note: Note | None = None) -> Deferred[_Item]:
         """Make one.
@@ -180,7 +155,7 @@ class Kept(Mapping[str, _Item]):
             refusal: nothing has changed then; or with `StoreError`: nothing has changed here,
             until it is known what the database has. Cancelling it leaves the change alone.
         """
-        return self._in_turn(partial(self._add, dict(fields), note))
+        return self._changes.in_turn(partial(self._add, dict(fields), note))
 
     def change(
         self, id_: str, fields: Mapping[str, object], note: Note | None = None
@@ -190,7 +165,7 @@ class Kept(Mapping[str, _Item]):
         Returns:
             As for `add`; also fails as `find` does.
         """
-        return self._in_turn(partial(self._change, id_, dict(fields), note))
+        return self._changes.in_turn(partial(self._change, id_, dict(fields), note))
 
     def remove(self, id_: str, note: Note | None = None) -> Deferred[None]:
         """Delete one.
@@ -198,22 +173,7 @@ class Kept(Mapping[str, _Item]):
         Returns:
             Fires when it is gone. Fails as `find` does, or with `StoreError`.
         """
-        return self._in_turn(partial(self._remove, id_, note))
-
-    def _in_turn(self, work: Callable[[], _Change[_T]]) -> Deferred[_T]:
-        # What the caller is given is not the change itself: a client that hangs up cancels the
-        # one, and must not leave the other half done, in the database and not here.
-        answer: Deferred[_T] = Deferred()
-        self._turns.run(self._on_firm_ground, work).chainDeferred(answer)
-        return answer
-
-    async def _on_firm_ground(self, work: Callable[[], _Change[_T]]) -> _T:
-        try:
-            await self._settle()
-        except StoreError as error:
-            self._log.error("a change is not made, for want of a read: {error}", error=error)
-            raise
-        return await work()
+        return self._changes.in_turn(partial(self._remove, id_, note))
 
     async def _add(self, raw: dict[str, object], note: Note | None) -> _Item:
         id_ = self._random(_ID_BYTES).hex()
@@ -227,7 +187,7 @@ class Kept(Mapping[str, _Item]):
             self.ROWS.insert(connection, row)
             take_note(note, connection, None, self._described(item))
 
-        await self._save(work)
+        await self._changes.commit(work, f"{self.WHAT} {id_}")
         self._items[id_], self._times[id_] = item, times
         self._log.info("{what} {id} was added", what=self.WHAT, id=id_)
         self._changed({id_})
@@ -244,14 +204,12 @@ class Kept(Mapping[str, _Item]):
         times = Times(created_at, max(created_at, self._wall_clock()))
         row = self._row(id_, item, times)
 
-        def work(connection: Any) -> bool:
-            found = self.ROWS.update(connection, row)
-            if found:
-                take_note(note, connection, self._described(before), self._described(item))
-            return found
+        def work(connection: Any) -> None:
+            if not self.ROWS.update(connection, row):
+                raise self._gone(id_)
+            take_note(note, connection, self._described(before), self._described(item))
 
-        if not await self._save(work):
-            raise self._lost(id_)
+        await self._changes.commit(work, f"{self.WHAT} {id_}")
         self._items[id_], self._times[id_] = item, times
         # To which values is nobody's business: there may be secrets among them.
         self._log.info("{what} {id} was changed: {f}", what=self.WHAT, id=id_, f=sorted(raw))
@@ -261,80 +219,29 @@ class Kept(Mapping[str, _Item]):
     async def _remove(self, id_: str, note: Note | None) -> None:
         item = self.find(id_)
 
-        def work(connection: Any) -> bool:
-            found = self.ROWS.delete(connection, id_)
-            if found:
-                take_note(note, connection, self._described(item), None)
-            return found
+        def work(connection: Any) -> None:
+            if not self.ROWS.delete(connection, id_):
+                raise self._gone(id_)
+            take_note(note, connection, self._described(item), None)
 
-        if not await self._save(work):
-            raise self._lost(id_)
+        await self._changes.commit(work, f"{self.WHAT} {id_}")
         del self._items[id_], self._times[id_]
         self._log.info("{what} {id} was deleted", what=self.WHAT, id=id_)
         self._changed({id_})
 
-    # Doubts
-
-    async def _save(self, work: Callable[[Any], _T]) -> _T:
-        try:
-            return await self._store.run(work)
-        except StoreError as error:
-            self._doubt()
-            self._log.error(
-                "the change of a {what} is not saved: {error}", what=self.WHAT, error=error
-            )
-            raise
-        except Exception:
-            # A bug says as little about the commit; it is told once, and not met again unasked.
-            self._is_in_doubt = True
-            raise
-
-    def _lost(self, id_: str) -> StoreError:
+    def _gone(self, id_: str) -> StoreError:
         # Another program wrote, or an answer was lost in a way that nobody noticed.
-        self._doubt()
         return StoreError(f"the database has no {self.WHAT} {id_} any more")
 
-    def _doubt(self) -> None:
-        self._is_in_doubt = True
-        if not self._is_checking:
-            self._is_checking = True
-            self._check(is_first=True)
-
-    def _check(self, *, is_first: bool = False) -> None:
-        """Settle a doubt in the background, after the changes that wait already."""
-        checking = self._turns.run(self._settle)
-        checking.addCallbacks(self._checked, self._not_checked, errbackArgs=(is_first,))
-
-    def _checked(self, _result: None) -> None:
-        self._is_checking = False
-
-    def _not_checked(self, failure: Failure, is_first: bool) -> None:
-        # Once is enough: it may go on for as long as the database is gone.
-        if is_first and failure.check(StoreError):
-            self._log.error("no {what} can be read: {error}", what=self.WHAT, error=failure.value)
-        elif is_first:
-            self._log.failure("no {what} can be read", failure, what=self.WHAT)
-        if self._reactor is None:
-            self._is_checking = False
-        else:
-            self._reactor.callLater(RETRY_SECONDS, self._check)
-
-    async def _settle(self) -> None:
-        """Have here what the database has, where that is in doubt.
-
-        Raises:
-            StoreError: It cannot be read. What is here stays, and stays in doubt.
-        """
-        if not self._is_in_doubt:
-            return
-        rows = await self._store.run(self.ROWS.list)
+    def _read_again(self, rows: list[Any]) -> None:
         before = self._items
         self._keep_all(rows)
-        self._is_in_doubt = False
         ids = set(before) | set(self._items)
         others = {x for x in ids if before.get(x) != self._items.get(x)}
         if others:
-            self._log.info("{n} of {what} were read again", n=len(others), what=self.WHAT)
+            self._log.info(
+                "the {what} were read again: {n} of them differ", what=self.PLURAL, n=len(others)
+            )
             self._changed(others)
 
     def _keep_all(self, rows: list[Any]) -> None:

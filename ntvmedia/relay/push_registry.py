@@ -9,11 +9,11 @@ from typing import Any, Final
 from ntvmedia.access.refusals import WrongField
 from ntvmedia.errors import RemoteError
 from ntvmedia.media import StreamKey
-from ntvmedia.relay.keeping import Database, Kept, Rows, Times
+from ntvmedia.relay.keeping import Kept, Rows, Times
 from ntvmedia.relay.pushes import FIELDS, Push, check, describe, read_fields, target_url, written
 from ntvmedia.relay.refusals import NoPush, TargetTaken, TooManyPushes
 from ntvmedia.relay.schemes import Targets
-from ntvmedia.store import PushRow, delete_push, insert_push, list_pushes, update_push
+from ntvmedia.store import Database, PushRow, delete_push, insert_push, list_pushes, update_push
 
 MAX_PUSHES: Final = 200
 """Each stream that begins is compared with all of them."""
@@ -40,6 +40,7 @@ class Pushes(Kept[Push]):
     """
 
     WHAT = "push"
+    PLURAL = "pushes"
     ROWS = Rows(list_pushes, insert_push, update_push, delete_push)
 
     def __init__(

@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 from ntvmedia.relay.checks import check
-from ntvmedia.relay.keeping import Database, Kept, Rows, Times
+from ntvmedia.relay.keeping import Kept, Rows, Times
 from ntvmedia.relay.refusals import NoRelay, TargetTaken, TooManyRelays
 from ntvmedia.relay.rounds import check_rounds
 from ntvmedia.relay.sources import Sources
 from ntvmedia.relay.task import FIELDS, Relay, describe, places, read_fields, written
-from ntvmedia.store import RelayRow, delete_relay, insert_relay, list_relays, update_relay
+from ntvmedia.store import Database, RelayRow, delete_relay, insert_relay, list_relays, update_relay
 
 _SHOWN_CHARACTERS: Final = 40
 
@@ -33,6 +33,7 @@ class Relays(Kept[Relay]):
     """
 
     WHAT = "relay"
+    PLURAL = "relays"
     ROWS = Rows(list_relays, insert_relay, update_relay, delete_relay)
 
     def __init__(
