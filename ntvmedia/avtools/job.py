@@ -21,19 +21,13 @@ class URLInput(NamedTuple):
     Attributes:
         url: With an IP address for its host, which the parent has checked.
         format: The demuxer, the only one: "asf".
-        protocols: All that FFmpeg may use for it: "mmsh", "http", "tcp".
-        host: The host as the operator typed it, with its port, for servers that have several names;
-            empty where the protocol does not tell it. With it, all that FFmpeg asks over HTTP goes
-            to that one server.
-        authorization: The value of HTTP's field for user and password; with `host` only.
+        protocols: All that FFmpeg may use for it: "mmst", "tcp".
         options: For demuxer and protocol.
     """
 
     url: str
     format: str
     protocols: tuple[str, ...]
-    host: str = ""
-    authorization: str = ""
     options: dict[str, str] = {}  # noqa: RUF012 - a field of a tuple, which nobody changes
 
 

@@ -14,7 +14,6 @@ import av
 from ntvmedia.avtools.datagrams import DatagramReader
 from ntvmedia.avtools.files import MAX_SNIFFED, OpenFile, format_of
 from ntvmedia.avtools.framing import FrameType
-from ntvmedia.avtools.gateway import Gateway
 from ntvmedia.avtools.job import DatagramInput, DataInput, FileInput, Job, URLInput
 from ntvmedia.avtools.streams import FrameSource
 from ntvmedia.errors import RemoteError, UsageError
@@ -82,9 +81,6 @@ class _URLSource:
     def __init__(self, source: URLInput, job: Job) -> None:
         self._source = source
         self._timeouts = (job.limits.open_seconds, job.limits.stall_seconds)
-        self._gateway: Gateway | None = None
-        if source.host:
-            self._gateway = Gateway(source.url, source.host, source.authorization)
 
     def open(self) -> Any:
         source = self._source
@@ -95,19 +91,12 @@ class _URLSource:
             "protocol_whitelist": ",".join(source.protocols),
             "format_whitelist": source.format,
         }
-        try:
-            return av.open(
-                source.url, format=source.format, container_options=options, timeout=self._timeouts
-            )
-        except av.FFmpegError:
-            if self._gateway is not None and self._gateway.problem:
-                # FFmpeg knows only that its proxy gave nothing.
-                raise RemoteError(self._gateway.problem) from None
-            raise
+        return av.open(
+            source.url, format=source.format, container_options=options, timeout=self._timeouts
+        )
 
     def close(self) -> None:
-        if self._gateway is not None:
-            self._gateway.close()
+        """Nothing is held beside the container."""
 
 
 class _DatagramSource:

@@ -34,7 +34,7 @@ ENCODED = OutputOptions(VideoOptions("h264", 800, frame_rate=12.5), AudioOptions
 @pytest.mark.parametrize(
     "source",
     [
-        URLInput("mmsh://192.0.2.1/a", "asf", ("mmsh", "http"), "h", "Basic x", {"a": "b"}),
+        URLInput("mmst://192.0.2.1/a", "asf", ("mmst", "tcp"), {"a": "b"}),
         DatagramInput("239.0.0.1", 5000, "eth0", ("192.0.2.1",), True),
         FileInput("a.mp4", ("/srv",), True),
         DataInput("flv"),

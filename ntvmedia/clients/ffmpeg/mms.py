@@ -1,6 +1,6 @@
 """`mms://`: Microsoft Media Services, by HTTP ("mmsh") or in a protocol of its own ("mmst").
 
-FFmpeg has either, and does not go over from one to the other (E-SR-01).
+The server asks by HTTP itself, and FFmpeg by the other; they are tried in this order (E-SR-01).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred
 
+from ntvmedia.clients.ffmpeg.mmsh import Play, describe
 from ntvmedia.clients.ffmpeg.source import FFmpegSource, Outputs, look, run, start, wrong
 from ntvmedia.errors import RemoteError
 from ntvmedia.media.relaying import PullOptions
@@ -26,7 +27,6 @@ MMSH_PORT: Final = 80
 MMST_PORT: Final = 1755
 
 _WAYS: Final = {"mms": ("mmsh", "mmst"), "mmsh": ("mmsh",), "mmst": ("mmst",)}
-_PROTOCOLS: Final = {"mmsh": ("mmsh", "http", "tcp"), "mmst": ("mmst", "tcp")}
 
 
 class Place(NamedTuple):
@@ -36,28 +36,30 @@ class Place(NamedTuple):
         ways: "mmsh", "mmst", or both, in the order in which they are tried.
         target: As though it were HTTP.
         port: As typed; 0 for those that the ways have.
+        userinfo: User and password with the "@" behind them, as typed; may be empty.
     """
 
     ways: tuple[str, ...]
     target: Target
     port: int
+    userinfo: str
 
     def port_of(self, way: str) -> int:
         """Return the port for one way: of `mms://` the other's well-known one is not taken."""
         own, other = (MMSH_PORT, MMST_PORT) if way == "mmsh" else (MMST_PORT, MMSH_PORT)
         return own if not self.port or (len(self.ways) > 1 and self.port == other) else self.port
 
-    def url(self, way: str, address: str) -> str:
+    def mmst_url(self, address: str) -> str:
         """Return what FFmpeg is given: an IP address for the host."""
         host = f"[{address}]" if ":" in address else address
-        return f"{way}://{host}:{self.port_of(way)}{self.target.path}"
+        return f"mmst://{host}:{self.port_of('mmst')}{self.target.path}"
 
-    def host(self, way: str) -> str:
-        """Return the field Host."""
-        name = self.target.host
-        name = f"[{name}]" if ":" in name else name
-        port = self.port_of(way)
-        return name if port == MMSH_PORT else f"{name}:{port}"
+    @property
+    def http_url(self) -> str:
+        """The address for mmsh, with user and password."""
+        target = self.target
+        name = f"[{target.host}]" if ":" in target.host else target.host
+        return f"http://{self.userinfo}{name}:{self.port_of('mmsh')}{target.path}"
 
 
 class MMSSource(FFmpegSource):
@@ -70,32 +72,97 @@ class MMSSource(FFmpegSource):
 
     async def _pull(self, host: Any, url: str, options: PullOptions, outputs: Outputs) -> None:
         place = place_of(url)
-        address = await _address_of(host, place)
         failures: list[RemoteError] = []
         for way in place.ways:
-            source = _input(place, way, address)
-            running = start(host, source, options, outputs, TRY_SECONDS)
             try:
-                await run(running)
+                by = _by_mmsh if way == "mmsh" else _by_mmst
+                await by(host, place, options, outputs)
                 return
+            except _Begun as begun:
+                raise begun.error from None
             except RemoteError as error:
                 failures.append(error)
-                # What is wrong with the media itself is so by any way.
-                if running.has_tracks or (error.is_permanent and not error.status):
+                # What is forbidden, or wrong with the media itself, is so by any way.
+                if error.is_permanent and not error.status:
                     raise
                 outputs[0][1].noted(_line(place, failures))
         raise _together(place, failures)
 
     async def _probe(self, host: Any, url: str, options: PullOptions) -> Probe:
         place = place_of(url)
-        address = await _address_of(host, place)
         failures: list[RemoteError] = []
         for way in place.ways:
             try:
-                return await look(host, _input(place, way, address), TRY_SECONDS)
+                if way == "mmsh":
+                    return await _look_by_mmsh(host, place, options)
+                address = await _address_of(host, place)
+                return await look(host, _input(place, address), TRY_SECONDS)
             except RemoteError as error:
                 failures.append(error)
         raise _together(place, failures)
+
+
+class _Begun(Exception):
+    """Media came before the error: it was the right way.
+
+    Attributes:
+        error: What happened.
+    """
+
+    def __init__(self, error: RemoteError) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def _by_mmsh(host: Any, place: Place, options: PullOptions, outputs: Outputs) -> None:
+    from ntvmedia.avtools.job import DataInput
+
+    url = place.http_url
+    header = await describe(host, url, TRY_SECONDS)
+    play = Play(
+        host,
+        url,
+        header,
+        options,
+        lambda paused: start(host, DataInput("asf"), options, outputs, TRY_SECONDS, paused),
+    )
+    try:
+        await play.run()
+    except RemoteError as error:
+        if play.has_tracks:
+            raise _Begun(error) from None
+        raise
+
+
+async def _look_by_mmsh(host: Any, place: Place, options: PullOptions) -> Probe:
+    from ntvmedia.avtools.job import PROBE_LIMITS, DataInput, Job
+    from ntvmedia.avtools.process import run_job
+
+    header = await describe(host, place.http_url, TRY_SECONDS)
+    limits = PROBE_LIMITS._replace(open_seconds=TRY_SECONDS)
+    job = Job(DataInput("asf"), probe=True, limits=limits)
+    play = Play(
+        host,
+        place.http_url,
+        header,
+        options,
+        lambda paused: run_job(host.reactor, job, (), paused=paused),
+    )
+    await play.run()
+    if play.job.probe is None:
+        raise RemoteError("the helper process found nothing to tell")
+    return play.job.probe
+
+
+async def _by_mmst(host: Any, place: Place, options: PullOptions, outputs: Outputs) -> None:
+    address = await _address_of(host, place)
+    running = start(host, _input(place, address), options, outputs, TRY_SECONDS)
+    try:
+        await run(running)
+    except RemoteError as error:
+        if running.has_tracks:
+            raise _Begun(error) from None
+        raise
 
 
 def place_of(url: str) -> Place:
@@ -110,8 +177,9 @@ def place_of(url: str) -> Place:
         raise wrong("the address begins with none of mms://, mmsh:// and mmst://")
     target = parse_target(f"http:{rest}")
     # Port 80 of HTTP may be typed, or not: which is all the same to `Target`.
-    typed = urlsplit(f"http:{rest}").port or 0
-    return Place(ways, target, typed)
+    parts = urlsplit(f"http:{rest}")
+    user, at, _host = parts.netloc.rpartition("@")
+    return Place(ways, target, parts.port or 0, user + at)
 
 
 def _address_of(host: Any, place: Place) -> Deferred[str]:
@@ -120,17 +188,10 @@ def _address_of(host: Any, place: Place) -> Deferred[str]:
     return found
 
 
-def _input(place: Place, way: str, address: str) -> URLInput:
+def _input(place: Place, address: str) -> URLInput:
     from ntvmedia.avtools.job import URLInput
 
-    is_http = way == "mmsh"
-    return URLInput(
-        place.url(way, address),
-        "asf",
-        _PROTOCOLS[way],
-        place.host(way) if is_http else "",
-        place.target.authorization if is_http else "",
-    )
+    return URLInput(place.mmst_url(address), "asf", ("mmst", "tcp"))
 
 
 def _line(place: Place, failures: list[RemoteError]) -> str:

@@ -110,6 +110,8 @@ class Play:
         self._seen: bytes | None = None
         self._asking: Deferred[Answer] | None = None
         self._is_over = False
+        # The job's own Deferred may be in the middle of its callbacks when one waits for it.
+        self._done: Deferred[None] = Deferred()
 
     @property
     def has_tracks(self) -> bool:
@@ -144,7 +146,7 @@ class Play:
                 if not self._is_over:
                     raise
             job.end()
-            await job.done
+            await self._done
         finally:
             self._is_over = True
             await job.stop()
@@ -169,13 +171,14 @@ class Play:
         else:
             self._flow.resume()
 
-    def _job_done(self, result: Any) -> Any:
+    def _job_done(self, result: Any) -> None:
         """Ask for nothing more: the child has ended, well or not."""
-        if not self._is_over:
-            self._is_over = True
-            if self._asking is not None:
-                self._asking.cancel()
-        return result
+        was_over, self._is_over = self._is_over, True
+        if was_over:
+            return
+        self._done.callback(result)  # or fails with it
+        if self._asking is not None:
+            self._asking.cancel()
 
 
 def _media_of(header: Header) -> tuple[tuple[int, ...], int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
@@ -74,6 +74,7 @@ def start(
     options: PullOptions,
     outputs: Outputs,
     open_seconds: float = OPEN_SECONDS,
+    paused: Callable[[bool], None] | None = None,
 ) -> RunningJob:
     """Start a child process that pulls.
 
@@ -83,6 +84,7 @@ def start(
         options: How.
         outputs: What it makes, and for whom.
         open_seconds: Until the first track.
+        paused: As of `run_job`.
     """
     # Here, not at the top: the module of the plugins is loaded by every twistd on the machine.
     from ntvmedia.avtools.job import Job, limits_of
@@ -93,7 +95,7 @@ def start(
         open_seconds=open_seconds, stall_seconds=options.stall_seconds
     )
     job = Job(source, wanted, limits=limits)
-    return run_job(host.reactor, job, [sink for _what, sink in outputs])
+    return run_job(host.reactor, job, [sink for _what, sink in outputs], paused=paused)
 
 
 async def run(running: RunningJob) -> None:

@@ -151,12 +151,11 @@ def test_mms() -> None:
     """E-SR-01: `mms` is tried both ways, each at its port; the other two are what they say."""
     place = place_of("mms://user:hunter2@Media.test/a%20b?c=d")
     assert place.ways == ("mmsh", "mmst")
-    assert place.url("mmsh", "192.0.2.1") == "mmsh://192.0.2.1:80/a%20b?c=d"
-    assert place.url("mmst", "2001:db8::1") == "mmst://[2001:db8::1]:1755/a%20b?c=d"
-    assert place.host("mmsh") == "media.test"
-    assert place.target.authorization == "Basic dXNlcjpodW50ZXIy"
+    assert place.http_url == "http://user:hunter2@media.test:80/a%20b?c=d"
+    assert place.mmst_url("192.0.2.1") == "mmst://192.0.2.1:1755/a%20b?c=d"
+    assert place.mmst_url("2001:db8::1") == "mmst://[2001:db8::1]:1755/a%20b?c=d"
+    assert place_of("mms://[2001:db8::1]:81/a").http_url == "http://[2001:db8::1]:81/a"
     assert place_of("mms://h:8080/").port_of("mmsh") == 8080
-    assert place_of("mms://h:8080/").host("mmsh") == "h:8080"
     assert place_of("mms://h:8080/").port_of("mmst") == 8080
     assert place_of("mms://h:1755/").port_of("mmsh") == 80
     assert place_of("mms://h:80/").port_of("mmst") == 1755

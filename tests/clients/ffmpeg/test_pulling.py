@@ -21,6 +21,7 @@ from ntvmedia.config.reading import parse_section
 from ntvmedia.errors import RemoteError
 from ntvmedia.media.packets import Codec
 from ntvmedia.media.relaying import AudioOptions, OutputOptions, PullOptions, VideoOptions
+from ntvmedia.outbound.client import Outbound
 from ntvmedia.outbound.streams import StreamConnector
 from tests.avtools.rig import Kept, ProcessCase, make_media
 
@@ -34,12 +35,20 @@ class SourceCase(ProcessCase):
         super().setUp()
         self.host = self.make_host("127.0.0.0/8")
 
+    def make_outbound(self, settings: OutboundSettings) -> Outbound:
+        """Return what asks over HTTP."""
+        outbound = Outbound(self.reactor, settings)
+        outbound.startService()
+        self.addCleanup(outbound.stopService)
+        return outbound
+
     def make_host(self, *allow: str) -> Any:
         """Return what sources use of a server."""
         outbound = parse_section(OutboundSettings, "outbound", {"allow": list(allow)})
         return SimpleNamespace(
             reactor=self.reactor,
             connector=StreamConnector(self.reactor, outbound),
+            outbound=self.make_outbound(outbound),
             settings=SimpleNamespace(relay=SimpleNamespace(folders=(str(self.folder),))),
         )
 
@@ -163,16 +172,11 @@ def stall(connection: socket.socket) -> None:
         pass
 
 
-def redirect_to(port: int) -> Callable[[socket.socket], None]:
-    """Make what sends on to another port."""
-
-    def treat(connection: socket.socket) -> None:
-        connection.recv(65536)
-        head = f"HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:{port}/x\r\n\r\n"
-        connection.sendall(head.encode())
-        connection.close()
-
-    return treat
+def redirect(connection: socket.socket) -> None:
+    """Send on to where clouds keep their secrets."""
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.0 302 Found\r\nLocation: http://169.254.169.254/x\r\n\r\n")
+    connection.close()
 
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Type: application/x-mms-framed\r\n\r\n"
@@ -245,12 +249,10 @@ class MMSTests(SourceCase):
         self.assertEqual(server.connections, 1)
 
     async def test_redirected(self) -> None:
-        """F-SS-03: where a server sends on to, nothing connects."""
-        other = self.serve(stall)
-        server = self.serve(redirect_to(other.port))
-        error = await self.failure_of(self.pull(server, "mmsh"))
-        self.assertEqual(str(error), "it sends on to another server, which is not asked")
-        self.assertEqual(other.connections, 0)
+        """F-SS-03: where a server sends on to is looked at as what was typed."""
+        error = await self.failure_of(self.pull(self.serve(redirect), "mmsh"))
+        self.assertIn("169.254.169.254 is a link-local address", str(error))
+        self.assertTrue(error.is_permanent)
 
     async def test_junk(self) -> None:
         """E-SR-02: what is no ASF, or never ends, is an error in words and in time."""
