@@ -112,6 +112,11 @@ class RelayOperations(Operations):
 
         It takes some seconds, at most half a minute; a source that does not answer is 502.
         """
+        try:
+            self.host.relays.sources.check(call.body.source)
+        except RemoteError as error:
+            # As when a task is made of it: nobody was asked.
+            raise WrongField(str(error), "source") from None
         return _probed(await self.host.relays.probe(call.body.source, call.body.transport))
 
     @operation("GET", "/relays/{id}", role=Role.VIEWER, answers=RelayShown)

@@ -322,10 +322,10 @@ class RealProbeTests(RelayCase):
     """The service's own words."""
 
     def test_wrong_address(self) -> None:
-        """What is no address is the fault of who asks; what nobody can pull is told."""
+        """What is no address is the fault of who asks, as what nobody can pull is."""
         answer = self.ask("POST", "/relays/probe", {"source": "fake://<hidden>@x/"})
         self.assertEqual(answer.status, 400)
         self.assertEqual(answer.problem()["errors"][0]["field"], "source")
         answer = self.ask("POST", "/relays/probe", {"source": "gopher://x/"})
-        self.assertEqual(answer.status, 502)
+        self.assertEqual(answer.status, 400)
         self.assertIn('no source for "gopher:"', answer.problem()["detail"])
