@@ -384,6 +384,11 @@ class Fan:
     def noted(self, line: str) -> None:
         self._noted(line)
 
+    @property
+    def patience(self) -> float:
+        """That of the one with the least: none where one does not say."""
+        return min(getattr(sink, "patience", 0.0) for sink in self._sinks)
+
 
 def when_done(attempts: Sequence[Attempt], reactor: Any) -> Deferred[None]:
     """Return a Deferred that fires when attempts have given everything back, or time is over."""

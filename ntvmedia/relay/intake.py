@@ -134,6 +134,12 @@ class Intake:
         if self._owner is not None:
             self._owner.noted(line)
 
+    @property
+    def patience(self) -> float:
+        """As of `Publication`; none before there is one."""
+        publication = self._publication
+        return 0.0 if publication is None else publication.patience
+
     # The owner's side
 
     @property
