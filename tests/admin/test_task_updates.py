@@ -58,7 +58,7 @@ class UpdateTests(RelayCase):
         for _second in range(3):
             self.source.last.media()
             self.advance(1)
-        self.source.last.fail("gone")
+        self.source.last.fail("gone", is_permanent=True)
         self.advance(1)
         self.ask("DELETE", f"/relays/{made['id']}")
         self.advance(1)
