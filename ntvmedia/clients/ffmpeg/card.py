@@ -8,7 +8,7 @@ from ntvmedia.clients.ffmpeg.source import FFmpegSource, wrong
 from ntvmedia.media.relaying import PullOptions
 
 if TYPE_CHECKING:
-    from ntvmedia.avtools.job import CardInput, Input
+    from ntvmedia.avtools.job import CardInput, Input, Probe
 
 
 class TestSource(FFmpegSource):
@@ -23,6 +23,15 @@ class TestSource(FFmpegSource):
 
     def _input(self, host: Any, url: str, options: PullOptions) -> Input:
         return card_of(url)
+
+    async def _probe(self, host: Any, url: str, options: PullOptions) -> Probe:
+        # It goes on for ever, and what will be in it is known: nobody has to look.
+        from ntvmedia.avtools.job import Probe, ProbedTrack
+
+        card = card_of(url)
+        size_and_rate = (card.width, card.height, card.frame_rate)
+        picture = ProbedTrack("video", "h264", "", *size_and_rate)
+        return Probe("test", tracks=(picture, ProbedTrack("audio", "aac")))
 
 
 def card_of(url: str) -> CardInput:

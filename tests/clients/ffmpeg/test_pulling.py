@@ -74,6 +74,13 @@ class LocalTests(SourceCase):
             await pulling
         self.assertEqual({x.codec for x in sink.tracks}, {Codec.H264, Codec.AAC})
 
+    async def test_card_looked_at(self) -> None:
+        """What is in a test card is told, though it has no end."""
+        found = await TestSource().probe(self.host, "test:?size=64x48&rate=30", OPTIONS)
+        video, audio = found.tracks
+        self.assertEqual((video.codec, video.width, video.height), ("h264", 64, 48))
+        self.assertEqual((video.frame_rate, audio.codec), (30.0, "aac"))
+
     async def test_file(self) -> None:
         """A file is pulled once or for ever, as the options say, and in several renditions."""
         make_media(self.folder / "a.mp4", "mp4", 15)
