@@ -9,8 +9,9 @@ from ntvmedia.errors import RemoteError
 from ntvmedia.wire.rtsp.client import ANSWER_SECONDS, KeepAlive
 from ntvmedia.wire.rtsp.transport import Lower
 
-# Refusals that may be none a while later: too slow, no bandwidth, no session any more. A stream that
-# is not there is asked for as seldom as what is refused for good (E-ST-05), by RTMP and HTTP too.
+# Refusals that may be none a while later: too slow, no bandwidth, no session any more. A stream
+# that is not there is asked for as seldom as what is refused for good (E-ST-05), as by RTMP and
+# HTTP.
 _TEMPORARY: Final = frozenset({408, 453, 454})
 
 # Of the 500s those that say what the server never does.

@@ -108,6 +108,8 @@ class Server:
     outbound: Any = None
     connector: Any = None
     server_id = "0123456789abcdef"
+    relays: Any = None
+    pushes: Any = None
     store: Any = None
     accounts: Any = None
     callbacks: Any = None
