@@ -45,12 +45,16 @@ class End(Program):
 class NginxRTMP(Program):
     """nginx with its RTMP module, of Debian.
 
+    Args:
+        folder: For its files; made by it.
+        port: Of one that ran before; by default a free one.
+
     Attributes:
         port: Where it listens on 127.0.0.1.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.port = port or free_port()
         folder.mkdir()
         if not _MODULE.exists():
             raise Failed("there is no nginx with RTMP: run script/clients")
@@ -86,7 +90,7 @@ rtmp {{ server {{
     def _listens(self) -> bool:
         if not self.is_running:
             raise Failed(f"nginx ended at its start{self.tail()}")
-        return f"{self.port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text("utf-8")
+        return is_listening(self.port)
 
     def wait_for_connections(self, count: int) -> None:
         """Wait until so many clients are connected."""
@@ -96,3 +100,37 @@ rtmp {{ server {{
         # Of proc(5): the local address second, and fourth the state, of which 01 is "established".
         rows = [line.split() for line in Path("/proc/net/tcp").read_text("utf-8").splitlines()]
         return sum(row[1] == f"0100007F:{self.port:04X}" and row[3] == "01" for row in rows)
+
+
+class NodeMediaServer(Program):
+    """Node-Media-Server, which keeps the last group of pictures for whoever comes.
+
+    Attributes:
+        port: Where it listens on 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        folder.mkdir()
+        script = ROOT / "tests" / "e2e" / "node" / "media_server.cjs"
+        super().__init__(["node", script, str(self.port), str(free_port())], folder, "node")
+        try:
+            wait_until(lambda: is_listening(self.port) or not self.is_running, "it listened")
+            if not self.is_running:
+                raise Failed(f"Node-Media-Server does not run: run script/clients{self.tail()}")
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> NodeMediaServer:
+        return self
+
+    def url(self, name: str) -> str:
+        """Return the address of "APP/STREAM"."""
+        return f"rtmp://127.0.0.1:{self.port}/{name}"
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody listens at a port of 127.0.0.1. Nobody is asked."""
+    # Of proc(5): the local address, that of nobody, and the state, of which 0A is "listens".
+    return f"0100007F:{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text("utf-8")

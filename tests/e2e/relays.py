@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ntvmedia.formats.flv import TagType
 from tests.e2e.media import Frame, packets, pictures
@@ -299,6 +299,9 @@ def looping(clip: Path, address: str, form: str = "flv") -> list[str | Path]:
     ]
 
 
+_Running = TypeVar("_Running", bound=Program | Viewer)
+
+
 class Programs:
     """Programs that run until the end of a `with` statement."""
 
@@ -324,6 +327,7 @@ class Programs:
         self._running.append(program)
         return program
 
-    def keep(self, viewer: Viewer) -> None:
-        """Have a viewer stopped with them."""
-        self._running.append(viewer)
+    def keep(self, running: _Running) -> _Running:
+        """Have another stopped with them; returns it."""
+        self._running.append(running)
+        return running
