@@ -15,6 +15,7 @@ from ntvmedia.clients.copies import copies
 from ntvmedia.clients.hls.source import HLSPull
 from ntvmedia.clients.http.containers import FLVReader, MPEGTSReader, Reader
 from ntvmedia.clients.http.detection import Detected, Detector, Kind
+from ntvmedia.clients.http.mp4_order import MP4Order
 from ntvmedia.clients.http.replays import ReplayFilter
 from ntvmedia.clients.pacing import FILE, LIVE, Pacer
 from ntvmedia.errors import PeerError, RemoteError
@@ -230,6 +231,7 @@ class _Body:
         self._pull = pull
         self._detector: Detector | None = None
         self._reader: Reader | None = None
+        self._order: MP4Order | None = None
 
     @property
     def packets(self) -> int:
@@ -270,6 +272,8 @@ class _Body:
         if self._reader is not None:
             self._reader.receive_data(data)
         elif self.job is not None:
+            if self._order is not None:
+                self._look(self._order, data)
             self.job.write_data(data)
         else:
             assert self._detector is not None
@@ -283,6 +287,9 @@ class _Body:
         assert self._detector is not None
         head = self._detector.head
         self._detector = None
+        if found.format == "mov":
+            self._order = MP4Order()
+            self._look(self._order, head)
         taker = self._pull.opened(found, self.flow, is_file=self.is_file)
         if isinstance(taker, RunningJob):
             self.job = taker
@@ -291,6 +298,11 @@ class _Body:
         else:
             self._reader = taker
             taker.receive_data(head)
+
+    def _look(self, order: MP4Order, data: bytes) -> None:
+        order.receive_data(data)
+        if order.is_settled:
+            self._order = None
 
     def _job_done(self, result: Any) -> None:
         """Ask for nothing more: the child has ended, well or not."""

@@ -251,6 +251,32 @@ class HTTPSourceTests(OutboundCase):
             self.assertIn("Authorization: Basic", request)
             self.assertIn("X-Ntv-Hops: a,b", request)
 
+    def test_index_at_its_end(self) -> None:
+        """E-SR-05, E-ST-05: MP4 that cannot be played while it comes is not loaded to its end."""
+        head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08free" + b"\x70\0\0\0mdat"
+        length = b"HTTP/1.1 200 OK\r\nContent-Length: 1879048240\r\n\r\n"
+        server = self.serve(length + head)
+        clause = "its index is at its end: it can be played as a file, or converted with faststart"
+        self.assertEqual(self.problem_of(server.url), (clause, 0, True))
+
+    def test_index_late(self) -> None:
+        """So where the head of the media comes later than what tells the format."""
+        peers: list[Peer] = []
+
+        def begin(peer: Peer) -> None:
+            peers.append(peer)
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n\0\0\0\x10ftypisom\0\0\2\0\0\0\0\x08free")
+
+        waiting = self.pull(self.serve(begin).url)
+        self.until(lambda: bool(peers))
+        self.spin(0.05)
+        self.assertNoResult(waiting)
+        peers[0].send(b"\x70\0\0\0mdat")
+        self.until(lambda: waiting.called)
+        error = self.failureResultOf(waiting, RemoteError).value
+        self.assertIn("its index is at its end", str(error))
+        self.until(lambda: not self.reactor.getDelayedCalls())
+
     def test_nothing_usable(self) -> None:
         """E-ST-05: MPEG-2 pictures are named, and that a codec has to be chosen for them."""
         self.patch(containers, "PATIENCE_BYTES", 5000)
