@@ -268,7 +268,7 @@ def remote(error: LoadError | PeerError) -> RemoteError:
         # What is encrypted in another way, or leads to a file of this machine, stays so.
         return RemoteError(str(error.args[0]), is_permanent=True)
     status = error.status
-    is_permanent = status in (*_REFUSED, *_GONE)
+    is_permanent = error.is_permanent or status in (*_REFUSED, *_GONE)
     return RemoteError(error.brief, status, is_permanent=is_permanent)
 
 

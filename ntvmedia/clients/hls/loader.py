@@ -17,7 +17,7 @@ from ntvmedia.clients.hls.retries import Retries, retry_after
 from ntvmedia.errors import NtvMediaError, PeerError
 from ntvmedia.formats.fmp4_demuxer import FIRST_BOXES
 from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
-from ntvmedia.formats.m3u8_reader import parse_playlist
+from ntvmedia.formats.m3u8_reader import ChannelList, parse_playlist
 from ntvmedia.formats.mpegts_packets import PACKET_SIZE
 from ntvmedia.outbound import OutboundError, origin_of, parse_target
 from ntvmedia.outbound.client import Outbound
@@ -59,12 +59,16 @@ class LoadError(NtvMediaError):
     Attributes:
         status: Of the last answer; 0 where there was none.
         brief: The message without any address.
+        is_permanent: As of `RemoteError`, whatever the status means.
     """
 
-    def __init__(self, message: str, status: int = 0, brief: str = "") -> None:
+    def __init__(
+        self, message: str, status: int = 0, brief: str = "", *, is_permanent: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.brief = brief or message
+        self.is_permanent = is_permanent
 
 
 class Manner(NamedTuple):
@@ -278,7 +282,7 @@ class Loader:
         tries = 0
         while True:
             tries += 1
-            wait = 0.0
+            wait, is_permanent = 0.0, False
             intake = Intake(sink, byte_range, None if decrypter is None else decrypter(), check)
             try:
                 answer = await self._try(
@@ -294,13 +298,15 @@ class Loader:
                 # The address is told below.
                 reason = str(error).removeprefix(f"{origin_of(url)}: ")
                 status, is_final = 0, error.is_permanent
+                is_permanent = is_final
             except WrongLength as error:
                 status, reason, is_final = 0, str(error), False
             except PeerError as error:
                 raise _broken(what, url, error) from None
             message = f"{what}, {_shown(url)}: {reason}"
             if is_final or tries > retries.times:
-                raise LoadError(message, status, f"{what}: {reason}")
+                brief = f"{what}: {reason}"
+                raise LoadError(message, status, brief, is_permanent=is_permanent)
             wait = max(wait, retries.wait(tries, self._random.random))
             self._report(f"{message}; again in {wait:.1f} s")
             await self.sleep(wait)
@@ -358,7 +364,10 @@ def _decrypters(key: bytes | None, described: Key | None) -> Callable[[], Decryp
 def _broken(what: str, url: str, error: PeerError) -> LoadError:
     """Return what is told of what came and is of no use."""
     reason = error.args[0]
-    return LoadError(f"{what}, {_shown(url)}: {reason}", brief=f"{what}: {reason}")
+    # A playlist may be another one in a moment: one of no segments becomes one of some.
+    is_permanent = isinstance(error, ChannelList)
+    message, brief = f"{what}, {_shown(url)}: {reason}", f"{what}: {reason}"
+    return LoadError(message, brief=brief, is_permanent=is_permanent)
 
 
 def _is_clear(data: bytes) -> bool:

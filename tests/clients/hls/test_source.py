@@ -311,6 +311,26 @@ class HLSPullTests(LoaderCase):
         self.lists[LIST] = [(0, '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="dvh1.05"\nx\n')]
         self.check_end(self.pull(), "codecs that are not known: dvh1.05", permanent=True)
 
+    def test_channels(self) -> None:
+        """E-ST-05: a list of channels is no stream: that is told at once, and lasts."""
+        names = '#EXTINF:-1 tvg-id="a" group-title="News",One\nhttp://example.org/1.m3u8\n'
+        self.lists[LIST] = [(0, f'#EXTM3U x-tvg-url="x"\n{names}#EXTINF:-1,Two\nrtmp://x/y\n')]
+        words = "the playlist: it is a list of channels, not a stream: take the address of one"
+        self.check_end(self.pull(), words, permanent=True)
+        self.assertEqual(self.outbound.urls(), [LIST])
+
+    def test_no_segments_yet(self) -> None:
+        """A list that is made before its first segment may have one in a moment."""
+        self.lists[LIST] = [(0, "#EXTM3U\n")]
+        self.check_end(self.pull(), "lists neither segments nor variants", permanent=False)
+
+    def test_forbidden_network(self) -> None:
+        """E-ST-05: what the network policy forbids, it forbids again."""
+        self.lists[LIST] = [(0, "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n")]
+        forbidden = OutboundError("https://example.org: is a private address", is_permanent=True)
+        self.segments[f"{ROOT}v.m3u8"] = forbidden
+        self.check_end(self.pull(), "is a private address", permanent=True)
+
     def test_variant_gone(self) -> None:
         """A variant that is gone is looked for again, and the stream goes on with another."""
         one = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n%s.m3u8\n"
