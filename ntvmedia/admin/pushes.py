@@ -23,10 +23,9 @@ from ntvmedia.admin.push_types import (
     PushStatus,
 )
 from ntvmedia.admin.relay_types import LogLineShown, TaskLogShown
-from ntvmedia.admin.relays import HIDDEN
-from ntvmedia.relay.addresses import shown_address
+from ntvmedia.relay.addresses import HIDDEN, shown_address
 from ntvmedia.relay.push import PushState
-from ntvmedia.relay.pushes import APPLICATION, STREAM, Push, describe
+from ntvmedia.relay.pushes import Push, describe
 from ntvmedia.relay.refusals import NoPush, TargetTaken, TooManyPushes
 
 
@@ -170,7 +169,7 @@ class PushOperations(Operations):
 
     def _editable(self, push: Push) -> dict[str, Any]:
         """Return what an ETag is made of."""
-        return {**_described(push), **self._registry.times(push.id)._asdict()}
+        return {**describe(push), **self._registry.times(push.id)._asdict()}
 
     def _fields(self, push: Push, state: PushState) -> dict[str, Any]:
         status = PushStatus(**_numbers(state, self.host.access.now()))
@@ -199,14 +198,6 @@ def _given(body: Any) -> dict[str, Any]:
             "it stands for what is not shown; leave it out to keep it", "target_stream"
         )
     return fields
-
-
-def _described(push: Push) -> dict[str, Any]:
-    described = describe(push)
-    name = push.target_stream
-    if STREAM not in name and APPLICATION not in name:
-        described["target_stream"] = HIDDEN
-    return described
 
 
 def _numbers(state: PushState, now: float) -> dict[str, Any]:

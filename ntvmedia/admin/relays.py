@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from ntvmedia.access import WrongField
 from ntvmedia.accounts import Role
@@ -26,13 +26,10 @@ from ntvmedia.admin.relay_types import (
     TaskLogShown,
 )
 from ntvmedia.errors import RemoteError
-from ntvmedia.relay.addresses import shown_address
+from ntvmedia.relay.addresses import HIDDEN, shown_address
 from ntvmedia.relay.refusals import NoRelay, TargetTaken, TooManyRelays
 from ntvmedia.relay.states import RelayState
 from ntvmedia.relay.task import Relay, describe
-
-HIDDEN: Final = "<hidden>"
-"""Stands for what is not shown."""
 
 
 class RelayOperations(Operations):
@@ -156,7 +153,7 @@ class RelayOperations(Operations):
     async def start(self, call: Call) -> Any:
         """Start a relay task, whether it is enabled or not; until the server's end.
 
-        One that is started already goes on as it does; stop it first to have it tried at once.
+        One that runs goes on; one that waits to try again tries at once.
         """
         relay = self._find(call)
         before = self.host.relays.state(relay.id)
@@ -214,7 +211,7 @@ class RelayOperations(Operations):
 
     def _editable(self, relay: Relay) -> dict[str, Any]:
         """Return what an ETag is made of."""
-        return {**_described(relay), **self._registry.times(relay.id)._asdict()}
+        return {**describe(relay), **self._registry.times(relay.id)._asdict()}
 
     def _shown(self, relay: Relay, state: RelayState) -> Any:
         status = _status(state, self.host.access.now())
@@ -257,12 +254,6 @@ def _fields(body: Any) -> dict[str, Any]:
             "it stands for what is not shown; leave it out to keep it", "target.stream"
         )
     return fields
-
-
-def _described(relay: Relay) -> dict[str, Any]:
-    described = describe(relay)
-    described["target"]["stream"] = _of(relay.target)
-    return described
 
 
 def _status(state: RelayState, now: float) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 MAX_HOPS: Final = 4
 """Servers that a stream may have passed before it is refused (E-ST-08)."""
@@ -78,12 +78,15 @@ class PullOptions(NamedTuple):
             for its own deadlines.
         hops: Ids of the servers that the stream has passed to its viewers who want it, our own
             last: told to the other server, which refuses where its own is among them.
+        memory: What a source keeps for the next pull of the same address by the same task, such as
+            what it has given on already, each under a name of its own; None where it need not.
     """
 
     transport: Literal["auto", "tcp", "udp"] = "auto"
     loop: bool = True
     stall_seconds: float = 10.0
     hops: tuple[str, ...] = ()
+    memory: dict[str, Any] | None = None
 
 
 class PushOptions(NamedTuple):

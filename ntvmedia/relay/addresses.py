@@ -28,9 +28,9 @@ MAX_ADDRESS_LENGTH: Final = 4096
 STAND_IN: Final = "$1"
 """In a source: where that is put in which `*` stands for."""
 
-# Stands for what is not shown. No address has these characters: one that was shown and is sent
-# back is refused, and does not replace the secret by this.
-_HIDDEN: Final = "<hidden>"
+HIDDEN: Final = "<hidden>"
+"""Stands for what is not shown. No address has these characters: one that was shown and is sent
+back is refused, and does not replace the secret by this."""
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}(?=:)")
 _FORBIDDEN: Final = re.compile(r'[\s<>"\\\x00-\x20\x7f\ud800-\udfff]')
@@ -62,8 +62,8 @@ def shown_address(url: str) -> str:
         # RFC 3986 3.5: a fragment is no part of what is asked for; nobody says what is in it.
         cut = re.search(r"[?#]", path)
         if cut:
-            path = f"{path[: cut.start()]}?{_HIDDEN}"
-    return "".join((head, slashes, _HIDDEN if user else "", at, host, path))
+            path = f"{path[: cut.start()]}?{HIDDEN}"
+    return "".join((head, slashes, HIDDEN if user else "", at, host, path))
 
 
 def read_source(value: object) -> str:

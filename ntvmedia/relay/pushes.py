@@ -19,7 +19,7 @@ from ntvmedia.config.reading import Kind, Rule, Seconds, WrongValue, setting
 from ntvmedia.errors import Refused
 from ntvmedia.media import StreamKey
 from ntvmedia.media.names import MAX_NAME_LENGTH, stream_key
-from ntvmedia.relay.addresses import scheme_of, shown_address
+from ntvmedia.relay.addresses import HIDDEN, scheme_of, shown_address
 from ntvmedia.relay.parts import Description, Server, TargetText
 
 MAX_PATTERNS: Final = 50
@@ -256,12 +256,15 @@ def place(push: Push, key: StreamKey) -> str:
 def describe(push: Push) -> dict[str, Any]:
     """Return what may be shown of a push, as JSON has it (F-AC-03).
 
-    The address is without user and password; shown so, it is none that could be set by mistake. Of
-    the query `query_set` says whether there is one.
+    The address is without user and password; shown so, it is none that could be set by mistake. A
+    name that is not made of those here may be a key, and is hidden. Of the query `query_set` says
+    whether there is one.
     """
     described = written(push)
     described["streams"] = list(push.streams)
     described["server"] = shown_address(push.server)
+    if STREAM not in push.target_stream and APPLICATION not in push.target_stream:
+        described["target_stream"] = HIDDEN
     described["query_set"] = bool(described.pop("query"))
     return {"id": push.id, **described}
 

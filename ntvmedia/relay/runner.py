@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -83,6 +83,8 @@ class Runner:
             stall_seconds=relay.stall_seconds,
             hops=(*hops, host.server_id),
         )
+        # Of each source, for its next pull.
+        self._memories: list[dict[str, Any]] = [{} for _source in relay.sources]
         self._order = Order(len(relay.sources))
         self._recovery = Recovery(
             self._reactor, surroundings.fraction, relay.recover_seconds, self._recovery_attempt
@@ -172,6 +174,12 @@ class Runner:
             self._close_current(reason, lost=False)
             self._refused(reason)
 
+    def try_now(self) -> None:
+        """Ask again at once, where it waits to: somebody may have mended what was wrong."""
+        if self._state == "waiting":
+            self._cancel_timer()
+            self._try()
+
     def tick(self, now: float) -> None:
         """Measure; about once a second."""
         self._rate.sample(now, self.bytes_in)
@@ -229,7 +237,7 @@ class Runner:
             self,
             url,
             index,
-            self._options,
+            self._options._replace(memory=self._memories[index]),
             self.relay.outputs,
             self.keys,
             shown_address(url),

@@ -19,7 +19,7 @@ from ntvmedia.errors import ConfigError
 from ntvmedia.media import StreamKey
 from ntvmedia.media.names import stream_key
 from ntvmedia.media.relaying import OutputOptions
-from ntvmedia.relay.addresses import fill_in, shown_address
+from ntvmedia.relay.addresses import HIDDEN, fill_in, shown_address
 from ntvmedia.relay.parts import (
     MAX_RENDITIONS,
     WILDCARD,
@@ -213,13 +213,16 @@ def describe(relay: Relay) -> dict[str, Any]:
     """Return what may be shown of a task, as JSON has it (F-AC-03).
 
     Addresses are without user, password and query; shown so, they are none that could be set by
-    mistake. Of the query of a target `query_set` says whether there is one.
+    mistake. The name of a stream on another server may be a key, and is hidden. Of the query of a
+    target `query_set` says whether there is one.
     """
     described = written(relay)
     described["source"] = shown_address(relay.source)
     described["fallbacks"] = [shown_address(x) for x in relay.fallbacks]
     target = described["target"]
-    target["server"] = shown_address(target["server"])
+    if relay.target.server:
+        target["server"] = shown_address(relay.target.server)
+        target["stream"] = HIDDEN
     target["query_set"] = bool(target.pop("query"))
     return {"id": relay.id, **described}
 

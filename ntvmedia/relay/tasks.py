@@ -55,7 +55,7 @@ class Task:
         self._closing: dict[str, Deferred[None]] = {}
 
     def start(self, delay: float = 0.0) -> None:
-        """Run it, or be ready to; what runs already goes on.
+        """Run it, or be ready to; what runs already goes on, and what waits tries at once.
 
         Args:
             delay: Seconds, where many start at once.
@@ -69,6 +69,8 @@ class Task:
             found = self.runners.get("")
             if found is None or found.is_stopped:
                 self.run("", (), delay=delay)
+            else:
+                found.try_now()
 
     def run(
         self,

@@ -226,6 +226,8 @@ def test_shown_and_written() -> None:
     assert "secret" not in str(shown)
     assert shown["query_set"] is True
     assert shown["id"] == "1"
+    assert describe(replace(PUSH, target_stream="key"))["target_stream"] == "<hidden>"
+    assert describe(replace(PUSH, target_stream="$APP_x"))["target_stream"] == "$APP_x"
     assert shown["server"].endswith("@cdn.example")
     with pytest.raises(WrongField):
         read_fields({"server": shown["server"]})

@@ -142,6 +142,19 @@ class RunnerTests(RelayCase):
         self.assertEqual(len(self.source.pulls), 2)
         self.finish()
 
+    def test_started_again(self) -> None:
+        """Who has mended what was wrong need not wait: to start what waits is to try at once."""
+        id_ = self.add()
+        self.source.last.fail("refused: 401", is_permanent=True)
+        self.relays.start(id_)
+        self.assertEqual((self.state(id_).state, len(self.source.pulls)), ("connecting", 2))
+        self.relays.start(id_)
+        self.assertEqual(len(self.source.pulls), 2)
+        self.source.last.media(1.0)
+        self.relays.start(id_)
+        self.assertEqual((self.state(id_).state, len(self.source.pulls)), ("running", 2))
+        self.finish()
+
     def test_no_such_scheme(self) -> None:
         """E-ST-05: a source whose plugin was removed is a permanent error, not a crash."""
         id_ = self.add()

@@ -161,9 +161,10 @@ def test_shown() -> None:
     assert described["target"] == {
         "server": "rtsp://<hidden>@h",
         "application": "live",
-        "stream": "key",
+        "stream": "<hidden>",
         "query_set": True,
     }
+    assert describe(make(target={"application": "live", "stream": "a"}))["target"]["stream"] == "a"
     assert list(described) == ["id", *FIELDS]
     for shown in (described["source"], described["fallbacks"][0]):
         assert refusal(source=shown).startswith("source:")

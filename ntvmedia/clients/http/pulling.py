@@ -16,7 +16,7 @@ from ntvmedia.clients.hls.source import HLSPull
 from ntvmedia.clients.http.containers import FLVReader, MPEGTSReader, Reader
 from ntvmedia.clients.http.detection import Detected, Detector, Kind
 from ntvmedia.clients.http.mp4_order import MP4Order
-from ntvmedia.clients.http.replays import ReplayFilter
+from ntvmedia.clients.http.replays import Memory, ReplayFilter
 from ntvmedia.clients.pacing import FILE, LIVE, Pacer
 from ntvmedia.errors import PeerError, RemoteError
 from ntvmedia.interfaces import IHost, IPullSink
@@ -35,6 +35,9 @@ every connection after some minutes, and a viewer need not see it."""
 
 RECONNECT_SECONDS: Final = 1.0
 """From a loss to the next try."""
+
+# In `PullOptions.memory`.
+_MEMORY: Final = "http.replays"
 
 # Bytes of a body that goes on for years.
 _NO_LIMIT: Final = 1 << 62
@@ -75,6 +78,9 @@ class Pull:
         self._filter: ReplayFilter | None = None
         self._body: _Body | None = None
         self._packets = 0
+        # What was given on already, by the pulls before this too (E-ST-07).
+        memory = {} if options.memory is None else options.memory
+        self._memories: dict[int, Memory] = memory.setdefault(_MEMORY, {})
 
     async def run(self) -> None:
         """Pull until the end.
@@ -84,7 +90,12 @@ class Pull:
         """
         try:
             await self._run()
+            # Whoever has ended may begin anew, with the same.
+            self._memories.clear()
         finally:
+            if self._filter is not None and not self._filter.passed:
+                # It has nothing but what was there: with another pull, that is all there is.
+                self._memories.clear()
             if self._pacer is not None:
                 self._pacer.stop()
             if self._body is not None:
@@ -173,7 +184,8 @@ class Pull:
             sink = copies(self._outputs)
             manner = FILE if is_file else LIVE
             self._pacer = Pacer(self._host.reactor, sink, manner, self._paused, self._resumed)
-            self._filter = ReplayFilter(self._pacer)
+            # A file is played from its beginning each time.
+            self._filter = ReplayFilter(self._pacer, None if is_file else self._memories)
         assert self._filter is not None
         if self._pacer.is_full:
             flow.pause()

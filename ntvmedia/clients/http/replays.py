@@ -28,7 +28,7 @@ _SAME: Final = 200
 _TOLD_BY: Final = 256
 
 
-class _Memory:
+class Memory:
     """The last packets of one track.
 
     Attributes:
@@ -74,15 +74,19 @@ class ReplayFilter:
 
     Args:
         sink: Gets it.
+        memories: What was there, by `Track.id`: of an earlier filter, or empty; it is kept up.
 
     Attributes:
         dropped: Packets that were left out.
+        passed: Packets that were given on.
     """
 
-    def __init__(self, sink: IMediaSink) -> None:
+    def __init__(self, sink: IMediaSink, memories: dict[int, Memory] | None = None) -> None:
         self.dropped = 0
+        self.passed = 0
         self._sink = sink
-        self._memories: dict[int, _Memory] = {}
+        self._memories: dict[int, Memory] = {} if memories is None else memories
+        self.reconnected()
 
     def reconnected(self) -> None:
         """Look at what comes: another connection begins."""
@@ -94,7 +98,7 @@ class ReplayFilter:
         """Take a track."""
         memory = self._memories.get(track.id)
         if memory is None or memory.rate != track.clock_rate:
-            self._memories[track.id] = _Memory(track.clock_rate)
+            self._memories[track.id] = Memory(track.clock_rate)
         self._sink.track_received(track)
 
     def metadata_received(self, fields: Mapping[str, object]) -> None:
@@ -114,6 +118,7 @@ class ReplayFilter:
                 return
             memory.is_replayed = False
         memory.add(packet)
+        self.passed += 1
         self._sink.packet_received(packet)
 
     def batch_ended(self) -> None:

@@ -14,8 +14,8 @@ from ntvmedia.wire.rtsp.transport import Lower
 # HTTP.
 _TEMPORARY: Final = frozenset({408, 453, 454})
 
-# Of the 500s those that say what the server never does.
-_NEVER: Final = frozenset({501, 505, 551})
+# Of the 500s those that say what the server never does; 508 is a loop (RFC 5842 7.2, E-ST-08).
+_NEVER: Final = frozenset({501, 505, 508, 551})
 
 
 class Carrier(Enum):
