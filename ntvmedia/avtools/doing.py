@@ -17,7 +17,7 @@ from ntvmedia.avtools.job import CardInput, Job, PacketsInput, build_probe
 from ntvmedia.avtools.reasons import in_words
 from ntvmedia.avtools.sources import open_source
 from ntvmedia.avtools.streams import FrameSink, FrameSource
-from ntvmedia.avtools.test_card import probe_of_card, run_card
+from ntvmedia.avtools.test_card import run_card
 from ntvmedia.avtools.transcoding import Pipeline
 from ntvmedia.errors import RemoteError
 from ntvmedia.media.packets import Packet, Track
@@ -43,12 +43,7 @@ def _run(job: Job, given: FrameSource, told: FrameSink) -> None:
     if isinstance(job.input, PacketsInput):
         _convert(_pipeline(job, told), given, told)
     elif isinstance(job.input, CardInput):
-        card = job.input
-        if job.probe:
-            told.tell(build_frame(FrameType.PROBED, build_probe(probe_of_card(card))))
-            return
-        pipeline = _pipeline(job, told)
-        run_card(pipeline, card, told.flush)
+        run_card(_pipeline(job, told), job.input, told.flush)
     else:
         _demux(job, given, told)
 

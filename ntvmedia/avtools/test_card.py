@@ -15,7 +15,7 @@ from typing import Any, Final
 import av
 
 from ntvmedia.avtools.clock import TICKS
-from ntvmedia.avtools.job import CardInput, Probe, ProbedTrack
+from ntvmedia.avtools.job import CardInput
 from ntvmedia.avtools.transcoding import Pipeline
 
 _SAMPLE_RATE: Final = 48000
@@ -214,15 +214,6 @@ class CardPlayer:
     def next_at(self) -> float:
         """Return when the next picture is due, in seconds from the beginning."""
         return self._pictures / self._card.frame_rate
-
-
-def probe_of_card(card: CardInput) -> Probe:
-    """Say what is in a test card as it is, without a codec of one's choice."""
-    video = ProbedTrack(
-        "video", "h264", width=card.width, height=card.height, frame_rate=card.frame_rate
-    )
-    audio = ProbedTrack("audio", "aac", sample_rate=_SAMPLE_RATE, channels=1)
-    return Probe("test", tracks=(video, audio))
 
 
 def run_card(pipeline: Pipeline, card: CardInput, flush: Callable[[], None]) -> None:

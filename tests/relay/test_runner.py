@@ -150,7 +150,7 @@ class RunnerTests(RelayCase):
         self.assertEqual((self.state(id_).state, len(self.source.pulls)), ("connecting", 2))
         self.relays.start(id_)
         self.assertEqual(len(self.source.pulls), 2)
-        self.source.last.media(1.0)
+        self.source.last.start()
         self.relays.start(id_)
         self.assertEqual((self.state(id_).state, len(self.source.pulls)), ("running", 2))
         self.finish()

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 from twisted.internet.task import Clock
 
-from ntvmedia.clients.http.replays import REMEMBERED, ReplayFilter
+from ntvmedia.clients.http.replays import REMEMBERED, Memory, ReplayFilter
 from ntvmedia.media.packets import Codec, Packet, Track
 from tests.clients.test_pacing import AUDIO, DATA, VIDEO, Sink
 
@@ -120,6 +120,22 @@ def test_another_rate() -> None:
     made.batch_ended()
     assert sink.items()[-3:] == [slower, {"a": 1}, Packet(slower, 0, 0, True, b"x")]
     assert sink.batches == 1
+
+
+def test_handed_on() -> None:
+    """E-ST-07: what one pull gave on is left out of the next one, and of the one after that."""
+    memories: dict[int, Memory] = {}
+    given: list[Any] = []
+    for numbers in (range(100), range(40, 90), range(60, 150)):
+        sink: Any = Sink(Clock())
+        made = ReplayFilter(sink, memories)
+        for track in (VIDEO, AUDIO, DATA):
+            made.track_received(track)
+        give(made, numbers)
+        found = [item for item in sink.items() if isinstance(item, Packet)]
+        assert made.passed == len(found)
+        given += found
+    assert given == [packet(track, n) for n in range(150) for track in (VIDEO, AUDIO)]
 
 
 @settings(max_examples=60, deadline=None)

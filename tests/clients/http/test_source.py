@@ -47,10 +47,12 @@ class HTTPSourceTests(OutboundCase):
         self.sink: Any = Sink(self.reactor)
         self.patch(pulling, "RECONNECT_SECONDS", 0.05)
 
-    def pull(self, url: str, stall_seconds: float = 5.0) -> Deferred[None]:
+    def pull(
+        self, url: str, stall_seconds: float = 5.0, memory: dict[str, Any] | None = None
+    ) -> Deferred[None]:
         """Begin a pull."""
         host: Any = SimpleNamespace(reactor=self.reactor, outbound=self.outbound)
-        options = PullOptions(stall_seconds=stall_seconds, hops=("a", "b"))
+        options = PullOptions(stall_seconds=stall_seconds, hops=("a", "b"), memory=memory)
         return HTTPSource().pull(host, url, options, self.sink)
 
     def problem_of(self, url: str, **options: Any) -> tuple[str, int, bool]:
@@ -213,6 +215,55 @@ class HTTPSourceTests(OutboundCase):
         times = [packet.dts for packet in self.packets()]
         self.assertEqual(times, sorted(times))
         self.assertIn("the answer ended; connecting again", self.notes())
+
+    def again(self, memory: dict[str, Any], body: bytes, *, is_lost: bool = True) -> list[int]:
+        """Pull another time, until the server is silent or hangs up; return which frames came."""
+        before = len(self.packets())
+        # Captions always pass: so it is known that all of it came.
+        answer = LIVE_HEAD + body + CAPTION
+        server = self.serve(lambda peer: peer.send(answer, close=not is_lost))
+        waiting = self.pull(server.url, memory=memory)
+        if is_lost:
+            self.until(lambda: any(x.payload[-5:] == b"hello" for x in self.packets()[before:]))
+            self.cancel(waiting)
+        else:
+            self.wait(waiting)
+        return numbers(self.packets()[before:], "audio")
+
+    def test_replay_after_loss(self) -> None:
+        """E-ST-07: another pull of the task leaves out what the ones before gave on."""
+        memory: dict[str, Any] = {}
+        self.assertEqual(self.again(memory, flv(0, 50)), list(range(50)))
+        self.assertEqual(self.again(memory, flv(20, 60)), list(range(50, 80)))
+        self.assertEqual(self.again(memory, flv(10, 80)), list(range(80, 90)))
+        # Another task, or address, has another past.
+        self.assertEqual(self.again({}, flv(10, 80)), list(range(10, 90)))
+
+    def test_nothing_but_replay(self) -> None:
+        """A server that has nothing but what was there is played again, and not never again."""
+        memory: dict[str, Any] = {}
+        for expected in (list(range(50)), [], list(range(50)), []):
+            self.assertEqual(self.again(memory, flv(0, 50)[:]), expected)
+
+    def test_again_after_end(self) -> None:
+        """What came to its end may begin anew: the task that loops plays it again."""
+        self.patch(pulling, "RECONNECTS", 0)
+        memory: dict[str, Any] = {}
+        for _time in range(2):
+            self.assertEqual(self.again(memory, flv(0, 50), is_lost=False), list(range(50)))
+
+    def test_file_again(self) -> None:
+        """A file that broke off is played from its beginning: nobody else shows that."""
+        memory: dict[str, Any] = {}
+        for _time in range(2):
+            before = len(self.sounds())
+            body = ok(flv(0, 20))[:-30]
+            waiting = self.pull(
+                self.serve(lambda peer, body=body: peer.send(body, close=True)).url, memory=memory
+            )
+            self._finish(waiting)
+            self.failureResultOf(waiting, RemoteError)
+            self.assertEqual(self.sounds()[before : before + 5], list(range(5)))
 
     def test_reconnects_end(self) -> None:
         """A server that hangs up again and again is left to the patience of the task."""
