@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,11 @@ from tests.e2e.server import free_port
 # A process of Python that starts beside others, and media that is given ahead.
 START_SECONDS = 4.0
 AHEAD_SECONDS = 1.0
+
+
+def full(value: str) -> Any:
+    """A parameter of the full dose: another one of its kind proves the same in the short one."""
+    return pytest.param(value, marks=pytest.mark.long)
 
 
 def digests(frames: Sequence[object]) -> list[str]:
@@ -67,7 +73,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, sources: Sources) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["clip.flv", "clip.ts", "junk.ts", "first.mp4", "clip.mkv"])
+@pytest.mark.parametrize(
+    "name", ["clip.ts", "first.mp4", *map(full, ("clip.flv", "junk.ts", "clip.mkv"))]
+)
 def test_file(files: Path, sources: Sources, tmp_path: Path, name: str) -> None:
     """E-SR-09: a file is given on in its time, and each frame is that of the file."""
     clip = sources.clip()
@@ -86,15 +94,8 @@ def test_file(files: Path, sources: Sources, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        "ts",
-        "one_key",
-        "rotated",
-        "implicit",
-        "fmp4",
-        "fmp4_keys",
-        "ranges",
-        "event",
-        "multivariant",
+        *("rotated", "multivariant"),
+        *map(full, ("ts", "one_key", "implicit", "fmp4", "fmp4_keys", "ranges", "event")),
     ],
 )
 def test_hls(sources: Sources, tmp_path: Path, kind: str) -> None:
@@ -116,7 +117,8 @@ def test_hls(sources: Sources, tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["joined", "joined_wrap", "joined_fmp4", "joined_apart", "packed", "hevc"]
+    "kind",
+    ["joined_fmp4", *map(full, ("joined", "joined_wrap", "joined_apart", "packed", "hevc"))],
 )
 def test_hls_put_together(sources: Sources, tmp_path: Path, kind: str) -> None:
     """E-SR-08: discontinuities, sound in its own list and other codecs, on one timeline."""
@@ -171,7 +173,7 @@ def test_no_media(files: Path, tmp_path: Path) -> None:
     assert (end.error, end.is_permanent) == ("the answer is an HTML page", True)
 
 
-@pytest.mark.parametrize("name", ["clip.wmv", "mpeg2.ts"])
+@pytest.mark.parametrize("name", [full("clip.wmv"), "mpeg2.ts"])
 def test_encoded_anew(files: Path, tmp_path: Path, name: str) -> None:
     """What no track of ours can carry is told, and encoded anew by the child that reads it."""
     with HostileServer(files) as server:
@@ -188,6 +190,7 @@ def test_encoded_anew(files: Path, tmp_path: Path, name: str) -> None:
     assert len(pictures(pull.pictures)) >= 70
 
 
+@pytest.mark.long
 def test_hls_encoded_anew(sources: Sources, tmp_path: Path) -> None:
     """So it is with what comes by HLS, packet by packet."""
     folder = sources.folder("hevc")
@@ -222,7 +225,9 @@ location /away/ {{ return 302 /$arg_to; }} location /hls/ {{ alias {folder}/; }}
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("path", ["clip.flv", "clip.ts", "first.mp4", "away/?to=clip.flv"])
+@pytest.mark.parametrize(
+    "path", ["away/?to=clip.flv", *map(full, ("clip.flv", "clip.ts", "first.mp4"))]
+)
 def test_nginx(nginx: str, sources: Sources, tmp_path: Path, path: str) -> None:
     """Files of nginx, and one that it redirects to: each frame, in its time."""
     with Pull(f"{nginx}/{path}", tmp_path) as pull:
@@ -232,6 +237,7 @@ def test_nginx(nginx: str, sources: Sources, tmp_path: Path, path: str) -> None:
     assert digests(pictures(pull.pictures)) == digests(pictures(sources.clip()))
 
 
+@pytest.mark.long
 def test_nginx_hls(nginx: str, sources: Sources, tmp_path: Path) -> None:
     """Encrypted segments of FFmpeg, whose keys change, from nginx."""
     with Pull(f"{nginx}/hls/index.m3u8", tmp_path) as pull:
@@ -240,7 +246,13 @@ def test_nginx_hls(nginx: str, sources: Sources, tmp_path: Path) -> None:
     assert digests(pictures(pull.pictures)) == digests(pictures(sources.clip()))
 
 
-@pytest.mark.parametrize(("form", "kind"), [("mpegts", "video/mp2t"), ("flv", "video/x-flv")])
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        pytest.param("mpegts", "video/mp2t", marks=pytest.mark.long),
+        ("flv", "video/x-flv"),
+    ],
+)
 def test_ffmpeg_listens(sources: Sources, tmp_path: Path, form: str, kind: str) -> None:
     """FFmpeg as a server of a live stream, in chunks without an end that is known."""
     port = free_port()

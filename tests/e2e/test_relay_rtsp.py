@@ -20,7 +20,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.flv", 4)
 
 
-@pytest.mark.parametrize("transport", ["auto", "tcp"])
+@pytest.mark.parametrize("transport", ["auto", pytest.param("tcp", marks=pytest.mark.long)])
 def test_pull(clip: Path, tmp_path: Path, transport: str) -> None:
     """What GStreamer plays comes whole, and its end is the end of the pull.
 
@@ -41,7 +41,7 @@ def test_pull(clip: Path, tmp_path: Path, transport: str) -> None:
     assert_same(pictures(recorded), pictures(clip))
 
 
-@pytest.mark.parametrize("transport", ["auto", "udp"])
+@pytest.mark.parametrize("transport", ["auto", pytest.param("udp", marks=pytest.mark.long)])
 def test_push(clip: Path, tmp_path: Path, transport: str) -> None:
     """GStreamer's server records what is pushed to it."""
     path = tmp_path / "recorded.mkv"

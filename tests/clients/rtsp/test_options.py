@@ -34,7 +34,7 @@ def test_temporary(status: int) -> None:
     assert (error.status, error.is_permanent, str(error)) == (status, False, "no")
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 415, 461, 501, 505, 551])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 415, 461, 501, 505, 508, 551])
 def test_permanent(status: int) -> None:
     """E-ST-05: what a server refuses for what it is, it refuses again; so with what it has not."""
     assert refusal(status, "no").is_permanent
