@@ -203,6 +203,22 @@ class RunnerTests(RelayCase):
         self.assertEqual(seen, sorted(set(seen)))
         self.finish()
 
+    def test_memory(self) -> None:
+        """E-ST-07: what a source keeps is there at its next pull, and for no other source."""
+        self.add(fallbacks=["fake://other/s"])
+        memories: dict[str, list[Any]] = {}
+        for number in range(6):
+            pull = self.source.last
+            memories.setdefault(pull.url, []).append(dict(pull.options.memory))
+            pull.options.memory["pull"] = number
+            pull.fail()
+            while self.source.last is pull:
+                self.advance(0.5)
+        first, other = memories.values()
+        self.assertEqual(first, [{}, {"pull": 0}, {"pull": 2}])
+        self.assertEqual(other, [{}, {"pull": 1}, {"pull": 3}])
+        self.finish()
+
     def test_slow_to_let_go(self) -> None:
         """There are never two pulls of one task: the next waits for the last, but not for ever."""
         self.source.are_slow = True

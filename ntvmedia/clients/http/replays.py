@@ -78,7 +78,7 @@ class ReplayFilter:
 
     Attributes:
         dropped: Packets that were left out.
-        passed: Packets that were given on.
+        passed: Packets of pictures and sound that were given on.
     """
 
     def __init__(self, sink: IMediaSink, memories: dict[int, Memory] | None = None) -> None:
@@ -118,7 +118,8 @@ class ReplayFilter:
                 return
             memory.is_replayed = False
         memory.add(packet)
-        self.passed += 1
+        if track.kind is not MediaKind.DATA:
+            self.passed += 1
         self._sink.packet_received(packet)
 
     def batch_ended(self) -> None:

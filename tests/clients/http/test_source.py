@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from zope.interface.verify import verifyObject
 
+from ntvmedia.avtools.process import RunningJob
 from ntvmedia.clients.http import containers, pulling
 from ntvmedia.clients.http.source import HTTPSource
 from ntvmedia.errors import RemoteError
@@ -37,6 +38,29 @@ def flv(first: int, count: int, *, start: int = 0) -> bytes:
     """Return FLV of sound, 25 frames a second, from a number on."""
     frames = b"".join(sound(start + n * 40, n) for n in range(first, first + count))
     return file_header(True, False) + META + frames
+
+
+class FakeChild(RunningJob):
+    """A child process that is none: it keeps what it is given.
+
+    Attributes:
+        written: All bytes.
+        is_over: It was stopped.
+    """
+
+    def __init__(self) -> None:
+        self.done = Deferred()
+        self.written = b""
+        self.is_over = False
+
+    def write_data(self, data: bytes) -> None:
+        """Keep it."""
+        self.written += data
+
+    def stop(self) -> Deferred[None]:
+        """End."""
+        self.is_over = True
+        return succeed(None)
 
 
 class HTTPSourceTests(OutboundCase):
@@ -243,7 +267,7 @@ class HTTPSourceTests(OutboundCase):
         """A server that has nothing but what was there is played again, and not never again."""
         memory: dict[str, Any] = {}
         for expected in (list(range(50)), [], list(range(50)), []):
-            self.assertEqual(self.again(memory, flv(0, 50)[:]), expected)
+            self.assertEqual(self.again(memory, flv(0, 50)), expected)
 
     def test_again_after_end(self) -> None:
         """What came to its end may begin anew: the task that loops plays it again."""
@@ -255,12 +279,10 @@ class HTTPSourceTests(OutboundCase):
     def test_file_again(self) -> None:
         """A file that broke off is played from its beginning: nobody else shows that."""
         memory: dict[str, Any] = {}
+        server = self.serve(lambda peer: peer.send(ok(flv(0, 20))[:-30], close=True))
         for _time in range(2):
             before = len(self.sounds())
-            body = ok(flv(0, 20))[:-30]
-            waiting = self.pull(
-                self.serve(lambda peer, body=body: peer.send(body, close=True)).url, memory=memory
-            )
+            waiting = self.pull(server.url, memory=memory)
             self._finish(waiting)
             self.failureResultOf(waiting, RemoteError)
             self.assertEqual(self.sounds()[before : before + 5], list(range(5)))
@@ -312,21 +334,26 @@ class HTTPSourceTests(OutboundCase):
 
     def test_index_late(self) -> None:
         """So where the head of the media comes later than what tells the format."""
+        head = b"\0\0\0\x10ftypisom\0\0\2\0\0\0\0\x08free"
         peers: list[Peer] = []
+        children: list[FakeChild] = []
 
         def begin(peer: Peer) -> None:
             peers.append(peer)
-            peer.send(b"HTTP/1.1 200 OK\r\n\r\n\0\0\0\x10ftypisom\0\0\2\0\0\0\0\x08free")
+            peer.send(b"HTTP/1.1 200 OK\r\n\r\n" + head)
 
+        def run(*_values: object, **_named: object) -> FakeChild:
+            children.append(FakeChild())
+            return children[-1]
+
+        self.patch(pulling, "run_job", run)
         waiting = self.pull(self.serve(begin).url)
-        self.until(lambda: bool(peers))
-        self.spin(0.05)
-        self.assertNoResult(waiting)
+        self.until(lambda: children)
         peers[0].send(b"\x70\0\0\0mdat")
         self.until(lambda: waiting.called)
         error = self.failureResultOf(waiting, RemoteError).value
         self.assertIn("its index is at its end", str(error))
-        self.until(lambda: not self.reactor.getDelayedCalls())
+        self.assertEqual((children[0].written, children[0].is_over), (head, True))
 
     def test_nothing_usable(self) -> None:
         """E-ST-05: MPEG-2 pictures are named, and that a codec has to be chosen for them."""
