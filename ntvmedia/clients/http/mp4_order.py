@@ -1,4 +1,4 @@
-"""Whether an MP4 file can be played while it comes: its index is before its media (E-SR-05).
+"""Whether an MP4 file can be played while it comes: its index is before its media.
 
 Pure. ISO/IEC 14496-12, cited as "ISOBMFF n". Without moov nobody knows what is in mdat. FFmpeg
 would read all of a file that has them the other way round, to find that it cannot go back.

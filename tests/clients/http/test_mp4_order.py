@@ -49,7 +49,7 @@ def order(pieces: list[bytes]) -> str:
     ],
 )
 def test_index_at_its_end(data: bytes) -> None:
-    """E-SR-05, E-ST-05: it is told at the head of the media, not after all of it."""
+    """E-ST-05: it is told at the head of the media, not after all of it."""
     assert order([data]) == CLAUSE
     assert order([data[:-1]]) == "open"
 

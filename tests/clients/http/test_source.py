@@ -325,7 +325,7 @@ class HTTPSourceTests(OutboundCase):
             self.assertIn("X-Ntv-Hops: a,b", request)
 
     def test_index_at_its_end(self) -> None:
-        """E-SR-05, E-ST-05: MP4 that cannot be played while it comes is not loaded to its end."""
+        """E-ST-05: MP4 that cannot be played while it comes is not loaded to its end."""
         head = b"\0\0\0\x10ftypisom\0\0\2\0" + b"\0\0\0\x08free" + b"\x70\0\0\0mdat"
         length = b"HTTP/1.1 200 OK\r\nContent-Length: 1879048240\r\n\r\n"
         server = self.serve(length + head)
