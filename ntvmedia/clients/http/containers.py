@@ -67,8 +67,20 @@ class FLVReader:
 
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes."""
-        sink = self._sink
         self._demuxer.receive_data(data)
+        try:
+            self._take()
+        finally:
+            # What came before the damage counts.
+            self._sink.batch_ended()
+            self._tell()
+        self._look(len(data))
+
+    def end(self) -> None:
+        """Do nothing: a tag that is cut off is of no use."""
+
+    def _take(self) -> None:
+        sink = self._sink
         for event in self._demuxer.events():
             if not isinstance(event, flv.Tag):
                 continue
@@ -84,11 +96,6 @@ class FLVReader:
                     sink.packet_received(found)
                 else:
                     sink.track_received(found)
-        sink.batch_ended()
-        self._look(len(data))
-
-    def end(self) -> None:
-        """Do nothing: a tag that is cut off is of no use."""
 
     def _script(self, time: int, body: bytes) -> None:
         try:
@@ -105,11 +112,14 @@ class FLVReader:
                 self._sink.track_received(_DATA_TRACK)
             self._sink.packet_received(Packet(_DATA_TRACK, time, time, True, body))
 
-    def _look(self, count: int) -> None:
+    def _tell(self) -> None:
         problem = self._tags.last_problem
         if problem and not self._problem:
             self._problem = problem
             self._note(f"some of it cannot be passed on: {problem}")
+
+    def _look(self, count: int) -> None:
+        problem = self._tags.last_problem
         if not self.packets:
             self._bytes += count
             if self._bytes > PATIENCE_BYTES and problem:
