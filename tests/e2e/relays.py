@@ -151,7 +151,7 @@ class Viewer:
         number = len(list(folder.glob("viewer-*.flv")))
         self.path = folder / f"viewer-{number}.flv"
         self.path.touch()
-        words = ["curl", "-sS", "-f", "-N", "-o", self.path, server.flv(name)]
+        words: list[str | Path] = ["curl", "-sS", "-f", "-N", "-o", self.path, server.flv(name)]
         self._program = Program(words, folder, "viewer")
 
     def __enter__(self) -> Self:

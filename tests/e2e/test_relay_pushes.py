@@ -67,11 +67,11 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
         yield programs
 
 
-def played(url: str, folder: Path, seconds: float = 2.0) -> Path:
-    """Record what a server plays, for some seconds."""
+def played(url: str, folder: Path, pictures: int = 60) -> Path:
+    """Record what a server plays, for so many pictures."""
     path = folder / "played.flv"
-    words = ["ffmpeg", "-v", "error", "-y", "-i", url, "-t", str(seconds), "-c", "copy", path]
-    run(words, folder)
+    words = ["ffmpeg", "-v", "error", "-y", "-i", url, "-frames:v", str(pictures), "-c", "copy"]
+    run([*words, path], folder)
     return path
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
@@ -96,8 +97,8 @@ class Stage:
         self.silent: Task
 
     def _convert(self, path: Path, options: str) -> None:
-        words = ["ffmpeg", "-v", "error", "-i", self.clip, *options.split(), path]
-        run(words, self.folder)
+        words: list[str | Path] = ["ffmpeg", "-v", "error", "-i", self.clip]
+        run([*words, *options.split(), path], self.folder)
 
     def watch(self, stream: str, source: str, seconds: float, **fields: Any) -> None:
         """Make a task, and watch it."""
@@ -133,17 +134,13 @@ class Stage:
         return self.watched[stream].viewer.path
 
 
-def _vlc(stage: Stage, port: int) -> None:
+def _vlc(stage: Stage, home: Path, port: int) -> None:
     """Have VLC serve Windows Media over and over; it does not run as root."""
-    home = stage.folder / "vlc"
-    home.mkdir()
-    served = home / "clip.wmv"
-    served.write_bytes((stage.folder / "films" / "clip.wmv").read_bytes())
+    (home / "clip.wmv").write_bytes((stage.folder / "films" / "clip.wmv").read_bytes())
     as_nobody: tuple[str, ...] = ()
     if os.getuid() == 0:
         os.chown(home, 65534, 65534)
         as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    # Folders of pytest are for their owner alone: a file is opened before VLC is nobody.
     out = f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}}}"
     words = ["cvlc", "-I", "dummy", "--no-dbus", "--loop", "--sout", out, "--sout-keep", "clip.wmv"]
     stage.programs.start([*as_nobody, *words], name="vlc", env={"HOME": str(home)}, cwd=home)
@@ -167,10 +164,8 @@ def _gstreamer_udp(port: int) -> list[str | Path]:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """All sources, tasks and viewers of this module, started together."""
     folder = tmp_path_factory.mktemp("stage")
-    # VLC as nobody is to come through to its own.
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    with Programs(folder) as programs, ExitStack() as ends:
+    # Folders of pytest are for their owner alone; VLC, as nobody, has one of its own.
+    with TemporaryDirectory() as home, Programs(folder) as programs, ExitStack() as ends:
         films = folder / "films"
         stage = Stage(folder, programs)
         ends.callback(stage.server.close)
@@ -185,7 +180,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             NginxRTMP(folder / "nginx") as nginx,
             GStreamer(folder, "--play", "/live", _LIVE_RTSP) as rtsp,
         ):
-            _vlc(stage, ports["mms"])
+            _vlc(stage, Path(home), ports["mms"])
             start(looping(stage.clip, nginx.url("live/clip")), name="to-nginx")
             udp = f"udp://127.0.0.1:{ports['ffmpeg']}?pkt_size=1316"
             start(looping(stage.clip, udp, "mpegts"), name="udp")
