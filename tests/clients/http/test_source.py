@@ -75,7 +75,7 @@ class HTTPSourceTests(OutboundCase):
         self, url: str, stall_seconds: float = 5.0, memory: dict[str, Any] | None = None
     ) -> Deferred[None]:
         """Begin a pull."""
-        host: Any = SimpleNamespace(reactor=self.reactor, outbound=self.outbound)
+        host: Any = SimpleNamespace(reactor=self.reactor, outbound=self.outbound, server_id="own")
         options = PullOptions(stall_seconds=stall_seconds, hops=("a", "b"), memory=memory)
         return HTTPSource().pull(host, url, options, self.sink)
 
