@@ -12,7 +12,7 @@ from typing import Any, Final
 from bench.address import APPLICATION, HOST, stream_name
 from bench.control import Control
 from bench.measure import CHUNK_BYTES, Child, Window, publishing_plan
-from bench.proc import cpu_seconds, proportional_bytes, tree
+from bench.proc import cpu_seconds, proportional_bytes, resident_bytes, tree
 from bench.publisher import run_publishers
 from bench.report import Metrics
 from bench.servers import NotStarted, Ours, Server, free_ports
@@ -104,6 +104,7 @@ def measure_children(ours: Ours, count: int, kind: str, seconds: float) -> Metri
         window.end(seconds)
         return {
             "child_percent": 100 * used / seconds / count,
+            "rss_mib": sum(map(resident_bytes, children)) / count / _MIB,
             "pss_mib": sum(map(proportional_bytes, children)) / count / _MIB,
             "cpu_percent": 100 * window.cpu / seconds,
             "waited_percent": window.metrics()["waited_percent"],

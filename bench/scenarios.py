@@ -440,7 +440,7 @@ class Bench:
                 return relaying.measure_children(ours, count, kind, self._seconds)
 
             cells.append(Cell(f"ours, {count} of {kind}: in child processes", OURS, run))
-        figures = [Figure(f"{x.label}, MiB each", "pss_mib", x.label, None, 80) for x in cells]
+        figures = [Figure(f"{x.label}, MiB each", "rss_mib", x.label, None, 80) for x in cells]
         return Scenario(tuple(cells), tuple(figures))
 
     def admin_pages(self) -> Scenario:
