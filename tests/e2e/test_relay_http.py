@@ -94,8 +94,11 @@ def test_file(files: Path, sources: Sources, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *("rotated", "multivariant"),
-        *map(full, ("ts", "one_key", "implicit", "fmp4", "fmp4_keys", "ranges", "event")),
+        "rotated",
+        *map(
+            full,
+            ("multivariant", "ts", "one_key", "implicit", "fmp4", "fmp4_keys", "ranges", "event"),
+        ),
     ],
 )
 def test_hls(sources: Sources, tmp_path: Path, kind: str) -> None:

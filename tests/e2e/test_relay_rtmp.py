@@ -68,6 +68,7 @@ def test_push(nginx: NginxRTMP, clip: Path, tmp_path: Path) -> None:
     assert_whole(recorded, clip)
 
 
+@pytest.mark.long
 def test_taken_name(nginx: NginxRTMP, clip: Path, tmp_path: Path) -> None:
     """A name that somebody has, which nginx says BadName of, may be free later."""
     words = publish_command(clip, nginx.url("live/taken"))
@@ -81,6 +82,7 @@ def test_taken_name(nginx: NginxRTMP, clip: Path, tmp_path: Path) -> None:
     assert "taken" not in problem
 
 
+@pytest.mark.long
 def test_refused(nginx: NginxRTMP, clip: Path, tmp_path: Path) -> None:
     """E-ST-14: where nobody may publish or play, or there is nothing, it is an error."""
     for action, name in (("push", "closed/x"), ("push", "nothing/x"), ("pull", "nothing/x")):
@@ -103,6 +105,7 @@ def test_server_dies(clip: Path, tmp_path: Path) -> None:
             assert end.problem().startswith(f"passing 0 rtmp://127.0.0.1:{nginx.port}: the ")
 
 
+@pytest.mark.long
 def test_server_stops(clip: Path, tmp_path: Path) -> None:
     """E-ST-14: what a server never took is no success, though the kernel took it from us."""
     with (

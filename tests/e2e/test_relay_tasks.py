@@ -412,6 +412,22 @@ def test_ring_on_demand(pair: tuple[Server, Server], tmp_path: Path) -> None:
         assert_calm(pair)
 
 
+def test_ring(pair: tuple[Server, Server], tmp_path: Path, programs: Programs, rig: Rig) -> None:
+    """E-ST-08: two servers that pull one stream from each other, which had a publisher once."""
+    one, other = pair
+    with (
+        Task(one, other.rtmp("liveshow/ring"), "liveshow/ring") as task,
+        Task(other, one.rtmp("liveshow/ring"), "liveshow/ring"),
+    ):
+        publisher = programs.start(looping(rig.clip, one.rtmp("liveshow/ring")))
+        with Viewer(other, "liveshow/ring", tmp_path) as viewer:
+            viewer.wait_for(1.0)
+            publisher.stop()
+            # The first pulls from the second now, which has it from the first.
+            task.wait_until(lambda status: "loop" in status["reason"], "refused", 30)
+            assert_calm(pair)
+
+
 @pytest.mark.parametrize("name", ["up.mp4", "list.mp4"])
 def test_playlist_as_file(rig: Rig, name: str) -> None:
     """F-SS-01: a playlist that is called a film opens nothing."""
