@@ -345,6 +345,10 @@ class IPullSink(IMediaSink):
     It may have an attribute `patience`: the seconds for which media may wait to be read, as of
     `ntvmedia.hub.publication.Publication`; none where nobody says. A source that reads a connection
     may then read it in rounds so far apart (`ntvmedia.hub.merged_reads`).
+
+    It may have a method `passed(hops)`, to be called before media comes, each time that it comes
+    from another connection: the ids of the servers that the stream has passed, where the source
+    says them (`ntvmedia.media.hops`).
     """
 
     def noted(line: str) -> None:

@@ -9,7 +9,7 @@ from ntvmedia.access import Request, Verdict
 from ntvmedia.errors import Refused
 from ntvmedia.events import AccessChanged, ApplicationChanged, PreferencesChanged
 from ntvmedia.media import StreamKey
-from ntvmedia.media.hops import Loop, check_hops
+from ntvmedia.media.hops import Loop, check_hops, write_hops
 
 # Refusals that are no judgement about who asks: later it may be another.
 _PASSING: Final = frozenset({"limit", "loading"})
@@ -185,6 +185,15 @@ def check_passed(request: Request, stream: Any) -> None:
     """
     if request.hops and not set(request.hops).isdisjoint(stream.hops):
         raise Looped("a loop: the stream came from the server that asks for it", rule=_LOOP)
+
+
+def told_hops(host: Any, request: Request, stream: Any) -> str:
+    """Return which servers a stream has passed, for a server that asks for it (E-ST-08).
+
+    Returns:
+        Written as `ntvmedia.media.hops` says; empty for one who did not name any, as players.
+    """
+    return write_hops((*stream.hops, host.server_id)) if request.hops else ""
 
 
 def aged(verdict: Verdict, seconds: float) -> Verdict:

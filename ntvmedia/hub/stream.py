@@ -132,7 +132,10 @@ class Stream:
         """Let a publisher begin, or go on after the one that was lost."""
         self._cancel_deadline()
         self.publication = publication
-        self.hops = getattr(publication.publisher, "hops", ())
+        hops = getattr(publication.publisher, "hops", ())
+        if hops != self.hops:
+            self.hops = hops
+            self.audience.comes_elsewhere()
         self._active_at = self._published_at = self._seconds()
         self._limit.begin(self._active_at, *self._received())
         self.metadata = {}

@@ -8,6 +8,10 @@ that it came from. A server that finds its own id among them refuses. The list i
 * the header field `X-Ntv-Hops` of requests over RTSP and HTTP:
 
 ids joined by commas. Anybody may write one; all that comes of it is a refusal.
+
+One that names itself, and gets the stream, is told in the same way which servers that has passed:
+in the information object of `NetStream.Play.Start`, and in the fields of the answer, over RTSP to
+DESCRIBE. Whoever did not name itself, as players do not, is told nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ from ntvmedia.errors import Refused
 from ntvmedia.media.relaying import MAX_HOPS
 
 HOPS_PROPERTY: Final = "ntvHops"
-"""Of the object of RTMP's `connect`."""
+"""Of the object of RTMP's `connect`, and of the status that a play begins with."""
 
 HOPS_FIELD: Final = "X-Ntv-Hops"
-"""Of requests over RTSP and HTTP."""
+"""Of requests over RTSP and HTTP, and of their answers."""
 
 _ID: Final = re.compile("[0-9a-f]{16}")
 
@@ -56,6 +60,32 @@ def read_hops(text: str) -> tuple[str, ...]:
         if len(ids) <= _MOST_IDS and all(map(_ID.fullmatch, ids)):
             return ids
     raise Refused("its list of servers is malformed")
+
+
+def write_hops(hops: Sequence[str]) -> str:
+    """Return a list as it is sent; as `read_hops` returns it."""
+    return ",".join(hops)
+
+
+def answered_hops(text: str, own: str) -> tuple[str, ...]:
+    """Read the list that a server answered with, which is believed as far as it is one.
+
+    Args:
+        text: The value; empty where there is none.
+        own: The id of this server.
+
+    Returns:
+        As `read_hops`; empty for what is no list.
+
+    Raises:
+        Loop: The stream has passed this server already, or too many others.
+    """
+    try:
+        hops = read_hops(text)
+    except Refused:
+        return ()
+    check_hops(hops, own)
+    return hops
 
 
 def check_hops(hops: Sequence[str], own: str) -> None:

@@ -244,10 +244,13 @@ class Attempt:
         else:
             encoded = [pair for pair in outputs if not pair[0].is_copy]
             copies = [intake for output, intake in outputs if output.is_copy]
+            intakes = [intake for _output, intake in outputs]
             transcoder = self._surroundings.make_transcoder(self._reactor, encoded)
             self._transcoder = transcoder
             transcoder.done.addCallbacks(self._transcoded, self._failed).addErrback(self._bug)
-            pulling = source.pull(host, url, options, Fan([*copies, transcoder], self.noted))
+            pulling = source.pull(
+                host, url, options, Fan([*copies, transcoder], self.noted, intakes)
+            )
         return pulling
 
     def _ended(self, _result: None) -> None:
@@ -359,10 +362,17 @@ class Fan:
     Args:
         sinks: Each an `IPullSink`, or an `IMediaSink` besides `noted`.
         noted: Takes lines; by default the first sink does.
+        ends: What is told where the stream was before; by default the sinks are.
     """
 
-    def __init__(self, sinks: Sequence[Any], noted: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Any],
+        noted: Callable[[str], None] | None = None,
+        ends: Sequence[Intake] = (),
+    ) -> None:
         self._sinks = tuple(sinks)
+        self._ends: Sequence[Any] = ends or self._sinks
         self._noted: Callable[[str], None] = sinks[0].noted if noted is None else noted
 
     def track_received(self, track: Track) -> None:
@@ -383,6 +393,11 @@ class Fan:
 
     def noted(self, line: str) -> None:
         self._noted(line)
+
+    def passed(self, hops: tuple[str, ...]) -> None:
+        """As of `IPullSink`."""
+        for end in self._ends:
+            end.passed(hops)
 
     @property
     def patience(self) -> float:

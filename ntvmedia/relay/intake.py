@@ -113,6 +113,13 @@ class Intake:
         if self._publication is not None:
             self._publication.metadata_received(fields)
 
+    def passed(self, hops: tuple[str, ...]) -> None:
+        """Take which servers the stream has passed: viewers further on were told it already."""
+        changed = self._publication is not None and hops != self.hops
+        self.hops = hops
+        if changed and self._owner is not None:
+            self._owner.refused("the stream comes by way of other servers now")
+
     def packet_received(self, packet: Packet) -> None:
         forward = self._forward
         if forward is None:

@@ -11,13 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.events import StreamWanted
 from ntvmedia.media import StreamKey
-from ntvmedia.media.hops import HOPS_PROPERTY
+from ntvmedia.media.hops import HOPS_FIELD, HOPS_PROPERTY
 from ntvmedia.wire.rtmp.client import ClientSession
 from ntvmedia.wire.rtmp.events import Accepted, Rejected
 from tests.endpoints.http.rig import Client
 from tests.endpoints.rtmp.server import Peer as RTMPPeer
 from tests.endpoints.rtsp.server import HOST, RANDOM, Peer as RTSPPeer
-from tests.endpoints.whole import WholeServer
+from tests.endpoints.whole import SOCKET, WholeServer
 
 OTHERS = tuple(f"{number:016x}" for number in range(1, 7))
 OWN = WholeServer.server_id
@@ -174,3 +174,52 @@ class PublishTests(HopsCase):
         for hops in MALFORMED:
             self.assertEqual(self.rtsp("ANNOUNCE", hops, body, **kind), 400)
         self.assertNotIn(self.rtsp("ANNOUNCE", GOOD, body, **kind), (400, 508))
+
+
+class AnswerTests(HopsCase):
+    """E-ST-08: who says which servers want a stream, hears which it has passed; players do not."""
+
+    FIELD = b"x-ntv-hops: "
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server.publish()
+        self.server.hub.streams[StreamKey("liveshow", "test")].hops = OTHERS[4:]
+        self.expected = ",".join((*OTHERS[4:], OWN))
+
+    def test_rtmp(self) -> None:
+        """In the status that a play begins with."""
+        for hops, expected in ((GOOD, self.expected), ("", "")):
+            peer = self.rtmp(hops, publishing=False)
+            [accepted] = [x for x in peer.events if isinstance(x, Accepted)]
+            self.assertEqual(accepted.hops, expected)
+
+    def test_rtsp(self) -> None:
+        """In the answer to DESCRIBE."""
+        for hops, expected in ((GOOD, self.expected), ("", None)):
+            peer = RTSPPeer(self.server, "192.0.2.1", f"{HOST}/liveshow/test")
+            fields: dict[str, Any] = {"X_Ntv_Hops": hops} if hops else {}
+            answer = peer.ask("DESCRIBE", **fields)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(answer.headers.get(HOPS_FIELD, "none"), expected or "none")
+
+    def test_http(self) -> None:
+        """In the head, of WebSockets too."""
+        upgrade = SOCKET
+        for path, more in (
+            ("/liveshow/test.flv", ()),
+            ("/liveshow/test.ts", ()),
+            ("/liveshow/test.m3u8", ()),
+            ("/liveshow/test.flv", upgrade),
+        ):
+            for hops in (GOOD, ""):
+                client = Client(self.server.front, "192.0.2.1")
+                told = (f"X-Ntv-Hops: {hops}".encode(),) if hops else ()
+                head = client.get(path.encode(), *told, *more).partition(b"\r\n\r\n")[0]
+                self.assertIn(head.split()[1], (b"200", b"101"))
+                found = [
+                    line[len(self.FIELD) :].decode()
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(self.FIELD)
+                ]
+                self.assertEqual(found, [self.expected] if hops else [])

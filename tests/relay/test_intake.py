@@ -113,3 +113,31 @@ class RoundsTests(RingCase):
         stream.detach(urgent)
         self.assertEqual(ours(), 1)
         self.finish()
+
+
+class PassedTests(RelayCase):
+    """E-ST-08: what a source says of the servers that its stream has passed."""
+
+    HOPS = ("00000000000000a1", "00000000000000a2")
+
+    def test_kept(self) -> None:
+        """All that is made of it knows, also what is encoded first."""
+        self.add(renditions=[{"stream": "low"}], video={"codec": "h264"})
+        self.source.last.sink.passed(self.HOPS)
+        self.source.last.start()
+        for stream in ("", "low"):
+            key = KEY._replace(stream=stream) if stream else KEY
+            self.assertEqual(self.stream(key).hops, self.HOPS)
+        self.finish()
+
+    def test_changed(self) -> None:
+        """Another way, while it is there, is another try: who has it was told the first."""
+        id_ = self.add()
+        sink = self.source.last.sink
+        sink.passed(self.HOPS)
+        self.source.last.start()
+        sink.passed(self.HOPS)
+        self.assertEqual(self.state(id_).state, "running")
+        sink.passed(self.HOPS[:1])
+        self.assertIn("other servers", self.state(id_).reason)
+        self.finish()

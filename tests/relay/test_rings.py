@@ -229,6 +229,59 @@ class PullTests(RingCase):
         """There is an end to the way even where no server is met twice."""
         self.ring("abcdefg")
 
+    def test_always(self) -> None:
+        """Two that always pull the same name from each other: without a publisher it ends."""
+        self.make("ab")
+        publisher = self.nodes["a"].publisher()
+        a = self.relay("a", "rtmp://b/liveshow/test", "test")
+        b = self.relay("b", "rtmp://a/liveshow/test", "test")
+        at = 0
+
+        def media() -> None:
+            nonlocal at
+            publisher.send(frame(at, is_keyframe=True), sound(at))
+            at += int(STEP * 1000)
+
+        self.run_for(20, media)
+        nodes, key = self.nodes, StreamKey("liveshow", "test")
+        self.assertEqual(nodes["b"].hub.streams[key].hops, (nodes["a"].server_id,))
+        self.assertEqual(nodes["b"].relays.state(b).state, "running")
+        publisher.protocol.connectionLost(Failure(ConnectionDone()))
+        reasons = set()
+        self.run_for(60, lambda: reasons.add(nodes["a"].relays.state(a).reason))
+        self.assertTrue(any("a loop" in reason for reason in reasons), reasons)
+        self.assertEqual([dict(node.hub.streams) for node in nodes.values()], [{}, {}])
+        self.finish()
+
+    def test_changed_way(self) -> None:
+        """A ring that was open at another place hears of the new way, and so does not close."""
+        self.make("abc")
+        nodes, key = self.nodes, StreamKey("liveshow", "test")
+        publishers = {name: nodes[name].publisher() for name in "ac"}
+        for name, source in ("ac", "ba", "cb"):
+            self.relay(name, f"rtmp://{source}/liveshow/test", "test")
+        at = 0
+
+        def media() -> None:
+            nonlocal at
+            for publisher in publishers.values():
+                publisher.send(frame(at, is_keyframe=True), sound(at))
+            at += int(STEP * 1000)
+
+        def ids(names: str) -> tuple[str, ...]:
+            return tuple(nodes[name].server_id for name in names)
+
+        self.run_for(20, media)
+        self.assertEqual(nodes["b"].hub.streams[key].hops, ids("a"))
+        publishers.pop("a").protocol.connectionLost(Failure(ConnectionDone()))
+        self.run_for(40, media)
+        self.assertEqual(nodes["a"].hub.streams[key].hops, ids("c"))
+        self.assertEqual(nodes["b"].hub.streams[key].hops, ids("ca"))
+        publishers.pop("c").protocol.connectionLost(Failure(ConnectionDone()))
+        self.run_for(120)
+        self.assertEqual([dict(node.hub.streams) for node in nodes.values()], [{}] * 3)
+        self.finish()
+
 
 class PushTests(RingCase):
     """Servers that push."""

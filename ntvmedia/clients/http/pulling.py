@@ -18,15 +18,14 @@ from ntvmedia.clients.http.detection import Detected, Detector, Kind
 from ntvmedia.clients.http.mp4_order import MP4Order
 from ntvmedia.clients.http.replays import Memory, ReplayFilter
 from ntvmedia.clients.pacing import FILE, LIVE, Pacer
+from ntvmedia.clients.passing import tell_passed
 from ntvmedia.errors import PeerError, RemoteError
 from ntvmedia.interfaces import IHost, IPullSink
+from ntvmedia.media.hops import HOPS_FIELD, write_hops
 from ntvmedia.media.relaying import OutputOptions, PullOptions
 from ntvmedia.outbound import OutboundError, origin_of
 from ntvmedia.outbound.exchange import Answer
 from ntvmedia.outbound.flow import Flow
-
-HOPS_FIELD: Final = "X-Ntv-Hops"
-"""Tells another server of ours through which servers the stream goes (E-ST-08)."""
 
 RECONNECTS: Final = 3
 LASTING_SECONDS: Final = 10.0
@@ -176,6 +175,16 @@ class Pull:
 
     # What a body asks for.
 
+    def answered(self, answer: Answer) -> None:
+        """Look at which servers a stream has passed, before anything of it.
+
+        Raises:
+            RemoteError: This one is among them.
+        """
+        hops = answer.headers.get(HOPS_FIELD.lower(), "")
+        for _output, sink in self._outputs:
+            tell_passed(sink, hops, self._host.server_id)
+
     def opened(self, found: Detected, flow: Flow, *, is_file: bool) -> Reader | RunningJob:
         """Return who takes a body."""
         if found.kind is Kind.OTHER or not self._is_copied:
@@ -261,6 +270,7 @@ class _Body:
         if status != 200:
             is_permanent = (400 <= status < 500 and status not in _PASSING) or status == 508
             raise RemoteError(meaning(status), status, is_permanent=is_permanent)
+        self._pull.answered(answer)
         self.is_file = "content-length" in answer.headers
         self._detector = Detector(answer.headers.get("content-type", ""))
         return self._receive
@@ -329,7 +339,7 @@ class _Body:
 
 def hops_fields(options: PullOptions) -> dict[str, str]:
     """Return the header field that tells which servers the stream has passed."""
-    return {HOPS_FIELD: ",".join(options.hops)} if options.hops else {}
+    return {HOPS_FIELD: write_hops(options.hops)} if options.hops else {}
 
 
 def meaning(status: int) -> str:

@@ -17,7 +17,7 @@ from ntvmedia.errors import RemoteError
 from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.interfaces import IHost
 from ntvmedia.media import Track
-from ntvmedia.media.hops import HOPS_PROPERTY
+from ntvmedia.media.hops import HOPS_PROPERTY, write_hops
 from ntvmedia.media.relaying import PullOptions, PushOptions
 from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.wire.rtmp.client import ClientSession
@@ -49,14 +49,20 @@ class RTMPClient(Service):
         reactor: Has sockets; its time is monotonic.
         connector: Connects.
         random: Returns as many unpredictable bytes as it is asked for.
+        server_id: Our own, as other servers are told it.
     """
 
     def __init__(
-        self, reactor: Any, connector: StreamConnector, random: Callable[[int], bytes]
+        self,
+        reactor: Any,
+        connector: StreamConnector,
+        random: Callable[[int], bytes],
+        server_id: str = "",
     ) -> None:
         self._reactor = reactor
         self._connector = connector
         self._random = random
+        self._server_id = server_id
         self._merged_reads: dict[float, MergedReads] = {}
         self._running: set[Deferred[None]] = set()
         self._connections: set[ClientConnection] = set()
@@ -65,7 +71,7 @@ class RTMPClient(Service):
     @classmethod
     def of(cls, host: IHost) -> RTMPClient:
         """Make that of a server; for `IHost.part`."""
-        return cls(host.reactor, host.connector, host.random)
+        return cls(host.reactor, host.connector, host.random, host.server_id)
 
     @property
     def connections(self) -> int:
@@ -81,7 +87,7 @@ class RTMPClient(Service):
 
     def play(self, url: str, sink: Any, options: PullOptions) -> Deferred[None]:
         """Play a stream to its end; as `ntvmedia.interfaces.ISource.pull`."""
-        return self._start(self._run(url, options, lambda: Player(sink)))
+        return self._start(self._run(url, options, lambda: Player(sink, self._server_id)))
 
     def publish(
         self,
@@ -173,7 +179,7 @@ class RTMPClient(Service):
                 user=url.user,
                 password=url.password,
                 credentials=credentials,
-                properties={HOPS_PROPERTY: ",".join(options.hops)} if options.hops else None,
+                properties={HOPS_PROPERTY: write_hops(options.hops)} if options.hops else None,
             )
 
         def made() -> ClientConnection:

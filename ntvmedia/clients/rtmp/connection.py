@@ -130,6 +130,7 @@ class ClientConnection(Protocol):
         outlet: The way out.
         last_read: How many bytes came with the last read.
         accepted_at: When the server was ready, in monotonic seconds; None before.
+        hops: Servers that its stream has passed, as it says then; empty where it does not.
     """
 
     transport: Any  # an ITCPTransport, with TLS or without
@@ -149,6 +150,7 @@ class ClientConnection(Protocol):
         self.done: Deferred[Result] = Deferred()
         self.last_read = 0
         self.accepted_at: float | None = None
+        self.hops = ""
         self.reactor = reactor
         self._url = url
         self._make_session = make_session
@@ -280,8 +282,9 @@ class ClientConnection(Protocol):
                 self._role.track_received(event)
             case MetadataReceived():
                 self._role.metadata_received(event)
-            case Accepted():
+            case Accepted(hops=hops):
                 self.accepted_at = self.reactor.seconds()
+                self.hops = hops
                 self._role.accepted(self)
             case ReconnectRequested(tc_url) if not self._ending:
                 self.finish(Moved(tc_url))

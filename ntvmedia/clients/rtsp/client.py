@@ -40,6 +40,7 @@ class RTSPClient:
         connector: Connects.
         random: Returns as many unpredictable bytes as it is asked for.
         wall_seconds: Returns seconds since 1970.
+        server_id: Our own, as other servers are told it.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class RTSPClient:
         connector: StreamConnector,
         random: Callable[[int], bytes] = os.urandom,
         wall_seconds: Callable[[], float] = time.time,
+        server_id: str = "",
     ) -> None:
         self._reactor = reactor
         self._connector = connector
         self._random = random
         self._wall_seconds = wall_seconds
+        self._server_id = server_id
         self._running: set[Deferred[None]] = set()
         self._connections: set[ClientConnection] = set()
         self._closing: list[Deferred[None]] = []
@@ -77,7 +80,7 @@ class RTSPClient:
         """
 
         def role(_url: RTSPURL, ways: Sequence[Lower]) -> tuple[Role, None]:
-            return Player(sink, options, ways, self._random), None
+            return Player(sink, options, ways, self._random, self._server_id), None
 
         return self._start(self._run(url, options, role, publishes=False))
 

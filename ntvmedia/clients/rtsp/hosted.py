@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from ntvmedia.clients.rtsp.client import RTSPClient
 from ntvmedia.clients.rtsp.options import Carrier, Options
 from ntvmedia.interfaces import IHost
-from ntvmedia.media.hops import HOPS_FIELD
+from ntvmedia.media.hops import HOPS_FIELD, write_hops
 from ntvmedia.media.relaying import PullOptions, PushOptions
 
 _FALLBACK_SECONDS: Final = 3.0
@@ -24,7 +24,9 @@ class HostedRTSPClient(Service):
     """
 
     def __init__(self, host: IHost) -> None:
-        self.client = RTSPClient(host.reactor, host.connector, host.random)
+        self.client = RTSPClient(
+            host.reactor, host.connector, host.random, server_id=host.server_id
+        )
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -51,4 +53,4 @@ def push_options(options: PushOptions) -> Options:
 
 
 def _hops(hops: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return ((HOPS_FIELD, ",".join(hops)),) if hops else ()
+    return ((HOPS_FIELD, write_hops(hops)),) if hops else ()

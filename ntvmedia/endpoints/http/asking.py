@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ntvmedia.access import Action, Request
-from ntvmedia.endpoints.asking import asked_at
+from ntvmedia.endpoints.asking import asked_at, told_hops
 from ntvmedia.media.hops import HOPS_FIELD, read_hops
 
 MOST_CHARACTERS: Final = 512
@@ -52,6 +52,12 @@ def play_request(exchange: Any, protocol: str) -> Request:
         address=asked_at(f"{exchange.scheme}://{headers.get('host', '')}"),
         hops=read_hops(headers.get(_HOPS_FIELD, "")),
     )
+
+
+def hops_fields(host: Any, request: Request, stream: Any) -> dict[str, str]:
+    """Return the field that tells a server which asks for a stream what that has passed."""
+    hops = told_hops(host, request, stream)
+    return {HOPS_FIELD: hops} if hops else {}
 
 
 def _bearer(field: str) -> str:

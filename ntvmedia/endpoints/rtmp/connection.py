@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
+from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at, told_hops
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtmp.authentication import Authentication, parse_address
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
@@ -22,7 +22,7 @@ from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, Track
-from ntvmedia.media.hops import read_hops
+from ntvmedia.media.hops import HOPS_PROPERTY, read_hops
 from ntvmedia.media.names import Address
 from ntvmedia.wire.rtmp.events import (
     Connected,
@@ -324,7 +324,8 @@ class RTMPConnection(Protocol):
         wish = self._request(Action.PLAY, address, request.page_url, request.tc_url)
         verdict, stream = await allowed_stream(self.factory.host, wish)
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
-        self._session.accept_play()
+        hops = told_hops(self.factory.host, wish, stream)
+        self._session.accept_play(more={HOPS_PROPERTY: hops} if hops else None)
         self._flush()
         self._player = Player(self, request.stream_id, stream, key, wish, verdict)
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)

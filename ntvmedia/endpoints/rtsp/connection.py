@@ -22,6 +22,7 @@ from ntvmedia.endpoints.asking import (
     asked_at,
     changes,
     check_room,
+    told_hops,
 )
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtsp.carriers import Carriers, Plays
@@ -354,7 +355,9 @@ class RTSPConnection(Protocol):
             # the rules are asked about again.
             self._presentation = presentation
             self._remember(request, verdict)
-        self._session.accept_describe(description)
+        hops = told_hops(self.factory.host, request, stream)
+        fields = ((HOPS_FIELD, hops),) if hops else ()
+        self._session.accept_describe(description, *fields)
 
     async def _present(
         self, target: str, message: Message

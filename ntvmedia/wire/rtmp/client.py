@@ -9,6 +9,7 @@ from typing import Final
 from ntvmedia.errors import PeerError, UsageError
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import Packet, Track, to_milliseconds
+from ntvmedia.media.hops import HOPS_PROPERTY
 from ntvmedia.wire.rtmp import authmod, commands, writer
 from ntvmedia.wire.rtmp.authmod import with_credentials
 from ntvmedia.wire.rtmp.calls import Call, read_call, text
@@ -486,7 +487,7 @@ class ClientSession(Session):
                     has_multitrack=self.capabilities.has_multitrack,
                     publishing=True,
                 )
-            return (Accepted(code, description),)
+            return (Accepted(code, description, text(information.get(HOPS_PROPERTY))),)
         if code in _OVER or information.get("level") == "error" or _redirect(information):
             return self._over(call)
         return ()

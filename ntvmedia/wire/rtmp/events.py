@@ -167,10 +167,17 @@ class MetadataReceived:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server lets this client publish, or begins to play."""
+    """The server lets this client publish, or begins to play.
+
+    Attributes:
+        code: "NetStream.Publish.Start" or "NetStream.Play.Start".
+        description: For people; may be empty.
+        hops: Property `ntvHops` as it was sent (`ntvmedia.media.hops`); or empty.
+    """
 
     code: str
     description: str
+    hops: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from ntvmedia.errors import PeerError, UsageError
+from ntvmedia.media.hops import HOPS_FIELD
 from ntvmedia.wire import sdp
 from ntvmedia.wire.rtsp.client_answers import (
     answered_base,
@@ -427,7 +428,7 @@ class ClientSession:
         tracks = remote_tracks(self._base, description)
         self._urls = {track.index: track.url for track in tracks}
         self._state = _State.KNOWN
-        return (Described(description, tracks),)
+        return (Described(description, tracks, response.headers.get(HOPS_FIELD)),)
 
     def _track_ready(self, response: Response) -> Sequence[ClientEvent]:
         index, asked = self._to_set_up.pop(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,7 +76,9 @@ class HTTPSourceTests(OutboundCase):
         self, url: str, stall_seconds: float = 5.0, memory: dict[str, Any] | None = None
     ) -> Deferred[None]:
         """Begin a pull."""
-        host: Any = SimpleNamespace(reactor=self.reactor, outbound=self.outbound, server_id="own")
+        host: Any = SimpleNamespace(
+            reactor=self.reactor, outbound=self.outbound, server_id="0" * 16
+        )
         options = PullOptions(stall_seconds=stall_seconds, hops=("a", "b"), memory=memory)
         return HTTPSource().pull(host, url, options, self.sink)
 
@@ -91,6 +94,10 @@ class HTTPSourceTests(OutboundCase):
     def packets(self) -> list[Packet]:
         """Return what came."""
         return [item for item in self.sink.items() if isinstance(item, Packet)]
+
+    def has(self, count: int) -> bool:
+        """Return whether so many packets came."""
+        return len(self.packets()) >= count
 
     def sounds(self) -> list[int]:
         """Return which frames came."""
@@ -143,6 +150,30 @@ class HTTPSourceTests(OutboundCase):
         self.until(lambda: len(self.packets()) == 102)
         self.assertGreater(self.sink.batches, 1)
         self.cancel(waiting)
+
+    def test_passed(self) -> None:
+        """E-ST-08: the way that the server says is told, if it is well-formed; here it ends."""
+        head = LIVE_HEAD[:-2] + b"X-Ntv-Hops: %b\r\n\r\n"
+        told = ("00000000000000a1", "00000000000000a2")
+        passed: list[tuple[str, ...]] = []
+        self.sink.passed = passed.append
+
+        def begin(said: bytes, peer: Peer) -> None:
+            peer.send(head % said + flv(0, 10))
+
+        for said in (b"x" * 3000, ", ".join(told).encode()):
+            server = self.serve(partial(begin, said))
+            waiting = self.pull(server.url)
+            count = len(self.packets())
+            self.until(partial(self.has, count + 10))
+            self.cancel(waiting)
+        self.assertEqual(passed, [told])
+        for loop in (b"%b" % (b"0" * 16), b",".join(b"%016x" % n for n in range(1, 6))):
+            self.sink.given.clear()
+            server = self.serve(head % loop + flv(0, 10))
+            message, status, is_permanent = self.problem_of(server.url)
+            self.assertIn("a loop", message)
+            self.assertEqual((status, is_permanent), (508, True))
 
     def test_live_ts(self) -> None:
         """E-SR-05: MPEG-TS with garbage before it, in chunks, by its content and not its name."""

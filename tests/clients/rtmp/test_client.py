@@ -252,6 +252,7 @@ class PluginTests(ClientCase):
             reactor = case.reactor
             connector = case.client._connector
             random = staticmethod(lambda count: bytes(count))
+            server_id = "0" * 16
 
             def part(self, kind: Any) -> Any:
                 """Return the one that ends with the test, made as all are."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError
 
+from ntvmedia.media.hops import HOPS_PROPERTY
 from ntvmedia.wire.rtmp import writer
+from ntvmedia.wire.rtmp.events import PlayRequested, ServerEvent
 from ntvmedia.wire.rtmp.serialiser import RTMPSerialiser
+from ntvmedia.wire.rtmp.server import ServerSession
 from tests.clients.rtmp.rig import (
     AUDIO,
     URL,
@@ -59,6 +62,39 @@ class PlayingTests(ClientCase):
         """A viewer of nobody's relay says nothing of that."""
         self.play()
         self.assertNotIn(b"ntvHops", self.connected().taken)
+
+    def test_passed(self) -> None:
+        """E-ST-08: what the server says of the stream's way is told before media."""
+        told = "00000000000000a1,00000000000000a2"
+        for said, expected in ((told, [tuple(told.split(","))]), ("nonsense", []), ("", [])):
+            passed: list[tuple[str, ...]] = []
+            self.sink.passed = passed.append  # type: ignore[attr-defined]
+            remote = self.playing(said)
+            self.assertEqual(passed, expected)
+            remote.say(media(*MEDIA))
+        del self.sink.passed  # type: ignore[attr-defined]
+        remote = self.playing(told)  # a sink that does not care
+        remote.say(media(*MEDIA))
+        self.assertTrue(self.sink.packets)
+
+    def playing(self, said: str) -> Remote:
+        """Play from a server that says which servers the stream has passed."""
+
+        def answer(session: ServerSession, event: ServerEvent) -> None:
+            if isinstance(event, PlayRequested):
+                session.accept_play(more={HOPS_PROPERTY: said})
+
+        self.ending = self.play(hops=("0" * 16,))
+        return self.connected(answer)
+
+    def test_passed_us(self) -> None:
+        """E-ST-08: what has passed this server is not played, for good."""
+        self.client._server_id = "00000000000000a2"
+        self.playing("00000000000000a1,00000000000000a2")
+        problem = self.problem(self.ending)
+        self.assertIn("a loop", str(problem))
+        self.assertEqual((problem.status, problem.is_permanent), (508, True))
+        self.assertEqual(self.sink.packets, [])
 
     def test_ends(self) -> None:
         """A publisher that leaves ends the stream well."""

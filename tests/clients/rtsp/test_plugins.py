@@ -15,8 +15,11 @@ from ntvmedia.errors import RemoteError
 from ntvmedia.interfaces import IPushFeed, ISource, ITarget
 from ntvmedia.media.hops import HOPS_FIELD as HOPS
 from ntvmedia.media.relaying import PullOptions, PushOptions
+from ntvmedia.wire.rtp.presentation import describe_stream
+from ntvmedia.wire.rtp.stream_sender import StreamSender
 from ntvmedia.wire.rtsp.messages import Response
-from tests.clients.rtsp.rig import AUDIO, URL, VIDEO, ClientCase, media, response
+from ntvmedia.wire.sdp import CONTENT_TYPE, build_sdp
+from tests.clients.rtsp.rig import AUDIO, URL, VIDEO, WALL, ClientCase, media, response
 from tests.endpoints.rtmp.server import frame, sound
 
 MEDIA = tuple(media(0, 200))
@@ -36,6 +39,7 @@ class PluginTests(ClientCase):
             reactor = case.reactor
             connector = case.client._connector
             random = staticmethod(case._random)
+            server_id = "0" * 16
 
             def __init__(self) -> None:
                 self.hosted: Any = None
@@ -67,6 +71,32 @@ class PluginTests(ClientCase):
         """Where there are none, there is no such header."""
         self.kept(RTSPSource().pull(self.host, URL, PullOptions(), self.sink))  # type: ignore[arg-type]
         self.assertEqual([x for x in self.connected().requests if HOPS.lower() in x.headers], [])
+
+    def test_passed(self) -> None:
+        """E-ST-08: what the server says of the stream's way is told, and refused if it was here."""
+        told = "00000000000000a1,00000000000000a2"
+        self.answers["DESCRIBE"] = self.described_with(told)
+        passed: list[tuple[str, ...]] = []
+        self.sink.passed = passed.append  # type: ignore[attr-defined]
+        options = PullOptions(transport="tcp", hops=("0" * 16,))
+        source: Any = RTSPSource()
+        self.kept(source.pull(self.host, URL, options, self.sink))
+        self.connected().play(MEDIA)
+        self.assertEqual(passed, [tuple(told.split(","))])
+        self.client._server_id = "00000000000000a1"
+        ending = self.kept(source.pull(self.host, URL, options, self.sink))
+        self.connected()
+        error = self.failureResultOf(ending, RemoteError).value
+        self.assertIn("a loop", str(error))
+        self.assertEqual((error.status, error.is_permanent), (508, True))
+        self.assertEqual(len(passed), 1)
+
+    def described_with(self, told: str) -> Any:
+        """Return an answer to DESCRIBE with what a server says."""
+        sender = StreamSender(bytes(16), WALL, "cname", 1 << 20)
+        body = build_sdp(describe_stream(sender, (VIDEO, AUDIO), "test", "1"))
+        fields = (("Content-Type", CONTENT_TYPE), (HOPS, told))
+        return lambda _request: response(200, *fields, body=body)
 
     def test_check(self) -> None:
         """An address is looked at without asking anybody, and not shown."""
