@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         http_connections=given.http_connections,
         http_rate=given.http_rate,
         server_core=given.server_core,
+        generator_core=given.generator_core,
     )
     rounds = given.rounds or (1 if quick else 3)
     bench = Bench(load_source(), options)

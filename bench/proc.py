@@ -57,6 +57,14 @@ def resident_bytes(pid: int) -> int:
     return sum(map(int, pages)) * _PAGE
 
 
+def proportional_bytes(pid: int) -> int:
+    """Return the memory of one process, of what it shares with others its share ("PSS")."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("the kernel does not tell the share")
+
+
 def open_peers(port: int) -> set[int]:
     """Return the client ports of the connections that the server at `port` has not closed."""
     peers = set()

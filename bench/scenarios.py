@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from bench import measure_relays as relaying
 from bench.measure import (
     FanOut,
     Publishing,
@@ -25,6 +26,7 @@ from bench.report import Figure, Metrics
 from bench.servers import NginxFiles, NginxRTMP, NodeMediaServer, Ours, Server
 from bench.slowserver import FAR, NEAR, Line
 from bench.source import TWO_MEGABITS, Source, load_source
+from bench.transcoding import measure_ffmpeg, measure_ours
 
 OURS: Final = "ours"
 NGINX: Final = "nginx"
@@ -45,6 +47,7 @@ class Options:
         http_rate: Requests a second in `hls-segments` and `hls-playlists`, instead of their own; 0:
             each viewer asks again as soon as it is answered.
         server_core: The servers' CPU.
+        generator_core: That of everybody else.
     """
 
     players: int | None
@@ -56,6 +59,7 @@ class Options:
     http_connections: int
     http_rate: float | None
     server_core: int
+    generator_core: int
 
     def counts(self, *usual: int) -> tuple[int, ...]:
         """Return a scenario's numbers of players."""
@@ -399,6 +403,46 @@ class Bench:
         title = "CPU s per 1000 joins"
         return Scenario(cells, (Figure(title, "cpu_per_1000", guarded, plain, 1.5, 1.2),))
 
+    def transcode(self) -> Scenario:
+        """720p to 480p by x264, and AAC: our child process against FFmpeg's program."""
+        core = self._options.server_core
+        ours, ffmpeg = "ours, transcoding", "ffmpeg, transcoding"
+        cells = (
+            Cell(ours, OURS, lambda: measure_ours(core)),
+            Cell(ffmpeg, OURS, lambda: measure_ffmpeg(core)),
+        )
+        title = "pictures for a CPU second"
+        figure = Figure(title, "frames_per_cpu", ours, ffmpeg, 0.8, 1.0, at_least=True)
+        return Scenario(cells, (figure,))
+
+    def relays(self) -> Scenario:
+        """Tasks that copy streams of other servers, within the server; nobody watches."""
+        (count,) = self._options.counts(50)
+        cells, figures = [], []
+        for title, kind in (("RTMP", NginxRTMP), ("HTTP-FLV", NodeMediaServer)):
+            label = f"ours, {count} relays of 1 Mb/s by {title}"
+
+            def run(kind: type[Server] = kind) -> Metrics:
+                ours, other = self._ours(relaying.ALLOWED), kind(self._options.generator_core)
+                return relaying.measure_relays(ours, other, self._source, count, self._seconds)
+
+            cells.append(Cell(label, OURS, run))
+            figures.append(Figure(f"{label}: core %", "cpu_percent", label, None, 30))
+        return Scenario(tuple(cells), tuple(figures))
+
+    def child_relays(self) -> Scenario:
+        """Tasks with a process of their own, that copy."""
+        cells = []
+        for kind, count in (("file", 1), ("file", 5), ("udp", 1), ("udp", 5)):
+
+            def run(kind: str = kind, count: int = count) -> Metrics:
+                ours = self._ours(relaying.ALLOWED, relaying.folders())
+                return relaying.measure_children(ours, count, kind, self._seconds)
+
+            cells.append(Cell(f"ours, {count} of {kind}: in child processes", OURS, run))
+        figures = [Figure(f"{x.label}, MiB each", "rss_mib", x.label, None, 80) for x in cells]
+        return Scenario(tuple(cells), tuple(figures))
+
     def admin_pages(self) -> Scenario:
         """Pages of lists in a large database, against those of an empty one."""
         cells, figures = [], []
@@ -455,8 +499,8 @@ class Bench:
             return Ours(core, (*self._options.settings, *settings))
         return NginxRTMP(core) if name == NGINX else NodeMediaServer(core)
 
-    def _ours(self) -> Ours:
-        return Ours(self._options.server_core, self._options.settings)
+    def _ours(self, *settings: str) -> Ours:
+        return Ours(self._options.server_core, (*self._options.settings, *settings))
 
     def _download(self, label: str, laps: int, jobs: int, line: Line) -> Cell:
         def run() -> Metrics:
@@ -517,6 +561,7 @@ _REFRESH_SECONDS: Final = 2.0
 _FAR_LAPS: Final = 12
 _NEAR_LAPS: Final = 7
 
+
 SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "fanout": Bench.fanout,
     "flv": Bench.flv,
@@ -539,6 +584,9 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Scenario]]] = {
     "hls-download": Bench.hls_download,
     "guarded-joins": Bench.guarded_joins,
     "admin-pages": Bench.admin_pages,
+    "transcode": Bench.transcode,
+    "relays": Bench.relays,
+    "child-relays": Bench.child_relays,
 }
 
 

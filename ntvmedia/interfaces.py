@@ -38,8 +38,12 @@ class IHub(Interface):
             ntvmedia.hub.refusals.HubFull: There are as many streams as the settings allow.
         """
 
-    def wait_for(key: StreamKey) -> Deferred[Any]:
+    def wait_for(key: StreamKey, hops: tuple[str, ...] = ()) -> Deferred[Any]:
         """Find a stream to play, or wait for it.
+
+        Args:
+            key: Its name.
+            hops: Ids of the servers that want it by way of who waits (`ntvmedia.media.hops`).
 
         Returns:
             Fires with the `Stream` as soon as its tracks are known, at once where they are.
@@ -123,10 +127,14 @@ class IHost(Interface):
     applications = Attribute("What streams belong to: `ntvmedia.access.Applications`. Read only.")
     events = Attribute("What happens in the server: `ntvmedia.events.EventBus`.")
     outbound = Attribute("Asks other servers over HTTP: `ntvmedia.outbound.client.Outbound`.")
+    connector = Attribute("Connects to other servers: `ntvmedia.outbound.streams.StreamConnector`.")
+    server_id = Attribute("Text that no other server has: tells whether a stream came round.")
     store = Attribute("The database: `ntvmedia.store.Store`.")
     preferences = Attribute("What the API sets for all: `ntvmedia.preferences.Preferences`.")
     accounts = Attribute("Who may administer: `ntvmedia.accounts.Accounts`.")
     callbacks = Attribute("Tells and asks other systems: `ntvmedia.callbacks.Callbacks`.")
+    relays = Attribute("Pulls streams from elsewhere: `ntvmedia.relay.service.RelayService`.")
+    pushes = Attribute("Sends them to others: `ntvmedia.relay.push_service.PushService`.")
     statistics = Attribute("Counts: `ntvmedia.statistics.Statistics`.")
     labels = Attribute("What streams are called: `ntvmedia.labels.Labels`.")
     settings = Attribute("All sections: `ntvmedia.config.Settings`.")
@@ -306,4 +314,145 @@ class IFolderRoute(IMediaRoute):
         request to the handler, or an object with three attributes: `head`, the header fields with
         their line ends, the length among them, and an empty line; `body`; and `descriptor`, of an
         open file with the body's bytes, which the kernel can send itself, or -1.
+        """
+
+
+class IMediaSink(Interface):
+    """Where a source puts what it has, and what a target takes.
+
+    Called from the reactor thread. None of this waits, and none raises for what it is given.
+    """
+
+    def track_received(track: Any) -> None:
+        """Take a `Track`: before its first packet, and when its configuration changes."""
+
+    def metadata_received(fields: Mapping[str, object]) -> None:
+        """Take what is said of the stream, as in onMetaData: hints, never trusted."""
+
+    def packet_received(packet: Any) -> None:
+        """Take a `Packet` of an announced track, in order of decoding for each track.
+
+        Times may be anything: they are repaired where a stream is published.
+        """
+
+    def batch_ended() -> None:
+        """Send on what came: nothing more is there at the moment. To be called each time."""
+
+
+class IPullSink(IMediaSink):
+    """The sink that a source is given.
+
+    It may have an attribute `patience`: the seconds for which media may wait to be read, as of
+    `ntvmedia.hub.publication.Publication`; none where nobody says. A source that reads a connection
+    may then read it in rounds so far apart (`ntvmedia.hub.merged_reads`).
+
+    It may have a method `passed(hops)`, to be called before media comes, each time that it comes
+    from another connection: the ids of the servers that the stream has passed, where the source
+    says them (`ntvmedia.media.hops`).
+    """
+
+    def noted(line: str) -> None:
+        """Keep a line for the operator, in the log of the task: "mmsh failed, trying mmst".
+
+        No user, password or query may stand in it.
+        """
+
+
+class IPushFeed(IMediaSink):
+    """What a target gives to have packets put into, once its server is ready for them.
+
+    It never grows without bound: when its server takes less than it is given, packets are dropped,
+    and what follows begins with a keyframe. A server that takes nothing for a while ends the push.
+    """
+
+    dropped = Attribute("Packets that were given and not sent, as the server was too slow.")
+    bytes_out = Attribute("Bytes that the connection was given so far.")
+
+    def end() -> None:
+        """Say goodbye: what was given is sent, then `ITarget.push` fires."""
+
+
+class ISource(Interface):
+    """Pulls streams from somewhere else: another server, a device, a file.
+
+    A provider that also provides `twisted.plugin.IPlugin` is found as an endpoint is, by the
+    scheme of the address that an operator typed. One that is given a scheme of ours replaces it.
+    """
+
+    schemes = Attribute('Those of its addresses, lower case, without the colon: `("rtsp",)`.')
+    transcodes = Attribute(
+        """Whether it makes several outputs itself: then it is an `ITranscodingSource` too."""
+    )
+
+    def check(url: str) -> None:
+        """Look whether an address can be one. Pure: nothing is asked or opened.
+
+        Raises:
+            ntvmedia.errors.RemoteError: It cannot; the message does not quote it.
+        """
+
+    def pull(host: IHost, url: str, options: Any, sink: IPullSink) -> Deferred[None]:
+        """Pull a stream until its end.
+
+        Called in the reactor thread, and must not block. What it has, comes at the speed at which
+        it is to be shown: a source that is faster, as a file is, keeps the time itself.
+
+        Args:
+            host: The server.
+            url: As typed, with user and password.
+            options: An `ntvmedia.media.relaying.PullOptions`.
+            sink: Gets tracks and packets. Never called after the Deferred has fired.
+
+        Returns:
+            Fires when the source ended well. Fails with `ntvmedia.errors.RemoteError`; anything
+            else is a bug, and ends this try alone. When cancelled it gives everything back, and
+            fails with `CancelledError`.
+        """
+
+
+class ITranscodingSource(ISource):
+    """A source that decodes what no track of ours can carry, and encodes it anew."""
+
+    def pull_transcoded(host: IHost, url: str, options: Any, outputs: Any) -> Deferred[None]:
+        """Pull a stream, and make several of it, which is decoded once.
+
+        Args:
+            host: As of `pull`, as are all that are not named here.
+            url: As typed.
+            options: How.
+            outputs: A sequence of pairs: an `ntvmedia.media.relaying.OutputOptions`, and the
+                `IPullSink` that gets it. With "copy" for both kinds, the source's own packets.
+        """
+
+
+class ITarget(Interface):
+    """Pushes streams to other servers, found as an `ISource` is."""
+
+    schemes = Attribute('Those of its addresses, lower case, without the colon: `("rtmp",)`.')
+
+    def check(url: str) -> None:
+        """Look whether an address can be one; as of `ISource`."""
+
+    def push(
+        host: IHost,
+        url: str,
+        tracks: Any,
+        metadata: Mapping[str, object],
+        options: Any,
+        started: Callable[[IPushFeed], None],
+    ) -> Deferred[None]:
+        """Push a stream until its owner ends it.
+
+        Args:
+            host: The server.
+            url: With user, password, query: the application and the name of the stream are in it.
+            tracks: A sequence of the stream's `Track`; those that cannot be carried are left out.
+            metadata: What is said of it.
+            options: An `ntvmedia.media.relaying.PushOptions`.
+            started: Called each time that a server is ready for packets: the feed is then given
+                all tracks, and packets from a keyframe on. The feed before it is not used again.
+
+        Returns:
+            Fires after `IPushFeed.end`; fails as `ISource.pull` does, also when the server ended
+            it.
         """

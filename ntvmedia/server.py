@@ -36,7 +36,10 @@ from ntvmedia.interfaces import IHost, IMediaRoute
 from ntvmedia.labels import Labels
 from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
+from ntvmedia.relay.push_service import PushService
+from ntvmedia.relay.service import RelayService
 from ntvmedia.services import ParallelService, StagedService
 from ntvmedia.statistics import Statistics
 from ntvmedia.store import Store
@@ -67,10 +70,14 @@ class Host:
     store: Store
     preferences: Preferences
     accounts: Accounts
+    connector: StreamConnector
+    server_id: str
     callbacks: Callbacks = field(init=False)
     statistics: Statistics = field(init=False)
     limits: Limits = field(init=False)
     labels: Labels = field(init=False)
+    relays: RelayService = field(init=False)
+    pushes: PushService = field(init=False)
     draining: bool = False
     random: Callable[[int], bytes] = secrets.token_bytes
     parts: ParallelService = field(default_factory=ParallelService)
@@ -161,6 +168,8 @@ class Server(StagedService):
             self._host.applications.load()
             self._host.access.load()
             self._host.callbacks.load()
+            self._host.relays.load()
+            self._host.pushes.load()
             self._host.statistics.load()
             super().privilegedStartService()
         except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 import tomllib
@@ -34,7 +35,11 @@ from ntvmedia.interfaces import IMediaEndpoint
 from ntvmedia.labels import Labels
 from ntvmedia.limits import Limits
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.outbound.policy import Policy
+from ntvmedia.outbound.streams import StreamConnector
 from ntvmedia.preferences import Preferences
+from ntvmedia.relay.push_service import PushService
+from ntvmedia.relay.service import RelayService
 from ntvmedia.server import Endpoints, Host, Server
 from ntvmedia.services import SignalService
 from ntvmedia.statistics import Statistics
@@ -43,6 +48,9 @@ from ntvmedia.store.postgresql import check_url
 
 # A configuration file of a thousand settings is some 50 kB.
 _MAX_CONFIG_BYTES: Final = 1 << 20
+
+# For as long as this server runs: a stream that was passed on does not outlive it.
+_SERVER_ID_BYTES: Final = 8
 
 
 class Options(usage.Options):
@@ -174,7 +182,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     preferences = Preferences(store, events, time.time, reactor)
     accounts = Accounts(store, events, time.time, reactor, settings.data)
     applications = Applications(store, events, time.time, reactor)
-    outbound = Outbound(reactor, settings.outbound)
+    # One for all that goes out: HTTP, pulls and pushes.
+    policy = Policy(settings.outbound.allow, lambda: preferences.values.outbound_networks)
+    outbound = Outbound(reactor, settings.outbound, policy=policy)
     access = Access(
         applications,
         settings.data,
@@ -197,6 +207,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         store,
         preferences,
         accounts,
+        StreamConnector(reactor, settings.outbound, policy=policy),
+        secrets.token_hex(_SERVER_ID_BYTES),
     )
     host.callbacks = Callbacks(host)
     host.statistics = Statistics(host)
@@ -204,6 +216,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.limits = limits = Limits(host)
     access.limits, access.watching = limits, limits.viewers_of
     enforcement = Enforcement(host, limits)
+    host.relays = RelayService(host)
+    host.pushes = PushService(host)
     # Before anybody asks: from the start on.
     host.part(LogTail)
     host.part(Uptime)
@@ -241,6 +255,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     host.statistics.setServiceParent(root)
     host.callbacks.setName("callbacks")
     host.callbacks.setServiceParent(root)
+    host.relays.setName("relays")
+    host.relays.setServiceParent(root)
     host.parts.setName("parts")
     host.parts.setServiceParent(root)
     endpoints = Endpoints()
@@ -250,4 +266,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         service.setName(name)
         service.setServiceParent(endpoints)
     endpoints.setServiceParent(root)
+    # Stopped first, while there are streams: the servers that get them are told goodbye.
+    host.pushes.setName("pushes")
+    host.pushes.setServiceParent(root)
     return root

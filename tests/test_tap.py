@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from unittest import mock
 from twisted.application.service import Application, IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
@@ -25,10 +27,11 @@ from zope.interface.verify import verifyObject
 
 from ntvmedia import __version__, tap
 from ntvmedia.admin.tail import LogTail
-from ntvmedia.config import RTMPSettings, Settings, parse_section
+from ntvmedia.config import Network, RTMPSettings, Settings, parse_section
 from ntvmedia.errors import ConfigError
 from ntvmedia.interfaces import IHost, IMediaEndpoint, IMediaRoute
 from ntvmedia.outbound import OutboundError
+from ntvmedia.preferences import Values
 from ntvmedia.server import NOTICE_SECONDS
 from tests.config.pem import make_pair
 
@@ -386,6 +389,28 @@ class TreeTests(TapCase):
             error = self.failureResultOf(late, OutboundError)
         self.assertEqual(str(error.value), "http://192.0.2.1: the server stops")
         self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_one_policy(self) -> None:
+        """F-SS-03: what the preference names may be asked at once, by HTTP and by streams alike."""
+        root, reactor = self.build("--set=outbound.timeout=1")
+        root.privilegedStartService()
+        root.startService()
+        host = self.rtmp.made[0].host
+        # To which the reactor of this test looks up everything.
+        named: tuple[Network, ...] = (ip_network("127.0.0.0/8"),)
+        for networks in (), named, ():
+            host.preferences.values = Values(outbound_networks=networks)
+            waiting = [
+                host.outbound.get("http://10.0.0.1/", limit_bytes=1),
+                host.connector.connect("10.0.0.1", 1935, Factory(), timeout_seconds=1),
+            ]
+            reactor.advance(1)
+            for one in waiting:
+                error = self.failureResultOf(one, OutboundError).value
+                self.assertEqual("the preference outbound_networks" in str(error), not networks)
+        stopping = root.stopService()
+        reactor.advance(10)
+        self.successResultOf(stopping)
 
     def test_port_in_use(self) -> None:
         """G-LC-07: one line that names setting and address, status 1, no traceback."""

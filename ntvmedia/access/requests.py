@@ -44,6 +44,8 @@ class Request:
             (`token=`) comes first.
         address: Where the peer asks: scheme, host and port as it has them, such as
             "rtmp://live.example.org:1936"; empty where it does not say.
+        hops: Ids of the servers that the stream has passed, or that want it by way of the peer
+            (`ntvmedia.media.hops`).
     """
 
     action: Action
@@ -58,6 +60,7 @@ class Request:
     page_session: str = field(default="", repr=False)
     bearer: str = field(default="", repr=False)
     address: str = ""
+    hops: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__  # nobody has it yet

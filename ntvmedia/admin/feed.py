@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from ntvmedia.admin.listener import Listener
+from ntvmedia.admin.task_updates import TaskUpdates
 from ntvmedia.admin.totals import totals
 from ntvmedia.events import (
     ApplicationChanged,
@@ -36,7 +37,7 @@ MAX_KEPT: Final = 512
 """Events for those who come back: as many as may wait for one listener, some 100 kB."""
 
 TICK_SECONDS: Final = 1.0
-"""How soon a stopping server lets the listeners go."""
+"""How soon a stopping server lets the listeners go, and how often it is looked at tasks."""
 
 TICKS_PER_STATE: Final = 5
 """How often the state of the server is told. Proxies close what is silent for a minute or so."""
@@ -87,6 +88,7 @@ class Feed:
         self._kept: deque[_Told] = deque(maxlen=MAX_KEPT)
         self._ticks = 0
         self._timer: Any = None
+        self._tasks = TaskUpdates(host)
         subscribe = host.events.subscribe
         for kind in (*_STREAM_EVENTS, *_VIEWER_EVENTS):
             subscribe(kind, self._happened)
@@ -108,6 +110,8 @@ class Feed:
             listener: Somebody who begins to listen.
             last_id: Of the last event that he had; None for one who had none.
         """
+        # While nobody listens nobody looks at tasks; who comes back hears of it all the same.
+        self._look_at_tasks()
         self._listeners.add(listener)
         listener.begin(b"".join([*self._missed(last_id), self._server_event()]))
         if self._timer is None:
@@ -145,6 +149,11 @@ class Feed:
                 if not self._host.accounts.holds(listener.identity) or self._is_kept_out(listener):
                     listener.end()
             self._send(self._server_event())
+        self._look_at_tasks()
+
+    def _look_at_tasks(self) -> None:
+        for name, data in self._tasks.changes():
+            self._keep(name, data)
 
     def _is_kept_out(self, listener: Listener) -> bool:
         """Say whether a rule keeps an address out by now; the control socket has none."""

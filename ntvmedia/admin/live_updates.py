@@ -36,11 +36,14 @@ class LiveUpdates(Operations):
     def events(self, call: Call) -> Streaming:
         """Tell what happens, as Server-Sent Events.
 
-        The types of the events are `stream`, `viewer`, `application` and `server`; their data are
-        JSON objects. `stream` and `viewer` have `what` ("published", "ready", "unpublished",
-        "over", "idle", "wanted"; "started", "ended"), `application`, `stream`, and what else is
-        known. `application` has `name` and `after`, the name it has now, null where it is gone.
-        `server` has the numbers of `/status`, every 5 seconds.
+        The types of the events are `stream`, `viewer`, `application`, `relay`, `push` and `server`;
+        their data are JSON objects. `stream` and `viewer` have `what` ("published", "ready",
+        "unpublished", "over", "idle", "wanted"; "started", "ended"), `application`, `stream`, and
+        what else is known. `application` has `name` and `after`, the name it has now, null where it
+        is gone. `relay` and `push` have `what` ("changed" or "deleted"), `id`, `state`, `reason`
+        and more of their status, at most once a second for each; they tell of edits too, whose
+        fields are read from `/relays` and `/pushes`. `server` has the numbers of `/status`, every 5
+        seconds.
 
         Each event has an id. A client that comes back with `Last-Event-ID`, as an `EventSource`
         does by itself, is first told what it missed, but for `server` and "wanted". If that is

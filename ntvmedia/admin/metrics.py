@@ -1,4 +1,4 @@
-"""Counters for Prometheus, read from the hub when asked for."""
+"""Counters for Prometheus, read from hub and tasks when asked for."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from ntvmedia import __version__
+from ntvmedia.admin.task_metrics import TaskMetrics
 from ntvmedia.admin.totals import totals
 
 
@@ -90,6 +91,7 @@ class HubCollector(Collector):
         yield protocols
         yield self._refusals()
         yield from self._callbacks()
+        yield from self._host.part(TaskMetrics).collect()
         yield from self._streams()
 
     def _refusals(self) -> Metric:

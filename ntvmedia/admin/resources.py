@@ -20,6 +20,8 @@ from ntvmedia.admin.live_updates import LiveUpdates
 from ntvmedia.admin.log import LogOperations
 from ntvmedia.admin.operations import Operations
 from ntvmedia.admin.preferences import PreferenceOperations
+from ntvmedia.admin.pushes import PushOperations
+from ntvmedia.admin.relays import RelayOperations
 from ntvmedia.admin.server_status import ServerStatus
 from ntvmedia.admin.sessions import SessionOperations
 from ntvmedia.admin.settings import SettingsOperations
@@ -56,4 +58,6 @@ RESOURCES: Final[list[type[Operations]]] = [
     LimitOperations,
     PreferenceOperations,
     CallbackOperations,
+    RelayOperations,
+    PushOperations,
 ]

@@ -64,6 +64,26 @@ def client_facts(
     }
 
 
+def relay_facts(
+    key: StreamKey, relay: str, source: str, server: str, reason: str | None = None
+) -> dict[str, object]:
+    """Tell which relay task has its source, or has it no more.
+
+    Args:
+        key: The stream that it makes.
+        relay: The task's id.
+        source: The address, without user, password and query.
+        server: The other server that the stream goes to, likewise; empty for this one. The name of
+            the stream may be a key there, and is not told.
+        reason: Of an end.
+    """
+    facts: dict[str, object] = (
+        {"application": key.application} if server else dict(stream_facts(key))
+    )
+    facts |= {"relay": relay, "source": source, "server": server}
+    return facts if reason is None else {**facts, "reason": reason}
+
+
 def split_peer(peer: str) -> tuple[str, int]:
     """Return the host and the port of "192.0.2.1:50000" or "[2001:db8::1]:50000".
 

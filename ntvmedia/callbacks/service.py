@@ -20,7 +20,7 @@ from ntvmedia.callbacks.attendance import Attendance
 from ntvmedia.callbacks.callback import EVENTS, SRS_ACTIONS, Callback
 from ntvmedia.callbacks.decisions import Decisions
 from ntvmedia.callbacks.delivery import TRY_SECONDS, Courier
-from ntvmedia.callbacks.facts import client_facts, stream_facts
+from ntvmedia.callbacks.facts import client_facts, relay_facts, stream_facts
 from ntvmedia.callbacks.messages import TEST, Notice
 from ntvmedia.callbacks.queue import Queue
 from ntvmedia.callbacks.refusals import NoCallback
@@ -31,6 +31,8 @@ from ntvmedia.events import (
     PlayStarted,
     PublishEnded,
     PublishStarted,
+    RelayDown,
+    RelayUp,
     ServerStarted,
     ServerStopping,
     StreamIdle,
@@ -111,6 +113,8 @@ class Callbacks(Service):
         events.subscribe(PlayEnded, self._attendance.play_ended)
         events.subscribe(StreamWanted, self._wanted)
         events.subscribe(StreamIdle, self._idle)
+        events.subscribe(RelayUp, self._relay_up)
+        events.subscribe(RelayDown, self._relay_down)
         events.subscribe(ServerStarted, lambda _event: self.notify("server_start", None))
         events.subscribe(ServerStopping, lambda _event: self.notify("server_stop", None))
 
@@ -140,10 +144,8 @@ class Callbacks(Service):
             key: The stream that it is about, or None. What is about one stream is told in order.
             facts: Texts, numbers and flags.
         """
-        callbacks = [x for x in self.registry.values() if x.enabled and event in x.events]
-        if callbacks:
-            about = {} if key is None else stream_facts(key)
-            self._tell(event, "" if key is None else str(key), {**about, **facts}, callbacks)
+        about = {} if key is None else stream_facts(key)
+        self._notify(event, "" if key is None else str(key), {**about, **facts})
 
     def test(self, id_: str, event: str = "") -> Deferred[Delivery]:
         """Send a callback a made-up event at once, once, whether it is enabled or not.
@@ -168,7 +170,10 @@ class Callbacks(Service):
         if event not in known:
             raise WrongField(f"expected one of {', '.join(known)}", "event")
         facts: dict[str, object] = dict(self._server_facts)
-        if not event.startswith("server_"):
+        if event.startswith("relay_"):
+            reason = "test" if event == "relay_down" else None
+            facts |= relay_facts(_TEST_KEY, "test", "test:", "", reason)
+        elif not event.startswith("server_"):
             facts |= client_facts(_TEST_KEY, self._new_client_id(), None, "test", "192.0.2.1:50000")
         notice = Notice(TEST, event, str(uuid.uuid4()), self._wall_clock(), facts)
         sending = self._sender.submit(callback, notice, TRY_SECONDS)
@@ -230,6 +235,19 @@ class Callbacks(Service):
     def _idle(self, event: StreamIdle) -> None:
         self.notify("nobody_watching", event.key)
 
+    def _relay_up(self, event: RelayUp) -> None:
+        facts = relay_facts(event.key, event.relay, event.source, event.server)
+        self._notify("relay_up", _lane(event), facts)
+
+    def _relay_down(self, event: RelayDown) -> None:
+        facts = relay_facts(event.key, event.relay, event.source, event.server, event.reason)
+        self._notify("relay_down", _lane(event), facts)
+
+    def _notify(self, event: str, lane: str, facts: Mapping[str, object]) -> None:
+        callbacks = [x for x in self.registry.values() if x.enabled and event in x.events]
+        if callbacks:
+            self._tell(event, lane, facts, callbacks)
+
     def _tell_of_stream(
         self,
         event: str,
@@ -258,6 +276,11 @@ class Callbacks(Service):
     def _chance(self) -> float:
         number: int = int.from_bytes(self._host.random(4), "big")
         return number / 2**32
+
+
+def _lane(event: RelayUp | RelayDown) -> str:
+    # Told in order with what else happens to the stream; one of another server is none of ours.
+    return f"relay {event.relay}" if event.server else str(event.key)
 
 
 def _server_id(host: Any) -> str:

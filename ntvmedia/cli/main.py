@@ -32,6 +32,10 @@ _COMMANDS: Final = {
         "ntvmedia.cli.users",
         "list and change who may administer: list, add, set, password, delete",
     ),
+    "relay": (
+        "ntvmedia.cli.relays",
+        "streams that are pulled from elsewhere: list, show, add, start, stop, log, delete, probe",
+    ),
     "sign": (
         "ntvmedia.cli.signing",
         "print what makes the address of a stream play in a signed application",

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from ntvmedia.config.descriptions import Listen
 from ntvmedia.config.reading import (
     Count,
     Groups,
+    Kind,
     Networks,
     PortRange,
     Ports,
     Seconds,
     Size,
     Texts,
+    WrongValue,
+    read_texts,
     setting,
 )
 
@@ -339,8 +342,41 @@ class OutboundSettings:
     allow: Networks = setting(
         (),
         "Networks that may be asked though they are not public. Without it, no address or redirect "
-        "leads to this machine, to a private network or to a cloud's metadata.",
+        "leads to this machine, to a private network or to a cloud's metadata. The preference "
+        "`outbound_networks` names more of them while the server runs.",
     )
     timeout: Seconds = setting(
         10.0, "An answer must be complete after this time.", minimum=0.1, maximum=600.0
+    )
+
+
+def _read_folders(value: object) -> tuple[str, ...]:
+    folders = read_texts(value)
+    for folder in folders:
+        if not folder.startswith("/"):
+            raise WrongValue(f"{folder} does not begin with a slash")
+    return folders
+
+
+Folders = Annotated[tuple[str, ...], Kind("an absolute path, or a list of them", _read_folders)]
+"""Folders of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """Streams that are pulled from elsewhere, and pushed to other servers."""
+
+    folders: Folders = setting(
+        (),
+        "Where the files that relay tasks play may lie: in these folders and below. Without one, "
+        "no file is played.",
+    )
+    max_relays: Count = setting(
+        500, "Relay tasks, whether they run or not.", minimum=0, maximum=100_000
+    )
+    max_on_demand: Count = setting(
+        100,
+        "Streams that are pulled at a time since somebody watches them; more have to wait.",
+        minimum=0,
+        maximum=100_000,
     )

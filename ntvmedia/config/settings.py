@@ -18,6 +18,7 @@ from ntvmedia.config.sections import (
     HubSettings,
     LogSettings,
     OutboundSettings,
+    RelaySettings,
     RTMPSettings,
     RTMPSSettings,
     RTSPSettings,
@@ -51,6 +52,7 @@ class Settings:
     hub: HubSettings = field(default_factory=HubSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     outbound: OutboundSettings = field(default_factory=OutboundSettings)
+    relay: RelaySettings = field(default_factory=RelaySettings)
     log: LogSettings = field(default_factory=LogSettings)
     endpoints: Mapping[str, object] = field(default_factory=dict)
     data: Path = Path("data")

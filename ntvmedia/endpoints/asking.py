@@ -9,6 +9,7 @@ from ntvmedia.access import Request, Verdict
 from ntvmedia.errors import Refused
 from ntvmedia.events import AccessChanged, ApplicationChanged, PreferencesChanged
 from ntvmedia.media import StreamKey
+from ntvmedia.media.hops import Loop, check_hops, write_hops
 
 # Refusals that are no judgement about who asks: later it may be another.
 _PASSING: Final = frozenset({"limit", "loading"})
@@ -19,6 +20,8 @@ answer that changes them; and an answer holds by the rules of the moment when it
 
 # Of a scheme, a host and a port: names of the DNS have 253.
 _MOST_CHARACTERS: Final = 300
+
+_LOOP: Final = "loop"
 
 # Of a verdict that is over by now: as good as none.
 _LEAST_LIFETIME: Final = 0.001
@@ -55,6 +58,15 @@ class Denied(Refused):
         return self.redirect if self.redirect.partition("://")[0].lower() in schemes else ""
 
 
+class Looped(Denied):
+    """A stream would go round between servers (E-ST-08)."""
+
+    @property
+    def status(self) -> int:
+        """The status of HTTP, 508 (RFC 5842 section 7.2), and of RTSP, which has no own."""
+        return 508
+
+
 def changes(host: Any) -> int:
     """Count what may make a decision another one: it holds for as long as this stays the same."""
     emitted = host.events.emitted
@@ -80,8 +92,13 @@ async def allowed(
         has: Likewise.
 
     Raises:
-        Denied: It is refused.
+        Denied: It is refused; `Looped` before anybody is asked.
     """
+    if request.hops:
+        try:
+            check_hops(request.hops, host.server_id)
+        except Loop as error:
+            raise Looped(str(error), rule=_LOOP) from None
     for _time in range(MOST_TIMES):
         before = changes(host)
         if again:
@@ -155,8 +172,28 @@ async def allowed_stream(host: Any, request: Request) -> tuple[Verdict, Any]:
         key = verdict.rename or request.key
         stream = host.hub.streams.get(key)
         if stream is not None and stream.is_ready:
+            check_passed(request, stream)
             return verdict, stream
-        await host.hub.wait_for(key)
+        await host.hub.wait_for(key, request.hops)
+
+
+def check_passed(request: Request, stream: Any) -> None:
+    """Check that a stream does not go back to a server that it came from.
+
+    Raises:
+        Looped: It would.
+    """
+    if request.hops and not set(request.hops).isdisjoint(stream.hops):
+        raise Looped("a loop: the stream came from the server that asks for it", rule=_LOOP)
+
+
+def told_hops(host: Any, request: Request, stream: Any) -> str:
+    """Return which servers a stream has passed, for a server that asks for it (E-ST-08).
+
+    Returns:
+        Written as `ntvmedia.media.hops` says; empty for one who did not name any, as players.
+    """
+    return write_hops((*stream.hops, host.server_id)) if request.hops else ""
 
 
 def aged(verdict: Verdict, seconds: float) -> Verdict:

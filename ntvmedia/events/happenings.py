@@ -39,7 +39,12 @@ class StreamWanted(StreamEvent):
     """Somebody asked to play a stream that is not there, and waits for it.
 
     Emitted for the first who waits, not for each.
+
+    Attributes:
+        hops: Ids of the servers that want it by way of who waits (`ntvmedia.media.hops`).
     """
+
+    hops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,37 @@ class PlayEnded(StreamEvent):
     session: int
     reason: str
     bytes_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayUp(StreamEvent):
+    """A relay task has its source: the first media came.
+
+    Attributes:
+        key: What is made of it; on another server where `server` says so, and then unchecked.
+        relay: The id of the task.
+        source: The address, without user, password and query.
+        server: The address of the other server, likewise; empty for this one.
+    """
+
+    relay: str
+    source: str
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDown(StreamEvent):
+    """That source was lost, or the task was stopped, or goes on with another source.
+
+    Attributes:
+        relay: As of `RelayUp`, as are `source` and `server`.
+        reason: One lower-case clause.
+    """
+
+    relay: str
+    source: str
+    reason: str
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,10 @@ _MAX_DECIMALS: Final = 9
 _RENDITION_KINDS: Final = ("AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS")
 
 
+class ChannelList(PeerError):
+    """A list for people to choose a stream from: no segment in it has a duration, nor any tag."""
+
+
 def parse_playlist(
     data: bytes, url: str = "", *, variables: Mapping[str, str] | None = None
 ) -> MediaPlaylist | MultivariantPlaylist:
@@ -64,6 +68,7 @@ def parse_playlist(
         variables: Those of the multivariant playlist, for the import into a media playlist.
 
     Raises:
+        ChannelList: It is a list of streams.
         PeerError: It is no playlist, or a delta update, or has a byte range, an initialisation
             vector or an init segment that cannot be read, or refers to an undefined variable.
         LimitExceeded: It has more than `MAX_SEGMENTS` or `MAX_ALTERNATIVES`, or its variables more
@@ -155,8 +160,8 @@ class _Reader:
     def playlist(self) -> MediaPlaylist | MultivariantPlaylist:
         """Return what was read."""
         if self._segments and not self._is_media and not self._longest:
-            raise PeerError(
-                "it is a list of channels, not of segments: no duration, no tag of HLS",
+            raise ChannelList(
+                "it is a list of channels, not a stream: take the address of one of them",
                 reference="RFC 8216bis 4.4.3",
             )
         if self._variants and not self._segments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from twisted.logger import Logger
 
@@ -248,6 +248,15 @@ class Audience:
         )
         context.events.emit(PlayEnded(self._key, viewer.session, reason, viewer.bytes_out))
 
+    def comes_elsewhere(self) -> None:
+        """End the viewers that are servers: each has to hear anew which the stream has passed.
+
+        Else the last of a ring that was open until now would not know of it (E-ST-08).
+        """
+        for viewer in tuple(self.viewers):
+            if viewer.rendition is not None and _is_server(viewer.info.request):
+                viewer.kick("it comes by way of others now")
+
     def end(self, reason: str) -> None:
         """Send what is left, and tell all viewers that the stream is over."""
         for output in self.running:
@@ -274,3 +283,8 @@ class Audience:
             viewer.sample(now)
             if looks:
                 viewer.look()
+
+
+def _is_server(request: Any) -> bool:
+    """Whether who was allowed this said which servers want it."""
+    return bool(getattr(request, "hops", None))

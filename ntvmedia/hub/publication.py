@@ -19,7 +19,8 @@ class Publisher(Protocol):
     """The connection that publishes.
 
     It may have two attributes more, for who decides again whether it may go on: `request`, the
-    `ntvmedia.access.Request` that it was allowed by, and `verdict`, the answer.
+    `ntvmedia.access.Request` that it was allowed by, and `verdict`, the answer. And `hops`, ids of
+    the servers that the stream has passed (`ntvmedia.media.hops`).
     """
 
     protocol: str

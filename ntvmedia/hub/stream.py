@@ -48,6 +48,7 @@ class Stream:
         renditions: Likewise.
         started_at: Wall clock, seconds since 1970.
         epoch: Where its media time meets the wall clock; None before the first packet.
+        hops: Ids of the servers that it has passed, as its publisher says, the nearest last.
         bytes_in: Media bytes of all its publishers.
         bitrate: Bits a second that come in, over the last second or so.
         frame_rate: Frames a second of the default video track, likewise.
@@ -65,6 +66,7 @@ class Stream:
         self.renditions = self.audience.renditions
         self.started_at = context.wall_clock()
         self.epoch: Epoch | None = None
+        self.hops: tuple[str, ...] = ()
         self.bytes_in = 0
         self.bitrate = 0.0
         self.frame_rate = 0.0
@@ -130,6 +132,10 @@ class Stream:
         """Let a publisher begin, or go on after the one that was lost."""
         self._cancel_deadline()
         self.publication = publication
+        hops = getattr(publication.publisher, "hops", ())
+        if hops != self.hops:
+            self.hops = hops
+            self.audience.comes_elsewhere()
         self._active_at = self._published_at = self._seconds()
         self._limit.begin(self._active_at, *self._received())
         self.metadata = {}

@@ -102,6 +102,15 @@ class Hub:
         """How many wait for a stream that is not there."""
         return self._waiting_count
 
+    @property
+    def waiting_keys(self) -> tuple[StreamKey, ...]:
+        """The streams that are not there and that somebody waits for."""
+        return tuple(self._waiting)
+
+    def waiters(self, key: StreamKey) -> int:
+        """Return how many wait for a stream."""
+        return len(self._waiting.get(key, ()))
+
     def outlet(self, transport: Any) -> Outlet:
         """Make the way out of a new connection."""
         return Outlet(transport, self.outlet_policy)
@@ -147,7 +156,7 @@ class Hub:
         )
         return publication
 
-    def wait_for(self, key: StreamKey) -> Deferred[Stream]:
+    def wait_for(self, key: StreamKey, hops: tuple[str, ...] = ()) -> Deferred[Stream]:
         stream = self.streams.get(key)
         if stream is not None and stream.state in (StreamState.LIVE, StreamState.WAITING):
             return succeed(stream)
@@ -161,7 +170,7 @@ class Hub:
         self._waiting.setdefault(key, {})[waiter] = deadline
         self._waiting_count += 1
         if wanted:
-            self._events.emit(StreamWanted(key))
+            self._events.emit(StreamWanted(key, hops))
         return waiter
 
     def tick(self) -> None:

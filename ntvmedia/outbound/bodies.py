@@ -15,6 +15,7 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from ntvmedia.outbound.failures import Unacceptable
+from ntvmedia.outbound.flow import Flow
 
 
 class ReceiverFailed(Exception):
@@ -37,6 +38,7 @@ class Body(Protocol):
         limit_bytes: More end the connection.
         receiver: Is given each piece, from the reactor thread; None to have them gathered.
         touched: Called with each piece.
+        flow: Pauses it; None for nobody.
 
     Attributes:
         done: Fires with what was gathered. May be cancelled. Fails with `ReceiverFailed` where
@@ -49,6 +51,7 @@ class Body(Protocol):
         limit_bytes: int,
         receiver: Callable[[bytes], object] | None,
         touched: Callable[[], None],
+        flow: Flow | None = None,
     ) -> None:
         self.done: Deferred[bytes] = Deferred(lambda _done: self._stop())
         self._response = response
@@ -56,9 +59,13 @@ class Body(Protocol):
         self._data = bytearray()
         self._receiver = self._data.extend if receiver is None else receiver
         self._touched = touched
+        self._flow = flow
         self._count = 0
 
     def connectionMade(self) -> None:
+        transport: Any = self.transport
+        if self._flow is not None:
+            self._flow.attach(transport)
         announced = self._response.length
         self._limit(announced if isinstance(announced, int) else 0)
 
@@ -74,8 +81,13 @@ class Body(Protocol):
             self._receiver(data)
         except Exception as error:
             self._fail(ReceiverFailed(error))
+        if self._flow is not None:
+            # Twisted resumes the connection once, after the first piece.
+            self._flow.hold()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        if self._flow is not None:
+            self._flow.attach(None)
         if self.done.called:
             return
         flaw = getattr(self._response, "flaw", None)
@@ -99,6 +111,8 @@ class Body(Protocol):
         self._stop()
 
     def _stop(self) -> None:
+        if self._flow is not None:
+            self._flow.attach(None)
         transport: Any = self.transport
         transport.stopProducing()
 

@@ -25,7 +25,8 @@ from ntvmedia.outbound.connections import Endpoints, Gate
 from ntvmedia.outbound.cookies import BrowserPolicy
 from ntvmedia.outbound.exchange import KEEPING, REDIRECTS, Answer, Question, Receiver, exchange
 from ntvmedia.outbound.failures import OutboundError
-from ntvmedia.outbound.fields import check_fields
+from ntvmedia.outbound.fields import Fields, check_fields
+from ntvmedia.outbound.flow import Flow
 from ntvmedia.outbound.policy import Policy
 from ntvmedia.outbound.pools import StrictPool
 from ntvmedia.outbound.proxies import ProxiedAgent, parse_proxy
@@ -64,17 +65,24 @@ class Outbound(Service):
         proxy: "http://[USER:PASSWORD@]HOST[:PORT]" of a proxy that all requests go through; empty
             for none. The proxy must be one of whom it may ask. Of its targets only those that are
             IP addresses are looked at: what a name means is the proxy's to say.
+        policy: Says whom it may ask, instead of the settings.
 
     Raises:
         OutboundError: The proxy's address is malformed.
     """
 
     def __init__(
-        self, reactor: Any, settings: OutboundSettings, trust: Any = None, *, proxy: str = ""
+        self,
+        reactor: Any,
+        settings: OutboundSettings,
+        trust: Any = None,
+        *,
+        proxy: str = "",
+        policy: Policy | None = None,
     ) -> None:
         self._reactor = reactor
         self._timeout_seconds = settings.timeout
-        gate = Gate(reactor, Policy(settings.allow))
+        gate = Gate(reactor, policy or Policy(settings.allow))
         by = parse_proxy(proxy) if proxy else None
         self._endpoints = endpoints = Endpoints(gate, settings.timeout, trust, by)
         self._pool = pool = StrictPool(reactor)
@@ -98,14 +106,15 @@ class Outbound(Service):
         self,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
-        shared_headers: Mapping[str, str] | None = None,
+        headers: Fields | None = None,
+        shared_headers: Fields | None = None,
         cookies: CookieJar | None = None,
         limit_bytes: int,
         timeout_seconds: float | None = None,
         idle_seconds: float | None = None,
         receiver: Receiver | None = None,
         same_server: bool = False,
+        flow: Flow | None = None,
     ) -> Deferred[Answer]:
         """Ask for what an address names.
 
@@ -131,6 +140,8 @@ class Outbound(Service):
                 What either raises closes the connection.
             same_server: Follow no redirect to another server, which scheme, host and port make:
                 one ends the request as one that is malformed does.
+            flow: Pauses the body, which may be endless: while it does, nothing counts as idle, and
+                such a request neither waits for a turn nor takes that of another. None for nobody.
 
         Returns:
             Fires with the answer, of any status but a redirect, when all of its body has come.
@@ -148,6 +159,7 @@ class Outbound(Service):
             _untouched,
             self._reactor,
             same_server=same_server,
+            flow=flow,
         )
         return self._ask(url, question, timeout_seconds, idle_seconds)
 
@@ -204,6 +216,7 @@ class Outbound(Service):
             self._timeout_seconds if timeout_seconds is None else timeout_seconds,
             math.inf if idle_seconds is None else idle_seconds,
             self._requests.discard,
+            question.flow,
         )
         self._requests.add(request)
         question = question._replace(touched=request.touched)
@@ -231,6 +244,9 @@ class Outbound(Service):
         check_fields(question.headers)
         check_fields(question.shared_headers)
         target = parse_target(url)
+        if question.flow is not None:
+            request.asked()
+            return await self._follow(target, question)
         turns = self._turns.setdefault(target.origin, DeferredSemaphore(MAX_AT_A_TIME))
         try:
             async with turns:

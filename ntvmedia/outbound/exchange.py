@@ -15,7 +15,8 @@ from ntvmedia.outbound.addresses import Target
 from ntvmedia.outbound.bodies import Body, PostedBody, ReceiverFailed, Unread
 from ntvmedia.outbound.cookies import cookie_field, keep_cookies
 from ntvmedia.outbound.failures import OutboundError, Unacceptable
-from ntvmedia.outbound.fields import answer_fields, is_compressed, request_fields
+from ntvmedia.outbound.fields import Fields, answer_fields, is_compressed, request_fields
+from ntvmedia.outbound.flow import Flow
 from ntvmedia.outbound.reasons import NETWORK_ERRORS, is_permanent, reason_of
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -66,17 +67,19 @@ class Question(NamedTuple):
         clock: The reactor's time.
         body: What is posted; None to get.
         same_server: No redirect to another server is followed.
+        flow: As in `Outbound.get`.
     """
 
     limit_bytes: int
-    headers: Mapping[str, str]
-    shared_headers: Mapping[str, str]
+    headers: Fields
+    shared_headers: Fields
     cookies: CookieJar | None
     receiver: Receiver | None
     touched: Callable[[], None]
     clock: IReactorTime
     body: bytes | None = None
     same_server: bool = False
+    flow: Flow | None = None
 
 
 async def exchange(agent: IAgent, target: Target, question: Question, who: str) -> Answer:
@@ -136,8 +139,11 @@ async def _taken(response: Any, target: Target, question: Question) -> Answer:
         except Exception as error:
             response.deliverBody(Unread())
             raise ReceiverFailed(error) from None
-    body = Body(response, question.limit_bytes, receiver, question.touched)
+    flow = question.flow
+    body = Body(response, question.limit_bytes, receiver, question.touched, flow)
     response.deliverBody(body)
+    if flow is not None:
+        flow.hold()
     return answer._replace(body=await body.done)
 
 

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from ntvmedia.errors import NtvMediaError
+from ntvmedia.errors import NtvMediaError, RemoteError
 
 
-class OutboundError(NtvMediaError):
+class OutboundError(RemoteError):
     """A request of ours to another server came to nothing.
 
-    The message is one clause for the log, such as "https://keys.example.org: no answer within 10
-    seconds". Only the origin of the address stands in it, and nothing where it has none: user,
-    password, path and query may be secret.
-
-    Attributes:
-        is_permanent: The same request would fail in the same way: its address is malformed or
-            forbidden, the server's certificate is wrong, the answer is longer than the caller
-            takes, and the like. False where another try may go better.
+    The message may have the origin before its clause, such as "https://keys.example.org: no answer
+    within 10 seconds". It is permanent where the address is malformed or forbidden, the server's
+    certificate is wrong, the answer is longer than the caller takes, and the like.
     """
-
-    def __init__(self, message: str, *, is_permanent: bool = False) -> None:
-        super().__init__(message)
-        self.is_permanent = is_permanent
 
 
 class Forbidden(NtvMediaError):

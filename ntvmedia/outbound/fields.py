@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from twisted.web.http_headers import Headers
 
 from ntvmedia import __version__
 from ntvmedia.outbound.failures import OutboundError
+
+Fields: TypeAlias = Mapping[str, str | tuple[str, ...]]
+"""Header fields by name; several lines of one name are a tuple, for servers that do not take a
+list in one."""
 
 # RFC 9110 5.6.2.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -22,7 +26,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _OURS: Final = frozenset({"content-length", "transfer-encoding"})
 
 
-def check_fields(fields: Mapping[str, str]) -> None:
+def check_fields(fields: Fields) -> None:
     """See that the fields of a request can be sent as they are, and are nothing more than that.
 
     Raises:
@@ -31,21 +35,26 @@ def check_fields(fields: Mapping[str, str]) -> None:
     for name, value in fields.items():
         if not _NAME.fullmatch(name) or name.lower() in _OURS:
             raise OutboundError("a header field has a name that is not sent", is_permanent=True)
-        if not _VALUE.fullmatch(value):
+        if not all(map(_VALUE.fullmatch, _lines(value))):
             raise OutboundError(
                 f"the header field {name} has a character that is not allowed", is_permanent=True
             )
 
 
-def request_fields(*groups: Mapping[str, str]) -> Headers:
+def request_fields(*groups: Fields) -> Headers:
     """Return the fields of a request: our own, and those of each group over those before it."""
     fields = Headers({"User-Agent": [f"ntvmedia/{__version__}"]})
     for group in groups:
         for name, value in group.items():
-            fields.setRawHeaders(name.encode("ascii"), [value.encode("latin-1")])
+            lines = [line.encode("latin-1") for line in _lines(value)]
+            fields.setRawHeaders(name.encode("ascii"), lines)
     # What is small when compressed may be endless here.
     fields.setRawHeaders("Accept-Encoding", ["identity"])
     return fields
+
+
+def _lines(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def answer_fields(headers: Headers, length: object = None) -> dict[str, str]:

@@ -9,7 +9,7 @@ changed its mind between its releases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -73,10 +73,15 @@ class Policy:
 
     Args:
         allow: What may be asked though it is not public.
+        more: Returns what may be asked besides; called for each address, so that a change holds
+            at once. It has no say in connections that there are already.
     """
 
-    def __init__(self, allow: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, allow: Iterable[Network] = (), more: Callable[[], Iterable[Network]] = tuple
+    ) -> None:
         self._allow = tuple(allow)
+        self._more = more
 
     def problem_of(self, address: str | IPv4Address | IPv6Address) -> str:
         """Say why an address may not be asked.
@@ -96,7 +101,7 @@ class Policy:
             # Without its zone, which names an interface of this machine.
             address = IPv6Address(int(address))
         forms = list(_forms(address))
-        if any(form in network for network in self._allow for form in forms):
+        if any(form in network for network in (*self._allow, *self._more()) for form in forms):
             return ""
         return _kind(forms[-1])
 

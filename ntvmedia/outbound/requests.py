@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from ntvmedia.outbound.exchange import Answer
 from ntvmedia.outbound.failures import OutboundError
+from ntvmedia.outbound.flow import Flow
 
 
 class PendingRequest:
@@ -23,6 +24,7 @@ class PendingRequest:
         timeout_seconds: As in `Outbound.get`, but for None.
         idle_seconds: As in `Outbound.get`; infinity for no limit.
         forget: Called when it has ended.
+        flow: Of its body: while that is paused, silence is our own.
 
     Attributes:
         answer: What the caller waits for.
@@ -35,6 +37,7 @@ class PendingRequest:
         timeout_seconds: float,
         idle_seconds: float,
         forget: Callable[[PendingRequest], None],
+        flow: Flow | None = None,
     ) -> None:
         self.answer: Deferred[Answer] = Deferred(lambda _answer: self._stop())
         self._reactor = reactor
@@ -46,6 +49,9 @@ class PendingRequest:
         self._idle_timer: IDelayedCall | None = None
         self._idle_seconds = idle_seconds
         self._touched_at = 0.0
+        self._flow = flow
+        if flow is not None:
+            flow.watched(self.touched)
         if timeout_seconds < math.inf:
             self._timer = reactor.callLater(
                 timeout_seconds, self.fail, f"no answer within {timeout_seconds:g} seconds"
@@ -76,6 +82,8 @@ class PendingRequest:
         self.answer.errback(error)
 
     def _looked(self) -> None:
+        if self._flow is not None and self._flow.is_paused:
+            self.touched()
         left = self._touched_at + self._idle_seconds - self._reactor.seconds()
         if left > 0:
             self._idle_timer = self._reactor.callLater(left, self._looked)

@@ -34,10 +34,18 @@ class StreamConnector:
         settings: Whom it may connect to.
         trust: Whose certificates are believed, for `twisted.internet.ssl.optionsForClientTLS`;
             None for those that the system trusts.
+        policy: Says whom it may connect to, instead of the settings.
     """
 
-    def __init__(self, reactor: Any, settings: OutboundSettings, trust: Any = None) -> None:
-        self._gate: Any = Gate(reactor, Policy(settings.allow))
+    def __init__(
+        self,
+        reactor: Any,
+        settings: OutboundSettings,
+        trust: Any = None,
+        *,
+        policy: Policy | None = None,
+    ) -> None:
+        self._gate: Any = Gate(reactor, policy or Policy(settings.allow))
         self._tls = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS(trust), _TLS_HOSTS)
 
     def connect(
@@ -77,6 +85,22 @@ class StreamConnector:
         connecting.addErrback(_in_words)
         return _cancellable(connecting)
 
+    def resolve(self, host: str, *, timeout_seconds: float) -> Deferred[str]:
+        """Find an address that may be connected to, for what connects by itself.
+
+        Args:
+            host: Name or IP address.
+            timeout_seconds: For the look-up.
+
+        Returns:
+            Fires with the first one of the host's IP addresses that the policy has nothing
+            against. Fails with `OutboundError`, permanent where it has something against all of
+            them; with `CancelledError` when cancelled.
+        """
+        looking = self._gate.resolve(host)
+        looking.addTimeout(timeout_seconds, self._gate, _not_found)
+        return _cancellable(looking)
+
 
 def _cancellable(connecting: Deferred[Any]) -> Deferred[Any]:
     """Return what fails with `CancelledError` when cancelled, whatever Twisted makes of that.
@@ -97,6 +121,10 @@ def _cancellable(connecting: Deferred[Any]) -> Deferred[Any]:
     waiting: Deferred[Any] = Deferred(cancel)
     connecting.addBoth(pass_on)
     return waiting
+
+
+def _not_found(_result: object, seconds: float) -> None:
+    raise OutboundError(f"its name was not found within {seconds:g} seconds")
 
 
 def _too_late(_result: object, seconds: float) -> None:

@@ -27,10 +27,13 @@ _MANY: Final = 1_000_000
 _MOST_KBPS: Final = 1_000_000_000
 _MOST_DAYS: Final = 3650
 
-# As many as anybody's load balancers have networks; each connection is compared with all of them.
+# As many as anybody has; each connection is compared with all of them.
 _MOST_NETWORKS: Final = 100
 
 _SHOWN_CHARACTERS: Final = 60
+
+# Shown as texts.
+_NETWORKS: Final = ("trusted_proxies", "outbound_networks")
 
 
 class WrongPreference(Refused):
@@ -106,6 +109,12 @@ class Values:
         "Where load balancers and reverse proxies connect from: they are believed who the client "
         "is, by `X-Forwarded-For` over HTTP or by a PROXY protocol header. Nobody else is.",
     )
+    outbound_networks: Networks = setting(
+        (),
+        "Networks that this server may ask though they are not public, besides those of "
+        "`outbound.allow`: cameras, encoders and servers in the LAN. It holds at once, for all "
+        "that is pulled, pushed or asked.",
+    )
     statistics_days: Count = setting(
         400, "Days for which statistics are kept.", minimum=1, maximum=_MOST_DAYS
     )
@@ -142,13 +151,15 @@ def read_values(raw: Mapping[str, object]) -> dict[str, Any]:
         read = parse_section(Values, "preferences", raw)
     except ConfigError as error:
         raise WrongPreference(str(error).partition(": ")[2], error.path[-1]) from None
-    if len(read.trusted_proxies) > _MOST_NETWORKS:
-        raise WrongPreference(f"at most {_MOST_NETWORKS} networks", "trusted_proxies")
+    for name in _NETWORKS:
+        if len(getattr(read, name)) > _MOST_NETWORKS:
+            raise WrongPreference(f"at most {_MOST_NETWORKS} networks", name)
     return {name: getattr(read, name) for name in raw}
 
 
 def describe(values: Values) -> dict[str, Any]:
     """Return all values as JSON has them, in the order of `FIELDS`; there is no secret in them."""
     described = {name: getattr(values, name) for name in FIELDS}
-    described["trusted_proxies"] = [str(network) for network in values.trusted_proxies]
+    for name in _NETWORKS:
+        described[name] = [str(network) for network in described[name]]
     return described

@@ -61,6 +61,14 @@ from ntvmedia.store.database import Store
 from ntvmedia.store.notes import Note, take_note
 from ntvmedia.store.preferences import list_preferences, write_preferences
 from ntvmedia.store.problems import Duplicate, StoreError
+from ntvmedia.store.pushes import PushRow, delete_push, insert_push, list_pushes, update_push
+from ntvmedia.store.relays import (
+    RelayRow,
+    delete_relay,
+    insert_relay,
+    list_relays,
+    update_relay,
+)
 from ntvmedia.store.statistics import (
     Batch,
     DayRow,
@@ -119,8 +127,10 @@ __all__ = [
     "Note",
     "NotificationRow",
     "PointRow",
+    "PushRow",
     "RefusalRow",
     "RefusalSlice",
+    "RelayRow",
     "Rows",
     "SessionRow",
     "ShareLinkRow",
@@ -136,6 +146,8 @@ __all__ = [
     "close_viewers",
     "delete_application",
     "delete_callback",
+    "delete_push",
+    "delete_relay",
     "delete_sessions",
     "delete_stream_label",
     "delete_tokens",
@@ -147,6 +159,8 @@ __all__ = [
     "insert_application",
     "insert_audit",
     "insert_callback",
+    "insert_push",
+    "insert_relay",
     "insert_session",
     "insert_token",
     "insert_user",
@@ -154,6 +168,8 @@ __all__ = [
     "list_callbacks",
     "list_notifications",
     "list_preferences",
+    "list_pushes",
+    "list_relays",
     "list_sessions",
     "list_stream_labels",
     "list_tokens",
@@ -174,6 +190,8 @@ __all__ = [
     "touch_tokens",
     "update_application",
     "update_callback",
+    "update_push",
+    "update_relay",
     "update_user",
     "write_batch",
     "write_preferences",

@@ -80,6 +80,8 @@ class Host:
         self.draining = False
         self.random = bytes
         self.callbacks: Any = SimpleNamespace(counts=Counts(0, 0, 0, {}, {}))
+        self.relays: Any = SimpleNamespace(registry={})
+        self.pushes: Any = SimpleNamespace(registry={})
         self._parts: dict[Any, Any] = {}
 
     def part(self, kind: Any) -> Any:
@@ -99,6 +101,8 @@ def whole_host(data: Path) -> Any:
     host = root._host
     for part in ("preferences", "accounts", "applications", "access", "callbacks", "statistics"):
         getattr(host, part).load()
+    host.relays.load()
+    host.pushes.load()
     return host
 
 

@@ -19,6 +19,7 @@ OPTIONS = Options(
     http_connections=32,
     http_rate=None,
     server_core=0,
+    generator_core=1,
 )
 
 

@@ -102,7 +102,8 @@ def test_override_of_no_section() -> None:
         (
             {"smtp9": {}},
             "smtp9: unknown section; expected one of "
-            "server, http, https, rtmp, rtmps, rtsp, rtsps, tls, hub, database, outbound, log",
+            "server, http, https, rtmp, rtmps, rtsp, rtsps, tls, hub, database, outbound, relay, "
+            "log",
         ),
         ({"hub": 3}, "hub: expected a section"),
         ({"data": {}}, "data: unknown section; did you mean database?"),

@@ -18,7 +18,7 @@ from ntvmedia.formats.m3u8 import (
     Segment,
     Variant,
 )
-from ntvmedia.formats.m3u8_reader import MAX_SEGMENTS, parse_playlist
+from ntvmedia.formats.m3u8_reader import MAX_SEGMENTS, ChannelList, parse_playlist
 
 
 def media(*lines: str) -> MediaPlaylist:
@@ -353,8 +353,9 @@ def test_duration_step(durations: tuple[str, ...], step: float) -> None:
 )
 def test_no_list_of_media(text: str, what: str) -> None:
     """Lists of songs and of channels, which have the same ending, are not for streaming."""
-    with pytest.raises(PeerError, match=what):
+    with pytest.raises(PeerError, match=what) as raised:
         parse_playlist(f"#EXTM3U\n{text}".encode())
+    assert isinstance(raised.value, ChannelList) == (what == "channels")
 
 
 @pytest.mark.parametrize(

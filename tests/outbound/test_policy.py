@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import (
     IPv4Address,
+    IPv4Network,
     IPv6Address,
     IPv6Network,
     ip_network,
@@ -170,3 +171,16 @@ def test_allowed_dress() -> None:
     policy = Policy([ip_network("64:ff9b::/96")])
     assert policy.problem_of("64:ff9b::a00:1") == ""
     assert policy.problem_of("10.0.0.1") == "a private address"
+
+
+def test_more() -> None:
+    """What is named besides holds at once, and no longer than it is named."""
+    more: list[IPv4Network] = []
+    policy = Policy([ip_network("10.0.0.0/8")], lambda: more)
+    assert policy.problem_of("192.168.1.1") == "a private address"
+    more.append(IPv4Network("192.168.0.0/16"))
+    for address in ("192.168.1.1", "::ffff:192.168.1.1", "10.0.0.1"):
+        assert policy.problem_of(address) == ""
+    assert policy.problem_of("172.16.0.1") == "a private address"
+    more.clear()
+    assert policy.problem_of("192.168.1.1") == "a private address"

@@ -22,6 +22,7 @@ from ntvmedia.config.certificates import Certificates
 from ntvmedia.config.reading import parse_section
 from ntvmedia.outbound import OutboundError, client
 from ntvmedia.outbound.client import Outbound
+from ntvmedia.outbound.connections import ALLOWED_BY
 from ntvmedia.outbound.failures import Unacceptable
 from ntvmedia.outbound.limits import OpenConnections
 from ntvmedia.outbound.proxies import MAX_HEAD_BYTES, TunnelEndpoint, parse_proxy
@@ -241,7 +242,7 @@ class PlainTests(ProxyCase):
     def test_forbidden_proxy(self) -> None:
         """F-SS-03: the proxy itself must be one that may be asked."""
         proxy = self.through(ok(b"1"), allow=[])
-        why = "127.0.0.1 is a loopback address, which outbound.allow does not name"
+        why = f"127.0.0.1 is a loopback address, which {ALLOWED_BY}"
         for scheme in ("http", "https"):
             self.check(f"{scheme}://{HOST}", why, is_permanent=True)
         self.assertEqual(proxy.connections, 0)

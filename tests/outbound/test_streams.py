@@ -96,6 +96,27 @@ class ConnectionTests(SynchronousTestCase):
                 self.assertTrue(error.is_permanent)
         self.assertEqual(self.reactor.tcpClients, [])
 
+    def test_spellings(self) -> None:
+        """F-SS-03: whatever a resolver makes of a number, the address it means is looked at."""
+        for host in ("2130706433", "017700000001", "0177.0.0.1", "0x7f.1", "127.1", "127.0.1"):
+            self.names.known[host] = [["127.0.0.1"]]
+            for tls in (False, True):
+                error = self.problem(host, tls=tls)
+                # Some are no names, and are not even looked up.
+                self.assertRegex(str(error), "127.0.0.1 is a loopback|its name is none")
+                self.assertTrue(error.is_permanent)
+        for host in ("64:ff9b::a00:1", "2002:7f00:1::", "::ffff:169.254.169.254", "0.0.0.0", "::"):
+            self.assertIn("the preference outbound_networks", str(self.problem(host)))
+        self.assertEqual(self.reactor.tcpClients, [])
+
+    def test_rebinding(self) -> None:
+        """F-SS-03: a name that means something else the next time is looked at again."""
+        self.names.known[HOST] = [["93.184.216.34"], ["10.0.0.1"]]
+        self.connect(HOST)
+        self.assertEqual([x[0] for x in self.reactor.tcpClients], ["93.184.216.34"])
+        self.assertIn("10.0.0.1 is a private address", str(self.problem(HOST)))
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+
     def test_names(self) -> None:
         """What is no name, or means nothing, is told as that."""
         for host in ("a..b", "x" * 64 + ".example"):

@@ -70,6 +70,8 @@ def test_server_address(given: str, expected: str) -> None:
         ("max_players", None),
         ("trusted_proxies", ["10.0.0.1/8"]),
         ("trusted_proxies", ["nonsense"]),
+        ("outbound_networks", ["10.0.0.1/8"]),
+        ("outbound_networks", [f"192.0.{x}.0/24" for x in range(101)]),
         ("trusted_proxies", [f"192.0.{x}.0/24" for x in range(101)]),
         ("statistics_days", 0),
         ("no_such", 1),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -16,7 +17,7 @@ from ntvmedia.clients.hls.retries import Retries, retry_after
 from ntvmedia.errors import NtvMediaError, PeerError
 from ntvmedia.formats.fmp4_demuxer import FIRST_BOXES
 from ntvmedia.formats.m3u8 import ByteRange, MediaPlaylist, MultivariantPlaylist
-from ntvmedia.formats.m3u8_reader import parse_playlist
+from ntvmedia.formats.m3u8_reader import ChannelList, parse_playlist
 from ntvmedia.formats.mpegts_packets import PACKET_SIZE
 from ntvmedia.outbound import OutboundError, origin_of, parse_target
 from ntvmedia.outbound.client import Outbound
@@ -33,6 +34,11 @@ MAX_INIT_BYTES: Final = 16 << 20
 MAX_SEGMENT_BYTES: Final = 64 << 30
 """Of a segment: a whole film may be one."""
 
+MAX_KEPT: Final = 512
+MAX_KEPT_BYTES: Final = 32 << 20
+"""Keys, and init sections, that are not loaded again: a stream that goes on for weeks may have a
+new one for each segment."""
+
 # Of an answer with a key. More than one is no key.
 _MAX_KEY_BYTES: Final = 4096
 
@@ -44,17 +50,25 @@ _REFUSED: Final = (401, 403)
 # Characters of a path in messages.
 _SHOWN: Final = 120
 
+_Name = TypeVar("_Name", bound=Hashable)
+
 
 class LoadError(NtvMediaError):
     """Something could not be loaded, however often it was tried; the message is one clause.
 
     Attributes:
         status: Of the last answer; 0 where there was none.
+        brief: The message without any address.
+        is_permanent: As of `RemoteError`, whatever the status means.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(
+        self, message: str, status: int = 0, brief: str = "", *, is_permanent: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.brief = brief or message
+        self.is_permanent = is_permanent
 
 
 class Manner(NamedTuple):
@@ -75,6 +89,27 @@ class Manner(NamedTuple):
     idle_seconds: float = 30.0
     retries: Retries = Retries()
     key: bytes = b""
+
+
+class _Kept(dict[_Name, bytes]):
+    """What is not loaded again: what was wanted last, as much as there is room for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sizes = 0
+
+    def add(self, name: _Name, value: bytes, size: int) -> None:
+        """Keep something, and forget what has not been wanted for longest."""
+        self[name] = value
+        self._sizes += size
+        while len(self) > 1 and (len(self) > MAX_KEPT or self._sizes > MAX_KEPT_BYTES):
+            self._sizes -= len(self.pop(next(iter(self))))
+
+    def __getitem__(self, name: _Name) -> bytes:
+        # To the end: it was wanted last.
+        value = self.pop(name)
+        self[name] = value
+        return value
 
 
 class Loader:
@@ -102,8 +137,8 @@ class Loader:
         self._manner = manner
         self._report = report
         self._random = random.Random()  # noqa: S311 - a wait, no secret
-        self._keys: dict[str, bytes] = {}
-        self._init_sections: dict[InitSection, bytes] = {}
+        self._keys: _Kept[str] = _Kept()
+        self._init_sections: _Kept[InitSection] = _Kept()
         self._locks: dict[object, DeferredLock] = {}
 
     async def playlist(
@@ -123,7 +158,7 @@ class Loader:
         try:
             return parse_playlist(sink.value(), answer.url, variables=variables), answer.url
         except PeerError as error:
-            raise LoadError(f"the playlist, {_shown(url)}: {error.args[0]}") from None
+            raise _broken("the playlist", url, error) from None
 
     async def key(self, key: Key) -> bytes:
         """Return a key's 16 bytes; each is loaded once."""
@@ -131,21 +166,22 @@ class Loader:
             return self._manner.key
         if not key.url:
             raise LoadError(key.problem)
-        async with self._lock(key.url):
+        async with self._turn(key.url):
             if key.url not in self._keys:
                 sink = Gathered()
                 await self._ask("the key", key.url, sink, limit_bytes=_MAX_KEY_BYTES)
                 value = sink.value()
                 if len(value) != KEY_SIZE:
+                    what = f"{len(value):,} bytes instead of 16"
                     raise LoadError(
-                        f"the key at {_shown(key.url)} has {len(value):,} bytes instead of 16"
+                        f"the key at {_shown(key.url)} has {what}", brief=f"the key has {what}"
                     )
-                self._keys[key.url] = value
-        return self._keys[key.url]
+                self._keys.add(key.url, value, KEY_SIZE)
+            return self._keys[key.url]
 
     async def init_section(self, section: InitSection) -> bytes:
         """Return an init section's bytes, decrypted; each is loaded once."""
-        async with self._lock(section):
+        async with self._turn(section):
             if section not in self._init_sections:
                 sink = Gathered()
                 length = 0 if section.byte_range is None else section.byte_range.length
@@ -162,18 +198,21 @@ class Loader:
                 data = sink.value()
                 if section.key is not None and not _is_clear(data):
                     data = await self._decrypted(section, section.key, data)
-                self._init_sections[section] = data
-        return self._init_sections[section]
+                self._init_sections.add(section, data, len(data))
+            return self._init_sections[section]
 
     async def _decrypted(self, section: InitSection, key: Key, data: bytes) -> bytes:
-        where = f"the init section, {_shown(section.url)}"
         if not key.iv:
-            raise LoadError(f"{where}: it is encrypted, and the playlist tells no IV for it")
+            why = "it is encrypted, and the playlist tells no IV for it"
+            raise LoadError(
+                f"the init section, {_shown(section.url)}: {why}",
+                brief=f"the init section: {why}",
+            )
         decrypter = Decrypter(await self.key(key), key.iv)
         try:
             return decrypter.update(data) + decrypter.finish()
         except PeerError as error:
-            raise LoadError(f"{where}: {error.args[0]}") from None
+            raise _broken("the init section", section.url, error) from None
 
     async def segment(
         self,
@@ -213,8 +252,16 @@ class Loader:
         later = self._reactor.callLater(seconds, done.callback, None)
         await done
 
-    def _lock(self, what: object) -> DeferredLock:
-        return self._locks.setdefault(what, DeferredLock())
+    @asynccontextmanager
+    async def _turn(self, what: object) -> AsyncIterator[None]:
+        """Let one after the other load the same thing."""
+        lock = self._locks.setdefault(what, DeferredLock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked and not lock.waiting:
+                self._locks.pop(what, None)
 
     async def _ask(
         self,
@@ -235,7 +282,7 @@ class Loader:
         tries = 0
         while True:
             tries += 1
-            wait = 0.0
+            wait, is_permanent = 0.0, False
             intake = Intake(sink, byte_range, None if decrypter is None else decrypter(), check)
             try:
                 answer = await self._try(
@@ -251,13 +298,15 @@ class Loader:
                 # The address is told below.
                 reason = str(error).removeprefix(f"{origin_of(url)}: ")
                 status, is_final = 0, error.is_permanent
+                is_permanent = is_final
             except WrongLength as error:
                 status, reason, is_final = 0, str(error), False
             except PeerError as error:
-                raise LoadError(f"{what}, {_shown(url)}: {error.args[0]}") from None
+                raise _broken(what, url, error) from None
             message = f"{what}, {_shown(url)}: {reason}"
             if is_final or tries > retries.times:
-                raise LoadError(message, status)
+                brief = f"{what}: {reason}"
+                raise LoadError(message, status, brief, is_permanent=is_permanent)
             wait = max(wait, retries.wait(tries, self._random.random))
             self._report(f"{message}; again in {wait:.1f} s")
             await self.sleep(wait)
@@ -310,6 +359,15 @@ def _decrypters(key: bytes | None, described: Key | None) -> Callable[[], Decryp
         return None
     iv = described.iv
     return lambda: Decrypter(key, iv)
+
+
+def _broken(what: str, url: str, error: PeerError) -> LoadError:
+    """Return what is told of what came and is of no use."""
+    reason = error.args[0]
+    # A playlist may be another one in a moment: one of no segments becomes one of some.
+    is_permanent = isinstance(error, ChannelList)
+    message, brief = f"{what}, {_shown(url)}: {reason}", f"{what}: {reason}"
+    return LoadError(message, brief=brief, is_permanent=is_permanent)
 
 
 def _is_clear(data: bytes) -> bool:

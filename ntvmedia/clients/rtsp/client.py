@@ -10,12 +10,13 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
+from ntvmedia.clients.rtsp.addresses import check
 from ntvmedia.clients.rtsp.connection import ClientConnection, Outcome, Result, Role
 from ntvmedia.clients.rtsp.options import DEFAULTS, Options, RTSPError
 from ntvmedia.clients.rtsp.playing import Player
 from ntvmedia.clients.rtsp.publishing import Publisher, Target
 from ntvmedia.clients.rtsp.tracks import Sink
-from ntvmedia.errors import PeerError
+from ntvmedia.errors import RemoteError
 from ntvmedia.media.packets import Track
 from ntvmedia.outbound import OutboundError
 from ntvmedia.outbound.streams import StreamConnector
@@ -25,7 +26,6 @@ from ntvmedia.wire.rtsp.transport import Lower
 from ntvmedia.wire.rtsp.urls import RTSPURL, parse_url
 from ntvmedia.wire.sdp import SessionDescription
 
-_SCHEMES: Final = frozenset({"rtsp", "rtsps"})
 _RANDOM_BYTES: Final = 8
 
 
@@ -40,6 +40,7 @@ class RTSPClient:
         connector: Connects.
         random: Returns as many unpredictable bytes as it is asked for.
         wall_seconds: Returns seconds since 1970.
+        server_id: Our own, as other servers are told it.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class RTSPClient:
         connector: StreamConnector,
         random: Callable[[int], bytes] = os.urandom,
         wall_seconds: Callable[[], float] = time.time,
+        server_id: str = "",
     ) -> None:
         self._reactor = reactor
         self._connector = connector
         self._random = random
         self._wall_seconds = wall_seconds
+        self._server_id = server_id
         self._running: set[Deferred[None]] = set()
         self._connections: set[ClientConnection] = set()
         self._closing: list[Deferred[None]] = []
@@ -77,7 +80,7 @@ class RTSPClient:
         """
 
         def role(_url: RTSPURL, ways: Sequence[Lower]) -> tuple[Role, None]:
-            return Player(sink, options, ways, self._random), None
+            return Player(sink, options, ways, self._random, self._server_id), None
 
         return self._start(self._run(url, options, role, publishes=False))
 
@@ -102,7 +105,9 @@ class RTSPClient:
         """
 
         def role(_url: RTSPURL, ways: Sequence[Lower]) -> tuple[Role, SessionDescription]:
-            made = Publisher(tracks, ways, self._random, self._wall_seconds, started)
+            made = Publisher(
+                tracks, ways, self._random, self._wall_seconds, started, options.stall_seconds
+            )
             return made, made.description
 
         return self._start(self._run(url, options, role, publishes=True))
@@ -138,7 +143,10 @@ class RTSPClient:
         *,
         publishes: bool,
     ) -> None:
-        place = _parsed(url)
+        try:
+            place = check(url)
+        except RemoteError as error:
+            raise RTSPError(str(error), is_permanent=True) from None
         if options.user:
             place = place._replace(user=options.user, password=options.password)
         carrier, hops = options.carrier, 0
@@ -183,6 +191,7 @@ class RTSPClient:
                 answer_seconds=options.answer_seconds,
                 hops=hops,
                 user_agent=options.user_agent,
+                headers=options.headers,
             )
 
         def made() -> ClientConnection:
@@ -222,21 +231,6 @@ class _QuietFactory(Factory):
 
     def buildProtocol(self, addr: object) -> ClientConnection:
         return self._made()
-
-
-def _parsed(url: str) -> RTSPURL:
-    """Read the address that somebody wants.
-
-    Raises:
-        RTSPError: It is none. It does not show it, since there may be a password in it.
-    """
-    try:
-        place = parse_url(url)
-    except PeerError:
-        raise RTSPError("not an address of RTSP", is_permanent=True) from None
-    if place.scheme not in _SCHEMES:
-        raise RTSPError("an address begins with rtsp:// or rtsps://", is_permanent=True)
-    return place
 
 
 def _moved(place: RTSPURL, url: str) -> RTSPURL:

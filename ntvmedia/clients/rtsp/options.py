@@ -5,15 +5,17 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NamedTuple
 
-from ntvmedia.errors import NtvMediaError
+from ntvmedia.errors import RemoteError
 from ntvmedia.wire.rtsp.client import ANSWER_SECONDS, KeepAlive
 from ntvmedia.wire.rtsp.transport import Lower
 
-# Refusals that may be none a while later: no such stream yet, too slow, no bandwidth or session.
-_TEMPORARY: Final = frozenset({404, 408, 453, 454})
+# Refusals that may be none a while later: too slow, no bandwidth, no session any more. A stream
+# that is not there is asked for as seldom as what is refused for good (E-ST-05), as by RTMP and
+# HTTP.
+_TEMPORARY: Final = frozenset({408, 453, 454})
 
-# Of the 500s those that say what the server never does.
-_NEVER: Final = frozenset({501, 505, 551})
+# Of the 500s those that say what the server never does; 508 is a loop (RFC 5842 7.2, E-ST-08).
+_NEVER: Final = frozenset({501, 505, 508, 551})
 
 
 class Carrier(Enum):
@@ -54,8 +56,10 @@ class Options(NamedTuple):
         answer_seconds: How long a server may take for an answer.
         fallback_seconds: How long nothing may come over UDP before TCP is tried (D-TR-04).
         silence_seconds: How long no media may come of what is played.
+        stall_seconds: How long a server may take nothing of what is published to it over TCP.
         back_channel: Set up tracks that are for speaking to a camera, too (D-RQ-14).
         user_agent: This program.
+        headers: Names and values of further headers of each request.
     """
 
     carrier: Carrier = Carrier.AUTO
@@ -68,8 +72,10 @@ class Options(NamedTuple):
     answer_seconds: float = ANSWER_SECONDS
     fallback_seconds: float = 3.0
     silence_seconds: float = 15.0
+    stall_seconds: float = 10.0
     back_channel: bool = False
     user_agent: str = "ntvmedia"
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         # Without user and password: it may end up in a log.
@@ -80,21 +86,11 @@ DEFAULTS: Final = Options()
 """What suits most servers and cameras."""
 
 
-class RTSPError(NtvMediaError):
+class RTSPError(RemoteError):
     """Playing or publishing came to nothing, or ended before its time.
 
-    The message is one clause for the log; `RTSPClient` puts scheme, host and port before it. User,
-    password, path and query, which may be secret, stand in none.
-
-    Attributes:
-        status: With which the server refused; 0 where it did not.
-        is_permanent: Another try would end in the same way. False where it may go better.
+    `RTSPClient` puts scheme, host and port before the message.
     """
-
-    def __init__(self, message: str, status: int = 0, *, is_permanent: bool = False) -> None:
-        super().__init__(message)
-        self.status = status
-        self.is_permanent = is_permanent
 
 
 def refusal(status: int, description: str) -> RTSPError:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.interfaces import IDelayedCall
 
+from ntvmedia.clients.passing import tell_passed
 from ntvmedia.clients.rtsp.carriers import Carriers
 from ntvmedia.clients.rtsp.connection import ClientConnection, Outcome
 from ntvmedia.clients.rtsp.options import Options, RTSPError
 from ntvmedia.clients.rtsp.tracks import IncomingTracks, Sink
+from ntvmedia.errors import RemoteError
 from ntvmedia.wire.rtp.packets import build_packet
 from ntvmedia.wire.rtsp.events import (
     ClientEvent,
@@ -31,6 +33,7 @@ class Player:
         options: How.
         ways: To have it carried, in order.
         random: Returns as many unpredictable bytes as it is asked for.
+        server_id: Our own.
 
     Attributes:
         ends_well: The server has begun to play.
@@ -45,12 +48,14 @@ class Player:
         options: Options,
         ways: Sequence[Lower],
         random: Callable[[int], bytes],
+        server_id: str = "",
     ) -> None:
         self.ends_well = False
         self._sink = sink
         self._options = options
         self._ways = ways
         self._random = random
+        self._server_id = server_id
         self._ssrc = int.from_bytes(random(4), "big")
         self._tracks: IncomingTracks | None = None
         self._heard_at = 0.0
@@ -65,6 +70,7 @@ class Player:
     def happened(self, event: ClientEvent) -> None:
         match event:
             case Described():
+                self._tell_passed(event.hops)
                 self._tracks = tracks = IncomingTracks(
                     event, self._sink, self._ssrc, back_channel=self._options.back_channel
                 )
@@ -116,6 +122,12 @@ class Player:
         if complete and self._tracks is not None and self._has_heard:
             self._tracks.flush(self._connection.reactor.seconds())
             self._sink.batch_ended()
+
+    def _tell_passed(self, hops: str) -> None:
+        try:
+            tell_passed(self._sink, hops, self._server_id)
+        except RemoteError as error:
+            raise RTSPError(str(error), error.status, is_permanent=error.is_permanent) from None
 
     def _received(self, index: int, data: bytes, is_report: bool, now: float) -> None:
         tracks = self._tracks

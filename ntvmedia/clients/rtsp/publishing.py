@@ -7,7 +7,8 @@ from typing import Final, Protocol
 
 from ntvmedia.clients.rtsp.carriers import Carriers
 from ntvmedia.clients.rtsp.connection import ClientConnection, Outcome
-from ntvmedia.clients.rtsp.options import RTSPError
+from ntvmedia.clients.rtsp.options import DEFAULTS, RTSPError
+from ntvmedia.clients.rtsp.progress import Progress
 from ntvmedia.media.packets import MediaKind, Packet, Track
 from ntvmedia.wire import sdp
 from ntvmedia.wire.rtp.formats import describe
@@ -41,6 +42,10 @@ class Target(Protocol):
     def dropped(self) -> int:
         """Packets that were not sent, since the server took too little."""
 
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of RTP that were sent so far."""
+
     def track_received(self, track: Track, /) -> None:
         """Take the new configuration of a track. One that was not announced is left out."""
 
@@ -60,6 +65,7 @@ class Publisher:
         random: Returns as many unpredictable bytes as it is asked for.
         wall_seconds: Returns seconds since 1970.
         started: Called with this when packets may come.
+        stall_seconds: How long the server may take nothing.
 
     Raises:
         RTSPError: RTP has no payload format for any track.
@@ -68,6 +74,7 @@ class Publisher:
         ends_well: Never: a server that ends the connection refuses the rest.
         description: To be announced.
         dropped: As in `Target`.
+        bytes_out: Likewise.
     """
 
     _connection: ClientConnection
@@ -80,9 +87,12 @@ class Publisher:
         random: Callable[[int], bytes],
         wall_seconds: Callable[[], float],
         started: Callable[[Target], None],
+        stall_seconds: float = DEFAULTS.stall_seconds,
     ) -> None:
         self.ends_well = False
         self.dropped = 0
+        self.bytes_out = 0
+        self._stall_seconds = stall_seconds
         self._ways = ways
         self._random = random
         self._wall_seconds = wall_seconds
@@ -129,6 +139,7 @@ class Publisher:
     def begin(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._carriers = Carriers(connection, self._ways, self._random, _ignore)
+        self._progress = Progress(connection.transport, connection.reactor.seconds())
 
     def happened(self, event: ClientEvent) -> None:
         match event:
@@ -154,6 +165,8 @@ class Publisher:
         """Do nothing: each packet is sent at once."""
 
     def tick(self, now: float) -> None:
+        if self._progress.idle_seconds(now) >= self._stall_seconds:
+            raise RTSPError(f"it took nothing for {self._stall_seconds:g} seconds")
         if self._wall_zero is not None and now - self._reported >= REPORT_SECONDS:
             self._report(now)
 
@@ -196,6 +209,7 @@ class Publisher:
         packets = sender.packetise(packet)
         if self._may_write(packet, packets):
             self._carriers.write_packets(place, packets)
+            self.bytes_out += sum(map(len, packets))
         else:
             self.dropped += 1
 

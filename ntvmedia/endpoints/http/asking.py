@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ntvmedia.access import Action, Request
-from ntvmedia.endpoints.asking import asked_at
+from ntvmedia.endpoints.asking import asked_at, told_hops
+from ntvmedia.media.hops import HOPS_FIELD, read_hops
 
 MOST_CHARACTERS: Final = 512
 """Of what a client says of itself: it is kept while it watches."""
@@ -20,6 +21,8 @@ REDIRECTED: Final = ("http", "https")
 _MOST_TOKEN_CHARACTERS: Final = 8192
 _BEARER: Final = "bearer "
 
+_HOPS_FIELD: Final = HOPS_FIELD.lower()
+
 
 def play_request(exchange: Any, protocol: str) -> Request:
     """Describe a request to play.
@@ -31,6 +34,9 @@ def play_request(exchange: Any, protocol: str) -> Request:
     Args:
         exchange: An `ntvmedia.interfaces.IExchange`.
         protocol: As in the list of viewers: "hls".
+
+    Raises:
+        Refused: Its list of servers is malformed.
     """
     headers = exchange.headers
     return Request(
@@ -44,7 +50,14 @@ def play_request(exchange: Any, protocol: str) -> Request:
         page_session=exchange.address.query.get(PAGE_SESSION, ""),
         bearer=_bearer(headers.get("authorization", "")),
         address=asked_at(f"{exchange.scheme}://{headers.get('host', '')}"),
+        hops=read_hops(headers.get(_HOPS_FIELD, "")),
     )
+
+
+def hops_fields(host: Any, request: Request, stream: Any) -> dict[str, str]:
+    """Return the field that tells a server which asks for a stream what that has passed."""
+    hops = told_hops(host, request, stream)
+    return {HOPS_FIELD: hops} if hops else {}
 
 
 def _bearer(field: str) -> str:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from ntvmedia.access import Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream
 from ntvmedia.endpoints.http import answers
-from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
+from ntvmedia.endpoints.http.asking import REDIRECTED, hops_fields, play_request
 from ntvmedia.endpoints.http.cors import OriginPolicy
 from ntvmedia.endpoints.http.framing import OPTION, Framed, Framing
 from ntvmedia.endpoints.http.websocket import (
@@ -106,17 +106,19 @@ class LiveHandler:
         verdict, stream = await allowed_stream(self._host, request)
         options = track_options(request.query)
         self._check_tracks(stream, options)
+        hops = hops_fields(self._host, request, stream)
         socket: WebSocket | None = None
         if opening is not None:
             options[OPTION] = Framing.WEBSOCKET.value
             socket = WebSocket(self._host.reactor, exchange)
-            socket.open(opening)
+            socket.open({**opening, **hops})
             if socket.closed:
                 return
         else:
             if chunked:
                 options[OPTION] = Framing.CHUNKED.value
-            exchange.begin(200, self._headers, chunked=chunked)
+            headers = {**self._headers, **hops} if hops else self._headers
+            exchange.begin(200, headers, chunked=chunked)
         rendition = RenditionKey(self._format.name, tuple(sorted(options.items())))
         _Playing(exchange, socket).play(stream, rendition, request, verdict)
         self._log.info(

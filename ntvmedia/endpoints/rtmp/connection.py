@@ -12,16 +12,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ntvmedia.access import Action, Request, Verdict
-from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at
-from ntvmedia.endpoints.merged_reads import MergedReads
+from ntvmedia.endpoints.asking import Denied, allowed, allowed_stream, asked_at, told_hops
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtmp.authentication import Authentication, parse_address
 from ntvmedia.endpoints.rtmp.playing import Player, wanted_rendition
 from ntvmedia.errors import PeerError, Refused
+from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.media import Packet, Track
+from ntvmedia.media.hops import HOPS_PROPERTY, read_hops
 from ntvmedia.media.names import Address
 from ntvmedia.wire.rtmp.events import (
     Connected,
@@ -89,6 +90,7 @@ class RTMPConnection(Protocol):
         self.last_read = 0
         self._patience = 0.0
         self._user_agent = ""
+        self._hops = ""
         self.request: Request | None = None
         self.verdict: Verdict | None = None
 
@@ -133,6 +135,11 @@ class RTMPConnection(Protocol):
         self._session.discard()
 
     # What the hub and the factory call
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """Ids of the servers that the stream has passed; see `ntvmedia.media.hops`."""
+        return () if self.request is None else self.request.hops
 
     def dismissed(self, reason: str) -> None:
         """Tell a publisher that it has lost its stream, and hang up."""
@@ -202,6 +209,7 @@ class RTMPConnection(Protocol):
                 self._publication.metadata_received(event.fields)
         elif isinstance(event, Connected):
             self._user_agent = event.flash_version
+            self._hops = event.hops
         elif isinstance(event, ConnectRefused):
             self._log.info(
                 "{peer}: has to bring user and password for {app}",
@@ -316,7 +324,8 @@ class RTMPConnection(Protocol):
         wish = self._request(Action.PLAY, address, request.page_url, request.tc_url)
         verdict, stream = await allowed_stream(self.factory.host, wish)
         key = wanted_rendition(stream, address.query, request.stream_id, self._session.capabilities)
-        self._session.accept_play()
+        hops = told_hops(self.factory.host, wish, stream)
+        self._session.accept_play(more={HOPS_PROPERTY: hops} if hops else None)
         self._flush()
         self._player = Player(self, request.stream_id, stream, key, wish, verdict)
         self._log.info("{peer}: plays {key}", peer=self.peer, key=stream.key)
@@ -333,6 +342,7 @@ class RTMPConnection(Protocol):
             self._user_agent,
             None if authentication is None else authentication.proves,
             address=asked_at(tc_url),
+            hops=read_hops(self._hops),
         )
 
     def _check_room(self) -> None:

@@ -18,13 +18,13 @@ from ntvmedia.endpoints.clockwork import ClockworkService
 from ntvmedia.endpoints.draining import Connections, DrainingService
 from ntvmedia.endpoints.hosts import ConnectionsOfHosts
 from ntvmedia.endpoints.listening import listening_service
-from ntvmedia.endpoints.merged_reads import MergedReads
 from ntvmedia.endpoints.peers import host_of
 from ntvmedia.endpoints.proxied import proxied
 from ntvmedia.endpoints.rtmp.authentication import Authentication
 from ntvmedia.endpoints.rtmp.connection import RTMPConnection
 from ntvmedia.endpoints.rtmp.playing import FORMAT
 from ntvmedia.errors import ConfigError
+from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.interfaces import IHost, IMediaEndpoint
 from ntvmedia.wire.rtmp.events import Connected
 from ntvmedia.wire.rtmp.serialiser import RTMPSerialiser

@@ -22,6 +22,7 @@ from ntvmedia.endpoints.asking import (
     asked_at,
     changes,
     check_room,
+    told_hops,
 )
 from ntvmedia.endpoints.peers import host_of, peer_of
 from ntvmedia.endpoints.rtsp.carriers import Carriers, Plays
@@ -33,6 +34,7 @@ from ntvmedia.hub.outlet import Outlet
 from ntvmedia.hub.publication import Publication
 from ntvmedia.hub.refusals import HubFull, NameTaken, NotFound
 from ntvmedia.hub.viewer import ViewerInfo
+from ntvmedia.media.hops import HOPS_FIELD, read_hops
 from ntvmedia.media.names import Address, BadName, parse_path
 from ntvmedia.wire.rtp.presentation import describe_stream
 from ntvmedia.wire.rtsp.authentication import Outcome, Verifier
@@ -62,6 +64,8 @@ MAX_CHALLENGES: Final = 5
 
 # What waits for a client that reads no answers, before no more is asked of it.
 MAX_WAITING_BYTES: Final = 256 << 10
+
+_HOPS_FIELD: Final = HOPS_FIELD.lower()
 
 # Bytes of a session's id, unpredictable (RFC 2326 section 3.4).
 _ID_BYTES: Final = 12
@@ -149,6 +153,11 @@ class RTSPConnection(Protocol):
         self._let_go("connection lost", lost=True)
 
     # What the hub and the factory call
+
+    @property
+    def hops(self) -> tuple[str, ...]:
+        """Ids of the servers that the stream has passed; see `ntvmedia.media.hops`."""
+        return () if self.request is None else self.request.hops
 
     def dismissed(self, reason: str) -> None:
         """Hang up on a publisher that has lost its stream."""
@@ -346,7 +355,9 @@ class RTSPConnection(Protocol):
             # the rules are asked about again.
             self._presentation = presentation
             self._remember(request, verdict)
-        self._session.accept_describe(description)
+        hops = told_hops(self.factory.host, request, stream)
+        fields = ((HOPS_FIELD, hops),) if hops else ()
+        self._session.accept_describe(description, *fields)
 
     async def _present(
         self, target: str, message: Message
@@ -499,6 +510,7 @@ class RTSPConnection(Protocol):
             self.user_agent,
             proves if header else None,
             address=asked_at(message.url),
+            hops=read_hops(message.headers.get(_HOPS_FIELD, "")),
         )
 
     def _new_id(self, event: SetupRequested) -> str:

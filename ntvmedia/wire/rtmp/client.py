@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
 from ntvmedia.errors import PeerError, UsageError
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import Packet, Track, to_milliseconds
+from ntvmedia.media.hops import HOPS_PROPERTY
 from ntvmedia.wire.rtmp import authmod, commands, writer
 from ntvmedia.wire.rtmp.authmod import with_credentials
 from ntvmedia.wire.rtmp.calls import Call, read_call, text
@@ -66,6 +67,8 @@ _VIDEO: Final = int(MessageType.VIDEO)
 _COMMAND_TYPES: Final = (MessageType.COMMAND_AMF0, MessageType.COMMAND_AMF3)
 _STREAM_TYPES: Final = (MessageType.DATA_AMF0, MessageType.DATA_AMF3, MessageType.AGGREGATE)
 
+_FOUND: Final = 302.0
+
 _STARTED: Final = frozenset({"NetStream.Publish.Start", "NetStream.Play.Start"})
 
 # Servers give these the level "status", "warning" or "error" as they like.
@@ -73,6 +76,9 @@ _OVER: Final = frozenset(
     {
         "NetConnection.Connect.AppShutdown",
         "NetConnection.Connect.Closed",
+        "NetConnection.Connect.Failed",
+        "NetConnection.Connect.InvalidApp",
+        "NetConnection.Connect.Rejected",
         "NetStream.Failed",
         "NetStream.Play.Complete",
         "NetStream.Play.Failed",
@@ -119,6 +125,7 @@ class ClientSession(Session):
         tc_url: Address of server and app: "rtmp://host/app".
         swf_url: For servers that look at it; empty to leave it out.
         page_url: As `swf_url`.
+        properties: Further ones for `connect`; servers pass over those that they do not know.
         user: Whoever publishes or plays, for servers that ask (`authmod=adobe`); empty for nobody.
         password: The user's. It is not sent: the server is shown that it is known.
         credentials: As of `CredentialsRequested`; empty for the first connection.
@@ -147,6 +154,7 @@ class ClientSession(Session):
         tc_url: str,
         swf_url: str = "",
         page_url: str = "",
+        properties: Mapping[str, Value] | None = None,
         user: str = "",
         password: str = "",
         credentials: str = "",
@@ -184,10 +192,12 @@ class ClientSession(Session):
         self._challenge = random[:_CHALLENGE_BYTES].hex()
         self._swf_url = swf_url
         self._page_url = page_url
+        self._properties = dict(properties or {})
         self._legacy_hevc = legacy_hevc
         self._state = _State.HANDSHAKE
         self._stream_id = 0
         self._media = MediaReader()
+        self._set_aside: Message | None = None
         self._serialiser: RTMPSerialiser | None = None
         self._tracks: dict[int, Track] = {}
         self._metadata: Mapping[str, object] = {}
@@ -222,7 +232,8 @@ class ClientSession(Session):
             next_message = self._reader.next_message
             tags = self._media.tags
             while self._state is not _State.OVER:
-                message = next_message()
+                message = self._set_aside or next_message()
+                self._set_aside = None
                 if message is None:
                     return
                 type_id, timestamp, _stream_id, payload, _chunk_stream_id = message
@@ -236,6 +247,58 @@ class ClientSession(Session):
         except PeerError:
             self._failed = True
             raise
+
+    def receive_media(
+        self,
+        data: bytes,
+        deliver: Callable[[Packet], None],
+        announce: Callable[[Track], None],
+    ) -> bool:
+        """Take the next bytes for a player, and hand media on without making events of it.
+
+        The short way for nearly all that a server sends: use it instead of `receive_data` while
+        the last `events` were all taken. Both callbacks may call `leave`: nothing more is given.
+
+        Args:
+            data: As it came.
+            deliver: Called with each packet.
+            announce: Called with each new or changed track, before its packets.
+
+        Returns:
+            False if there is, or may be, something else: then take `events`, which go on from
+            there.
+
+        Raises:
+            PeerError, LimitExceeded, UsageError: As `events`.
+        """
+        self._check_usable()
+        self.receive_data(data)
+        if self._state is not _State.RUNNING or self._publishing or self._set_aside is not None:
+            return False
+        next_message = self._reader.next_message
+        video = self._media.tags.video
+        audio = self._media.tags.audio
+        try:
+            while (message := next_message()) is not None:
+                type_id, timestamp, _stream_id, payload, _chunk_stream_id = message
+                if type_id == _VIDEO:
+                    media = video(timestamp, payload)
+                elif type_id == _AUDIO:
+                    media = audio(timestamp, payload)
+                else:
+                    self._set_aside = message
+                    return False
+                for event in media:
+                    if isinstance(event, Packet):
+                        deliver(event)
+                    else:
+                        announce(event)
+                    if self._is_over():
+                        return True
+        except PeerError:
+            self._failed = True
+            raise
+        return True
 
     def send_metadata(self, fields: Mapping[str, object]) -> None:
         """Describe the stream; what is said of codecs is replaced by what the tracks are.
@@ -294,6 +357,9 @@ class ClientSession(Session):
             raise UsageError("this session does not publish, or not yet")
         return self._serialiser
 
+    def _is_over(self) -> bool:
+        return self._state is _State.OVER
+
     def _check_deadlines(self, now: float) -> None:
         super()._check_deadlines(now)
         is_waiting = self._state not in (_State.RUNNING, _State.OVER)
@@ -336,7 +402,8 @@ class ClientSession(Session):
                 "videoFunction": 1.0,
             }
         known = FourCCInfo.CAN_DECODE | FourCCInfo.CAN_ENCODE | FourCCInfo.CAN_FORWARD
-        self._out.append(commands.connect(_CONNECT, {**properties, **announcement(known)}))
+        further = {**announcement(known), **self._properties}
+        self._out.append(commands.connect(_CONNECT, {**properties, **further}))
 
     def _received_message(self, message: Message) -> Sequence[ClientEvent]:
         type_id = message.type_id
@@ -420,8 +487,8 @@ class ClientSession(Session):
                     has_multitrack=self.capabilities.has_multitrack,
                     publishing=True,
                 )
-            return (Accepted(code, description),)
-        if code in _OVER or information.get("level") == "error":
+            return (Accepted(code, description, text(information.get(HOPS_PROPERTY))),)
+        if code in _OVER or information.get("level") == "error" or _redirect(information):
             return self._over(call)
         return ()
 
@@ -432,4 +499,19 @@ class ClientSession(Session):
         was_running = self._state is _State.RUNNING
         self._state = _State.OVER
         self._serialiser = None
-        return (Ended(code, description) if was_running else Rejected(code, description),)
+        if was_running:
+            return (Ended(code, description),)
+        return (Rejected(code, description, _redirect(information)),)
+
+
+def _redirect(information: Mapping[str, Value]) -> str:
+    """Return where a refusal sends the client instead; empty where it does not.
+
+    No document has it: SRS and forks of nginx-rtmp put an object "ex" with the code 302 into the
+    information object. "redirect" is what tcUrl has to be; "redirect2", of newer SRS, is the whole
+    address with the stream's name.
+    """
+    more = information.get("ex")
+    if not isinstance(more, Mapping) or more.get("code") != _FOUND:
+        return ""
+    return text(more.get("redirect2")) or text(more.get("redirect"))

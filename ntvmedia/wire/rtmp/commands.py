@@ -165,11 +165,18 @@ def publish_started(stream_id: int, chunk_size: int) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def play_started(stream_id: int, chunk_size: int) -> bytes:
+def play_started(
+    stream_id: int, chunk_size: int, more: tuple[tuple[str, Value], ...] = ()
+) -> bytes:
     """Return what players wait for before they take media.
 
     StreamBegin, Play.Reset and Play.Start (RTMP 1.0 section 7.2.2.1), then the permission to read
     samples and Data.Start, which Flash's own servers send and Flash players act upon.
+
+    Args:
+        stream_id: The message stream.
+        chunk_size: As of `message`.
+        more: Further properties of Play.Start's information object.
     """
     sample_access = amf0.encode("|RtmpSampleAccess", True, True)
     data_start = amf0.encode("onStatus", {"code": "NetStream.Data.Start"})
@@ -182,7 +189,13 @@ def play_started(stream_id: int, chunk_size: int) -> bytes:
                 "Playing and resetting the stream.",
                 chunk_size=chunk_size,
             ),
-            status(stream_id, "NetStream.Play.Start", "Playing started.", chunk_size=chunk_size),
+            status(
+                stream_id,
+                "NetStream.Play.Start",
+                "Playing started.",
+                chunk_size=chunk_size,
+                more=dict(more),
+            ),
             data(sample_access, stream_id, chunk_size),
             data(data_start, stream_id, chunk_size),
         )

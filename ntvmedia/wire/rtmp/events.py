@@ -27,6 +27,7 @@ class Connected:
         object_encoding: What was agreed on: 0 for AMF0, 3 for AMF0 and AMF3.
         capabilities: What the client announced of Enhanced RTMP.
         type: Property `type`, which encoders send as "nonprivate"; or empty.
+        hops: Property `ntvHops` as it was sent (`ntvmedia.media.hops`); or empty.
     """
 
     app: str
@@ -37,6 +38,7 @@ class Connected:
     object_encoding: int
     capabilities: Capabilities
     type: str
+    hops: str = ""
 
     @property
     def is_encoder(self) -> bool:
@@ -165,18 +167,33 @@ class MetadataReceived:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The server lets this client publish, or begins to play."""
+    """The server lets this client publish, or begins to play.
+
+    Attributes:
+        code: "NetStream.Publish.Start" or "NetStream.Play.Start".
+        description: For people; may be empty.
+        hops: Property `ntvHops` as it was sent (`ntvmedia.media.hops`); or empty.
+    """
 
     code: str
     description: str
+    hops: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The server refused to connect, publish or play; close the connection."""
+    """The server refused to connect, publish or play; close the connection.
+
+    Attributes:
+        code: Such as "NetConnection.Connect.Rejected"; may be empty.
+        description: For people; may be empty, or hold what answers to `authmod` are made of.
+        redirect: Where to go instead, an absolute address with or without the stream's name at
+            its end; empty where the server does not say.
+    """
 
     code: str
     description: str
+    redirect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from ntvmedia.errors import LimitExceeded, PeerError, UsageError
+from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import Packet, Track
 from ntvmedia.wire.rtmp import commands
 from ntvmedia.wire.rtmp.calls import read_call
@@ -238,18 +239,22 @@ class ServerSession(Session):
         self._media = MediaReader()
         self._out.append(commands.publish_started(request.stream_id, self._chunk_size))
 
-    def accept_play(self, *, seekable: bool = False) -> None:
+    def accept_play(
+        self, *, seekable: bool = False, more: Mapping[str, Value] | None = None
+    ) -> None:
         """Let the client that waits play; media bytes may follow `data_to_send`.
 
         Args:
             seekable: For files: seeking becomes an event.
+            more: Further properties of the status that says so.
 
         Raises:
             UsageError: None waits.
         """
         request = self._answer(PlayRequested)
         self._commands.streams.play(request.stream_id, seekable)
-        self._out.append(commands.play_started(request.stream_id, self._chunk_size))
+        told = tuple((more or {}).items())
+        self._out.append(commands.play_started(request.stream_id, self._chunk_size, told))
 
     def reject(self, code: str, description: str) -> None:
         """Refuse the request that waits; close the connection after sending this.

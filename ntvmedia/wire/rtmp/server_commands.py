@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from ntvmedia.errors import LimitExceeded, PeerError
 from ntvmedia.formats.amf0 import Value
 from ntvmedia.media import MediaKind
+from ntvmedia.media.hops import HOPS_PROPERTY
 from ntvmedia.wire.rtmp import commands
 from ntvmedia.wire.rtmp.calls import Call, text
 from ntvmedia.wire.rtmp.capabilities import parse_capabilities
@@ -146,6 +147,7 @@ class ServerCommands:
             object_encoding=encoding,
             capabilities=capabilities,
             type=_shown(properties.get("type")),
+            hops=_shown(properties.get(HOPS_PROPERTY)),
         )
         refusal = "" if self._refuse_connect is None else self._refuse_connect(connected)
         if refusal:

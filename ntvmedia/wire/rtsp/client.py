@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from ntvmedia.errors import PeerError, UsageError
+from ntvmedia.media.hops import HOPS_FIELD
 from ntvmedia.wire import sdp
 from ntvmedia.wire.rtsp.client_answers import (
     answered_base,
@@ -101,6 +102,7 @@ class ClientSession:
         answer_seconds: As `ANSWER_SECONDS`.
         hops: How many redirections led here.
         user_agent: This program.
+        headers: Names and values of further headers of each request.
 
     Raises:
         PeerError: `url` is none of RTSP.
@@ -121,6 +123,7 @@ class ClientSession:
         answer_seconds: float = ANSWER_SECONDS,
         hops: int = 0,
         user_agent: str = "ntvmedia",
+        headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         parsed = parse_url(url)
         if not user:
@@ -133,6 +136,7 @@ class ClientSession:
         self._keepalive_seconds = keepalive_seconds
         self._answer_seconds = answer_seconds
         self._hops = hops
+        self._headers = tuple(headers)
         self._reader = Reader()
         self._exchange = Exchange(user, password, random, basic=basic, user_agent=user_agent)
         self._now = now
@@ -297,7 +301,7 @@ class ClientSession:
             raise UsageError("the session failed before; make a new one")
 
     def _send(self, method: str, url: str, *fields: tuple[str, str], body: bytes = b"") -> None:
-        headers = [*fields]
+        headers = [*fields, *self._headers]
         if self._session_id:
             headers.append(("Session", self._session_id))
         self._asked_at = self._now
@@ -424,7 +428,7 @@ class ClientSession:
         tracks = remote_tracks(self._base, description)
         self._urls = {track.index: track.url for track in tracks}
         self._state = _State.KNOWN
-        return (Described(description, tracks),)
+        return (Described(description, tracks, response.headers.get(HOPS_FIELD)),)
 
     def _track_ready(self, response: Response) -> Sequence[ClientEvent]:
         index, asked = self._to_set_up.pop(0)

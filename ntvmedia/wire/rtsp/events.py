@@ -158,10 +158,12 @@ class Described:
     Attributes:
         description: As sent.
         tracks: One for each media.
+        hops: Field `X-Ntv-Hops` of the answer (`ntvmedia.media.hops`); or empty.
     """
 
     description: SessionDescription
     tracks: tuple[RemoteTrack, ...]
+    hops: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,11 +183,14 @@ class ServerSession:
             self._reply(413 if isinstance(error, LimitExceeded) else 400)
             raise
 
-    def accept_describe(self, description: sdp.SessionDescription) -> None:
+    def accept_describe(
+        self, description: sdp.SessionDescription, *fields: tuple[str, str]
+    ) -> None:
         """Describe the stream to the client that waits.
 
         Args:
             description: With `a=control:trackID=N` for media N: see `urls.track_control`.
+            fields: Names and values of further header fields.
 
         Raises:
             UsageError: None waits.
@@ -198,6 +201,7 @@ class ServerSession:
             200,
             ("Content-Base", base_of(asked.request.url, self._authority)),
             ("Content-Type", sdp.CONTENT_TYPE),
+            *fields,
             body=sdp.build_sdp(description),
         )
 

@@ -8,9 +8,11 @@ from typing import Any
 from Crypto.Cipher import AES
 from Crypto.Util.Padding import pad
 
+from ntvmedia.clients.hls import loader
 from ntvmedia.clients.hls.intake import Gathered
 from ntvmedia.clients.hls.loader import (
     MAX_INIT_BYTES,
+    MAX_KEPT,
     MAX_PLAYLIST_BYTES,
     MAX_SEGMENT_BYTES,
     LoadError,
@@ -382,3 +384,52 @@ class FieldTests(LoaderCase):
         self.assertTrue(message.startswith("segment 7, https://example.org…"))
         self.assertIn("xxx/1.ts: ", message)
         self.assertLess(len(message), 250)
+
+
+class KeptTests(LoaderCase):
+    """What is kept of a stream that goes on for weeks."""
+
+    def test_keys(self) -> None:
+        """A new key for each segment is kept for a while, and the oldest is forgotten."""
+        for number in range(MAX_KEPT + 10):
+            self.serve(f"{KEY}{number}", Reply(SECRET))
+            self.result(self.loader.key(Key(f"{KEY}{number}", IV)))
+        count = len(self.outbound.asked)
+        self.result(self.loader.key(Key(f"{KEY}{MAX_KEPT + 9}", IV)))
+        self.result(self.loader.key(Key(f"{KEY}10", IV)))
+        self.assertEqual(len(self.outbound.asked), count)
+        self.result(self.loader.key(Key(f"{KEY}9", IV)))
+        self.assertEqual(len(self.outbound.asked), count + 1)
+
+    def test_wanted_lately(self) -> None:
+        """The key of all segments is kept, however many others there are."""
+        for number in range(2 * MAX_KEPT):
+            self.serve(f"{KEY}{number}", Reply(SECRET))
+            self.serve(KEY, Reply(SECRET))
+            self.result(self.loader.key(Key(f"{KEY}{number}", IV)))
+            self.result(self.loader.key(Key(KEY, IV)))
+        self.assertEqual(self.outbound.urls().count(KEY), 1)
+
+    def test_init_sections(self) -> None:
+        """Init sections are kept as far as there is room for their bytes, and the last always."""
+        large = CLEAR + bytes(1000)
+        self.patch(loader, "MAX_KEPT_BYTES", 2000)
+        for number in (1, 2, 3, 3, 2, 1):
+            self.serve(f"{INIT}{number}", Reply(large))
+            section = InitSection(f"{INIT}{number}", None, None)
+            self.assertEqual(self.result(self.loader.init_section(section)), large)
+        self.assertEqual([url[-1] for url in self.outbound.urls()], ["1", "2", "3", "2", "1"])
+
+    def test_no_locks_left(self) -> None:
+        """What keeps two from loading the same is gone with them, also when it cannot be had."""
+        self.serve(KEY, None)
+        first = self.start(self.loader.key(Key(KEY, IV)))
+        second = self.start(self.loader.key(Key(KEY, IV)))
+        self.assertEqual(len(self.outbound.asked), 1)
+        second.cancel()
+        self.failureResultOf(second)
+        first.cancel()
+        self.failureResultOf(first)
+        self.serve(KEY, Reply(SECRET))
+        self.assertEqual(self.result(self.loader.key(Key(KEY, IV))), SECRET)
+        self.assertEqual(self.loader._locks, {})

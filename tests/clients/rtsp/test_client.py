@@ -127,13 +127,13 @@ class ClientTests(ClientCase):
         self.assertEqual(remote.methods, ["OPTIONS", "DESCRIBE", "DESCRIBE"])
 
     def test_not_found(self) -> None:
-        """A stream that is not there may be there later."""
+        """E-ST-05: a stream that is not there is not asked for every few seconds."""
         self.answers["DESCRIBE"] = lambda _request: response(404)
         ending = self.play()
         self.connected()
         problem = self.problem(ending)
         self.assertEqual(str(problem), f"rtsp://{PEER}: DESCRIBE refused: Not Found (404)")
-        self.assertFalse(problem.is_permanent)
+        self.assertTrue(problem.is_permanent)
 
     def test_addresses(self) -> None:
         """What is no address of RTSP is refused, and not shown."""

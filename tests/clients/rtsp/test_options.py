@@ -27,16 +27,16 @@ def test_ways(carrier: Carrier, plays: tuple[Lower, ...], publishes: tuple[Lower
     assert carrier.ways(publishes=True, secure=True) == (Lower.TCP,)
 
 
-@pytest.mark.parametrize("status", [404, 408, 453, 454, 500, 503])
+@pytest.mark.parametrize("status", [408, 453, 454, 500, 503])
 def test_temporary(status: int) -> None:
     """What a server has not now, it may have later."""
     error = refusal(status, "no")
     assert (error.status, error.is_permanent, str(error)) == (status, False, "no")
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 405, 415, 461, 501, 505, 551])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 415, 461, 501, 505, 508, 551])
 def test_permanent(status: int) -> None:
-    """What a server refuses for what it is, it refuses again."""
+    """E-ST-05: what a server refuses for what it is, it refuses again; so with what it has not."""
     assert refusal(status, "no").is_permanent
 
 

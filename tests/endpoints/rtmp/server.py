@@ -106,6 +106,10 @@ class Server:
     certificates = None
     draining = False
     outbound: Any = None
+    connector: Any = None
+    server_id = "0123456789abcdef"
+    relays: Any = None
+    pushes: Any = None
     store: Any = None
     accounts: Any = None
     callbacks: Any = None

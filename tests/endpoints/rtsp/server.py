@@ -315,6 +315,10 @@ class Server:
     certificates: Any = None
     draining = False
     outbound: Any = None
+    connector: Any = None
+    server_id = "0123456789abcdef"
+    relays: Any = None
+    pushes: Any = None
     store: Any = None
     accounts: Any = None
     callbacks: Any = None

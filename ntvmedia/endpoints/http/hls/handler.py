@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 
 from ntvmedia.access import Request, Verdict
 from ntvmedia.access.signing import is_from
-from ntvmedia.endpoints.asking import Denied, allowed, check_not_sent_away
+from ntvmedia.endpoints.asking import Denied, allowed, check_not_sent_away, check_passed
 from ntvmedia.endpoints.http import answers
-from ntvmedia.endpoints.http.asking import REDIRECTED, play_request
+from ntvmedia.endpoints.http.asking import REDIRECTED, hops_fields, play_request
 from ntvmedia.endpoints.http.hls.files import File
 from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
 from ntvmedia.endpoints.http.hls.packaging import carried
@@ -130,6 +130,9 @@ class HLSHandler:
             outputs.permit(session, verdict)
             name = session.name
             headers = _PERSONAL
+        if request.hops:
+            # Those of the best of the joined streams, which all come from one encoder.
+            headers = {**_PERSONAL, **hops_fields(host, request, self._joined(key)[0])}
         # The address of what is below has the name that was asked for.
         body = write(outputs.playlists, request.key, name, offers)
         exchange.respond(200, headers, body)
@@ -139,9 +142,14 @@ class HLSHandler:
         while True:
             verdict = await allowed(self._host, request)
             key = verdict.rename or request.key
-            if self._joined(key):
+            if streams := self._joined(key):
+                for stream in streams:
+                    check_passed(request, stream)
                 return verdict, key
-            waits = [self._host.hub.wait_for(x) for x in self._outputs.playlists.members_of(key)]
+            waits = [
+                self._host.hub.wait_for(x, request.hops)
+                for x in self._outputs.playlists.members_of(key)
+            ]
             try:
                 await DeferredList(waits, fireOnOneCallback=True, fireOnOneErrback=True)
             except FirstError as error:

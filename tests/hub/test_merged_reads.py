@@ -1,4 +1,4 @@
-"""Tests of ntvmedia.endpoints.merged_reads."""
+"""Tests of ntvmedia.hub.merged_reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from ntvmedia.endpoints.merged_reads import MOST_READS, READ_BYTES, SLICE, MergedReads
+from ntvmedia.hub.merged_reads import MOST_READS, READ_BYTES, SLICE, MergedReads
 from tests.hub.fakes import FakeConnection, FakeReactor
 
 

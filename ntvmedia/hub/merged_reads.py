@@ -1,9 +1,9 @@
-"""Reading from publishers in rounds, where nobody waits for each frame.
+"""Reading media that comes in in rounds, where nobody waits for each frame.
 
-A wake-up of the reactor for one message costs several times what parsing it costs. A publisher
-whose stream has no viewer, or so many that its blocks are gathered anyway, is taken out of the
-reactor: its socket is read a few times a second, many messages at once. SRS calls this merged
-read.
+A wake-up of the reactor for one message costs several times what parsing it costs. The connection
+of a publisher, or to a server that a stream is pulled from, is taken out of the reactor while its
+stream has no viewer, or so many that its blocks are gathered anyway: its socket is read a few times
+a second, many messages at once. SRS calls this merged read.
 """
 
 from __future__ import annotations

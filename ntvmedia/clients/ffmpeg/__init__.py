@@ -1,0 +1,1 @@
+"""Sources that FFmpeg reads, in a child process: `ntvmedia.avtools` has all but the addresses."""

@@ -1,0 +1,1 @@
+"""The RTMP client: plays from other servers, and publishes to them, with TLS or without."""

@@ -1,0 +1,183 @@
+"""Several sources for one stream: the first that works, and back to the best."""
+
+from __future__ import annotations
+
+from ntvmedia.hub.context import StreamState
+from ntvmedia.relay.failover import Order
+from tests.relay.rig import RelayCase
+from tests.relay.test_runner import Sink
+
+
+def test_order() -> None:
+    """Each source has its turn once in a round, the best first."""
+    order = Order(3)
+    seen = [(order.next(), order.is_permanent)]
+    for index, is_permanent in ((1, True), (0, True), (2, False)):
+        order.failed(index, is_permanent=is_permanent)
+        seen.append((order.next(), order.is_permanent))
+    order.begin()
+    seen.append((order.next(), order.is_permanent))
+    assert seen == [(0, False), (0, True), (2, True), (None, False), (0, False)]
+
+
+class FailoverTests(RelayCase):
+    """A task with fallbacks."""
+
+    def urls(self) -> list[str]:
+        """Return what was asked, in order."""
+        return [pull.url.rpartition("/")[2] for pull in self.source.pulls]
+
+    def test_first_that_works(self) -> None:
+        """Sources are tried in order, at once; when all have failed there is a wait."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b", "fake://h/c"])
+        self.source.last.fail("a is down")
+        self.source.last.fail("b is down", is_permanent=True)
+        self.assertEqual(self.urls(), ["a", "b", "c"])
+        self.assertEqual(self.state(id_).source, 2)
+        self.source.last.fail("c is down")
+        self.assertEqual(self.state(id_)[:3], ("waiting", "c is down", False))
+        self.advance(1.5)
+        self.assertEqual(self.urls(), ["a", "b", "c", "a"])
+        self.finish()
+
+    def test_all_permanent(self) -> None:
+        """E-ST-05: only where none will work, they are asked seldom."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        for _number in range(2):
+            self.source.last.fail("refused: 401", is_permanent=True)
+        self.assertTrue(self.state(id_).is_permanent)
+        self.advance(59.0)
+        self.assertEqual(self.urls(), ["a", "b"])
+        self.finish()
+
+    def test_viewers_stay(self) -> None:
+        """A source that is lost is followed by the next within the grace, on one timeline."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.start()
+        self.source.last.media(3.0)
+        seen: list[int] = []
+        self.stream().attach(Sink(seen))
+        self.source.last.fail("a is down")
+        self.assertIs(self.stream().state, StreamState.WAITING)
+        self.assertEqual(self.urls(), ["a", "b"])
+        self.source.last.start()
+        self.source.last.media(3.0)
+        self.assertGreater(len(seen), 8)
+        self.assertEqual(seen, sorted(set(seen)))
+        self.assertEqual(self.state(id_).source, 1)
+        self.assertEqual(self.ups(), ["up fake://h/a", "down a is down", "up fake://h/b"])
+        self.finish()
+
+    def test_back_to_the_first(self) -> None:
+        """The first is pulled beside the other until it has worked for long, then it takes over.
+
+        At a keyframe, within one moment, and viewers see one timeline.
+        """
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"], recover_seconds=5.0)
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(1.0)
+        seen: list[int] = []
+        self.stream().attach(Sink(seen))
+        other.media(1.0)
+        self.assertEqual(self.urls(), ["a", "b", "a"])
+        first = self.source.last
+        first.start()
+        session = self.stream().publication.session
+        for _number in range(16):
+            first.media(is_keyframe=False)
+            other.media()
+            self.advance(0.5)
+        # Long enough, and no keyframe yet.
+        self.assertEqual(self.state(id_).source, 1)
+        self.assertEqual(self.stream().publication.session, session)
+        self.assertEqual(len(self.source.open), 2)
+        first.media()
+        self.assertEqual(self.state(id_).source, 0)
+        self.assertEqual(self.state(id_).state, "running")
+        self.assertEqual(self.source.open, [first])
+        self.assertIsNotNone(self.stream().publication)
+        first.media(3.0)
+        self.assertEqual(seen, sorted(set(seen)))
+        self.assertEqual(
+            self.ups(),
+            ["up fake://h/b", "down the first source is back", "up fake://h/a"],
+        )
+        self.finish()
+
+    def test_not_healthy_yet(self) -> None:
+        """A first source that fails again is asked less and less often, and never taken."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"], recover_seconds=5.0)
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        for _number in range(4):
+            while self.source.last is other or not self.source.last.is_open:
+                other.media(0.5)
+            self.source.last.start()
+            for _half in range(4):
+                other.media(0.5)
+                self.source.last.media()
+            self.source.last.fail("a is down")
+        self.assertEqual(self.state(id_).source, 1)
+        self.assertEqual(self.ups(), ["up fake://h/b"])
+        before = len(self.source.pulls)
+        other.media(10.0)
+        self.assertEqual(len(self.source.pulls), before)
+        self.finish()
+
+    def test_taken_in_need(self) -> None:
+        """The other fails while the first is looked at: what is there is better than nothing."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"], recover_seconds=50.0)
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(2.0)
+        first = self.source.last
+        self.assertIsNot(first, other)
+        first.start()
+        other.fail("b is down")
+        first.media(1.0)
+        self.assertEqual(self.state(id_)[:1], ("running",))
+        self.assertEqual(self.state(id_).source, 0)
+        self.assertEqual(self.source.open, [first])
+        self.finish()
+
+    def test_nothing_beside_nothing(self) -> None:
+        """The other fails, and the first has sent nothing yet: both are given up, for a wait."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(2.0)
+        self.assertEqual(len(self.source.open), 2)
+        other.fail("b is down")
+        self.assertEqual(self.source.open, [])
+        self.assertEqual(self.state(id_)[:2], ("waiting", "b is down"))
+        self.advance(1.5)
+        self.assertEqual([pull.url for pull in self.source.open], ["fake://h/a"])
+        self.finish()
+
+    def test_flapping(self) -> None:
+        """Two sources that work for a moment only are not asked in a circle without a wait."""
+        self.add("fake://h/a", fallbacks=["fake://h/b"])
+        for _number in range(40):
+            if self.source.open:
+                self.source.last.start()
+                self.source.last.fail("gone")
+            self.advance(0.5)
+        # 20 s: rounds after 1, 2, 4, 8 s.
+        self.assertLessEqual(len(self.source.pulls), 10)
+        self.finish()
+
+    def test_stopped_during_recovery(self) -> None:
+        """A stop ends both pulls."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.fail("a is down")
+        self.source.last.start()
+        self.source.last.media(2.0)
+        self.assertEqual(len(self.source.open), 2)
+        self.successResultOf(self.relays.stop(id_))
+        self.assertEqual(self.source.open, [])
+        self.finish()
