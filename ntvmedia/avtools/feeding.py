@@ -37,6 +37,8 @@ class Feed:
         self._is_closed = False
         self._skips = False
         self._has_video = False
+        # Announced while packets are dropped, by `Track.id`: each waits for the next packet.
+        self._tracks: dict[int, Track] = {}
         self.dropped = 0
         pipe.registerProducer(self, True)
 
@@ -46,9 +48,15 @@ class Feed:
         return self._queued
 
     def track_received(self, track: Track) -> None:
-        """Give a track; it is never dropped."""
+        """Give a track; where too much waits, the last of its kind, before what comes next."""
         self._has_video = self._has_video or track.kind is MediaKind.VIDEO
-        self.write(build_track(track))
+        if self._queued > MAX_QUEUE_BYTES:
+            # A source may change it with each packet, and a child that takes nothing has them all.
+            self._skips = True
+        if self._skips:
+            self._tracks[track.id] = track
+        else:
+            self.write(build_track(track))
 
     def packet_received(self, packet: Packet) -> None:
         """Give a packet, or drop it where too much waits, with all that need it."""
@@ -60,6 +68,9 @@ class Feed:
                 self.dropped += 1
                 return
             self._skips = False
+            for track in self._tracks.values():
+                self.write(build_track(track))
+            self._tracks.clear()
         elif self._queued + len(packet.payload) > MAX_QUEUE_BYTES:
             self._skips = True
             self.dropped += 1
@@ -86,6 +97,7 @@ class Feed:
         self._is_closed = True
         self._queue.clear()
         self._queued = 0
+        self._tracks.clear()
 
     def pauseProducing(self) -> None:
         self._is_full = True

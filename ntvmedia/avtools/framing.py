@@ -37,6 +37,9 @@ MAX_BODY: Final = 32 << 20
 MAX_TEXT: Final = 1 << 20
 """Bytes of the bodies that are text: a job with 64 outputs is 20 kB."""
 
+MAX_MESSAGE: Final = 1000
+"""Characters of an error: it is shown for as long as the task waits."""
+
 _REFERENCE: Final = "avtools framing"
 
 _FRAME: Final = struct.Struct(">BI")
@@ -258,7 +261,7 @@ def read_numbered(body: bytes) -> tuple[int, dict[str, Any]]:
 def build_error(error: RemoteError) -> bytes:
     """Write ERROR."""
     fields = {
-        "message": str(error)[:1000],
+        "message": str(error)[:MAX_MESSAGE],
         "status": error.status,
         "is_permanent": error.is_permanent,
     }
@@ -277,7 +280,7 @@ def read_error(body: bytes) -> RemoteError:
         is_permanent = fields["is_permanent"] is True
     except (KeyError, TypeError, ValueError):
         raise PeerError("an error without its fields", reference=_REFERENCE) from None
-    return RemoteError(message, status, is_permanent=is_permanent)
+    return RemoteError(message[:MAX_MESSAGE], status, is_permanent=is_permanent)
 
 
 def _number(fields: Mapping[str, Any], name: str, most: int) -> int:

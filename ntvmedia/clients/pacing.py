@@ -30,6 +30,9 @@ _RESUME_ITEMS: Final = MAX_HELD_ITEMS // 2
 _JUMP_SECONDS: Final = 10.0
 _JUMP_BACK_SECONDS: Final = 1.0
 
+# Of a value in what is said of a stream, besides its text.
+_VALUE_BYTES: Final = 64
+
 # What comes due within this is given on together: less than a picture.
 _STEP_SECONDS: Final = 0.01
 
@@ -99,7 +102,8 @@ class Pacer:
         self._paused = paused
         self._resumed = resumed
         # What waits, each behind its place on the timeline of what is given, in seconds.
-        self._held: deque[tuple[float, _Item]] = deque()
+        # And with its size.
+        self._held: deque[tuple[float, _Item, int]] = deque()
         self._held_bytes = 0
         # By `Track.id`: from its clock to that timeline, and the last time by its clock.
         self._clocks: dict[int, tuple[float, float]] = {}
@@ -209,12 +213,12 @@ class Pacer:
         if self._is_stopped:
             return
         if self._held:
-            self._hold(self._position, item, 0)
+            self._hold(self._position, item, _size_of(item))
         else:
             self._give(item)
 
     def _hold(self, place: float, item: _Item, size: int) -> None:
-        self._held.append((place, item))
+        self._held.append((place, item, size))
         self._held_bytes += size
         if not self.is_full and (
             self._held_bytes > MAX_HELD_BYTES
@@ -243,9 +247,8 @@ class Pacer:
         held = self._held
         now = self._reactor.seconds()
         while held and self._due(held[0][0], now) <= now + _STEP_SECONDS / 2:
-            item = held.popleft()[1]
-            if isinstance(item, Packet):
-                self._held_bytes -= len(item[4])
+            _place, item, size = held.popleft()
+            self._held_bytes -= size
             self._give(item)
         if not self._is_stopped:
             self._sink.batch_ended()
@@ -267,3 +270,26 @@ class Pacer:
         if ended is not None and not self._held and not self._is_stopped:
             self._ended = None
             ended.callback(None)
+
+
+def _size_of(item: _Item) -> int:
+    """Return about how many bytes are kept for as long as an item waits.
+
+    A source may say of itself as much as it likes, and as often: that counts as its media do.
+    """
+    if isinstance(item, Packet):
+        return len(item[4])
+    if isinstance(item, Track):
+        return len(item.config) + len(item.color_info)
+    size = 0
+    waiting: list[object] = [item]
+    while waiting:
+        value = waiting.pop()
+        size += _VALUE_BYTES
+        if isinstance(value, str | bytes):
+            size += len(value)
+        elif isinstance(value, Mapping):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return size

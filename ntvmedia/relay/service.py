@@ -38,6 +38,9 @@ from ntvmedia.relay.states import LogLine, RelayState
 from ntvmedia.relay.task import Relay
 from ntvmedia.relay.tasks import Task, all_of
 
+MAX_PROBES: Final = 4
+"""Sources that are looked at at a time, by hand: each may be a process that takes a processor."""
+
 TICK_SECONDS: Final = 1.0
 
 SPREAD_SECONDS: Final = 5.0
@@ -215,6 +218,10 @@ class RelayService(Service):
         try:
             options = PullOptions(transport, False, hops=(self._host.server_id,))  # type: ignore[arg-type]
             self.sources.check(read_source(url))
+            if len(self._probes) >= MAX_PROBES:
+                raise RemoteError(
+                    f"at most {MAX_PROBES} sources are looked at at a time; try again"
+                )
             probe = probing.probe(self._host, self.sources.find(url), url, options)
         except WrongValue as error:
             return fail(WrongField(str(error), "source"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ntvmedia.avtools.feeding import MAX_DATA, MAX_QUEUE_BYTES, Feed
-from ntvmedia.avtools.framing import FrameReader, FrameType, read_packet
+from ntvmedia.avtools.framing import FrameReader, FrameType, read_packet, read_track
 from ntvmedia.media.packets import Codec, Packet, Track
 
 VIDEO = Track(Codec.H264)
@@ -122,3 +123,26 @@ def test_data() -> None:
     feed.stopProducing()
     assert pipe.frames() == [FrameType.DATA] * 3
     assert calls == []
+
+
+def test_tracks_without_end() -> None:
+    """A track that changes with each packet fills no memory; the last is told before the next."""
+    feed, pipe, _calls = make(100)
+    for number in range(400):
+        feed.track_received(replace(VIDEO, config=number.to_bytes(4, "big") * 16_000))
+        feed.packet_received(Packet(VIDEO, number, number, True, b"x"))
+    assert feed.queued < MAX_QUEUE_BYTES + (1 << 20)
+    last = replace(VIDEO, config=b"last")
+    feed.track_received(AUDIO)
+    feed.track_received(last)
+    pipe.room = 1 << 30
+    feed.resumeProducing()
+    assert feed.queued == 0
+    feed.packet_received(Packet(last, 1000, 1000, True, b"x"))
+    reader = FrameReader()
+    reader.receive_data(pipe.written)
+    *_before, first, second, packet = reader.frames()
+    assert {read_track(x.body)[1] for x in (first, second)} == {last, AUDIO}
+    assert read_packet(packet.body).dts == 1000
+    feed.packet_received(Packet(last, 1001, 1001, False, b"x"))
+    assert pipe.times()[-1] == 1001

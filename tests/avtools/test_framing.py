@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from ntvmedia.avtools.framing import (
     MAX_BODY,
+    MAX_MESSAGE,
     MAX_TEXT,
     Frame,
     FrameReader,
@@ -158,3 +160,9 @@ def test_limits() -> None:
             list(reader.frames())
     with pytest.raises(UsageError):
         build_frame(FrameType.NOTE, bytes(MAX_TEXT + 1))
+
+
+def test_long_error() -> None:
+    """A process that was broken into fills no state with what it says last."""
+    fields = {"message": "x" * 100_000, "status": 0, "is_permanent": False}
+    assert len(str(read_error(json.dumps(fields).encode()))) == MAX_MESSAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings, strategies as st
@@ -300,3 +301,39 @@ def test_everything_comes(times: list[tuple[Track, int]], manner: Manner) -> Non
     assert sink.items() == packets
     assert done == [None]
     assert clock.getDelayedCalls() == []
+
+
+class BoundTests(SynchronousTestCase):
+    """What a source says of itself counts as its media do, while it waits."""
+
+    def test_all_counts(self) -> None:
+        """Captions, metadata and configurations of any size make it full, and no less after."""
+        text = "x" * (1 << 20)
+        for item in (
+            Packet(DATA, 0, 0, True, text.encode()),
+            {"title": text},
+            {"nested": [{"deep": [text]}]},
+            {f"{number}": 1.0 for number in range(20_000)},
+            Track(Codec.H264, config=bytes(1 << 20)),
+        ):
+            clock = Clock()
+            calls: list[str] = []
+            told = partial(calls.append, "p"), partial(calls.append, "r")
+            pacer = Pacer(clock, Sink(clock), FILE, *told)
+            for time in (1.0, 2.5):
+                pacer.packet_received(picture(time))
+            give: Any = {Packet: pacer.packet_received, Track: pacer.track_received}.get(
+                type(item), pacer.metadata_received
+            )
+            for _turn in range(2):
+                count = 0
+                while not pacer.is_full and count < 8:
+                    give(item)
+                    count += 1
+                self.assertLess(count, 8)
+                clock.pump([1.0] * 10)
+                self.assertFalse(pacer.is_full)
+                pacer.packet_received(picture(4.0))
+                pacer.packet_received(picture(8.0))
+            pacer.stop()
+            self.assertEqual(calls, ["p", "r"] * 2)

@@ -39,6 +39,7 @@ class Host:
         self.reactor = reactor
         self.connector = StreamConnector(reactor, settings, trust)
         self.random = os.urandom
+        self.server_id = PULL_HOPS[-1]
         self.parts: dict[Any, Any] = {}
 
     def part(self, kind: Any) -> Any:

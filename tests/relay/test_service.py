@@ -13,6 +13,7 @@ from ntvmedia.errors import ConfigError, RemoteError
 from ntvmedia.interfaces import IPullSink, ISource
 from ntvmedia.relay.attempt import Fan
 from ntvmedia.relay.refusals import NoRelay, TargetTaken, TooManyRelays
+from ntvmedia.relay.service import MAX_PROBES
 from ntvmedia.relay.sources import Sources
 from ntvmedia.store import StoreError, delete_relay
 from tests.relay.rig import FakeSource, RelayCase
@@ -295,6 +296,22 @@ class ProbeTests(RelayCase):
         self.assertEqual(self.source.open, [])
         left = self.relays.probe("fake://h/s")
         left.addErrback(lambda _failure: None)
+        self.finish()
+
+    def test_at_a_time(self) -> None:
+        """Each may be a process: however often somebody asks, there are few at a time."""
+        asked = [self.relays.probe("fake://h/s") for _time in range(MAX_PROBES)]
+        self.assertEqual(len(self.source.open), MAX_PROBES)
+        error = self.failureResultOf(self.relays.probe("fake://h/s"), RemoteError).value
+        self.assertIn("at a time", str(error))
+        self.assertFalse(error.is_permanent)
+        self.assertEqual(len(self.source.open), MAX_PROBES)
+        asked[0].addErrback(lambda _failure: None)
+        asked[0].cancel()
+        asked[0] = self.relays.probe("fake://h/s")
+        self.assertEqual(len(self.source.open), MAX_PROBES)
+        for one in asked:
+            one.addErrback(lambda _failure: None)
         self.finish()
 
     def test_source_that_knows(self) -> None:

@@ -124,7 +124,7 @@ def moved(url: RTMPURL, to: str) -> RTMPURL:
         The new address, of the same stream; user and password go along on the same host alone.
 
     Raises:
-        RemoteError: It is no address of RTMP.
+        RemoteError: It is no address of RTMP, or one without the TLS that the operator typed.
     """
     if not to:
         return url
@@ -148,6 +148,9 @@ def moved(url: RTMPURL, to: str) -> RTMPURL:
         raise RemoteError(
             "it redirects to what is no address of RTMP", 302, is_permanent=True
         ) from None
+    if url.scheme == "rtmps" and following.scheme != "rtmps":
+        # The name may be a key, which would be sent in clear, wherever to.
+        raise RemoteError("it redirects from rtmps to rtmp", 302, is_permanent=True)
     if following.authority == url.authority:
         return following._replace(user=url.user, password=url.password)
     return following._replace(user="", password="")

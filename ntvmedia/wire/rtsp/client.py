@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final
@@ -58,6 +59,12 @@ class KeepAlive(Enum):
     OPTIONS = "OPTIONS"
     GET_PARAMETER = "GET_PARAMETER"
     SET_PARAMETER = "SET_PARAMETER"
+
+
+# Characters of a reason in words; and what addresses have, and words have not.
+_MAX_REASON: Final = 80
+_QUOTING: Final = re.compile(r"[/?@=&%]")
+_PARTS: Final = re.compile(r"[/?@=&:#]")
 
 
 class _State(Enum):
@@ -387,7 +394,7 @@ class ClientSession:
             self._state = _State.KNOWN
             return (TransportRefused(self._to_set_up[0][0]),)
         if status >= 300:
-            return self._over(Rejected(status, _refusal(method, response)))
+            return self._over(Rejected(status, _refusal(method, response, self._url)))
         match method:
             case "DESCRIBE":
                 return self._described(response)
@@ -456,9 +463,16 @@ class ClientSession:
         return Playing(wanted, matching_infos(infos, urls))
 
 
-def _refusal(method: str, response: Response) -> str:
-    """Say in words what a server refused."""
+def _refusal(method: str, response: Response, url: str) -> str:
+    """Say in words what a server refused: its own, where nothing of the address is in them.
+
+    Some quote what they were asked for, and a name or a query may be a key (F-AC-03).
+    """
     if response.status == 401:
         return f"{method} refused: the user or the password is missing or wrong (401)"
-    reason = response.reason or reason_of(response.status)
+    reason = response.reason
+    parts = (x for x in _PARTS.split(url) if len(x) > 1)
+    if len(reason) > _MAX_REASON or _QUOTING.search(reason) or any(x in reason for x in parts):
+        reason = ""
+    reason = reason or reason_of(response.status)
     return f"{method} refused: {reason} ({response.status})"

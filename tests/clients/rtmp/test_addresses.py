@@ -116,6 +116,14 @@ def test_moved_to_nothing(to: str) -> None:
     assert caught.value.is_permanent
 
 
+@pytest.mark.parametrize("to", ["rtmp://h/live", "rtmp://other/live/test"])
+def test_moved_into_clear(to: str) -> None:
+    """As RTSP's D-RQ-15: a key that was to be sent with TLS is not sent without."""
+    with pytest.raises(RemoteError, match="from rtmps to rtmp"):
+        moved(parse_url("rtmps://h/live/key"), to)
+    assert moved(parse_url("rtmps://h/live/key"), "//other/live").scheme == "rtmps"
+
+
 @given(st.text(max_size=60), st.sampled_from(["", "rtmp://", "rtmp://h/", "rtmps://u:p@h:1/a/"]))
 def test_only_documented_errors(text: str, before: str) -> None:
     """Whatever is typed: an address whose parts make it again, or the one error."""

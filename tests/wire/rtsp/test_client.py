@@ -120,6 +120,19 @@ def test_rejected() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "reason",
+    ["No such stream cam", "rtsp://h/?key=x", "token=abc", "x" * 200, "live is not here"],
+)
+def test_rejected_in_quotes(reason: str) -> None:
+    """F-AC-03: words that quote the address are not given on, as there may be a key in it."""
+    session = client("rtsp://192.0.2.1/live/cam?key=secret")
+    answered(session)
+    assert answered(session, f"404 {reason}") == [
+        Rejected(404, "DESCRIBE refused: Not Found (404)")
+    ]
+
+
 def test_tcp_instead() -> None:
     """D-TR-04: where UDP is refused the owner asks for TCP, and gets on."""
     tried = []
