@@ -31,7 +31,7 @@ class AskingTests(SynchronousTestCase):
             hub=SimpleNamespace(streams=self.streams, wait_for=self.wait_for),
         )
 
-    def wait_for(self, key: StreamKey) -> Deferred[Any]:
+    def wait_for(self, key: StreamKey, _hops: tuple[str, ...] = ()) -> Deferred[Any]:
         """Wait."""
         self.assertEqual(key, KEY)
         self.waits.append(Deferred())
