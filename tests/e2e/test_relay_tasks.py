@@ -306,9 +306,10 @@ def test_fallback(rig: Rig, tmp_path: Path, programs: Programs) -> None:
         viewer.wait_for_more(1.0)
         viewer.assert_steady(60.0)
         recorded = viewer.stop()
-    # Each switch began with a keyframe: nothing was shown that was not sent.
-    known = {frame.digest for frame in pictures(rig.clip)}
-    assert {frame.digest for frame in pictures(recorded)} <= known
+    # Nothing that is not of the clip, however often the sources took turns.
+    known = {frame.digest for frame in packets(rig.clip)}
+    assert {frame.digest for frame in packets(recorded)} <= known
+    assert len(viewer.keyframes()) >= 3
 
 
 def size_of(server: Server, stream: str) -> tuple[int, int]:
