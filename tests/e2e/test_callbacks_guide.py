@@ -86,8 +86,9 @@ def server(start_server: StartServer) -> Server:
 def test_commands(server: Server) -> None:
     """The commands make what they say."""
     made = [shell(script, server.folder) for script in blocks("sh", "ntvmedia api")]
-    first, application, srs = map(json.loads, made)
+    first, preferences, application, srs = map(json.loads, made)
     assert (first["name"], first["secret_set"], first["decides"]) == ("cms", True, False)
+    assert preferences["outbound_networks"] == ["10.1.2.0/24"]
     assert application["authorize_url_shown"] == "https://cms.example.org/may?<hidden>"
     assert (srs["dialect"], srs["decides"]) == ("srs", True)
     assert len(server.api("callbacks")["callbacks"]) == 2
