@@ -234,7 +234,7 @@ def test_soak(start_server: StartServer, clip: Path, tmp_path: Path, long_dose: 
             f"slope {slope_per_hour(settled) / 2**20:+.1f} MiB/h"
         )
         (tmp_path / "soak.txt").write_text(report, "utf-8")
-        # Bounded caches (pages of the database, lines of the log, events) fill for longer than that:
+        # Bounded caches (pages of the database, lines of the log, events) fill for a while longer:
         # 3.8 MiB from the 20th to the 60th second, 1.4 MiB from the 50th to the 150th.
         assert grown < (4 if long_dose else 6) << 20, report
     assert server.api("status")["viewers"] == 0
