@@ -12,6 +12,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from ntvmedia.avtools.clock import TICKS
 from ntvmedia.avtools.filters import PIXELS, Sound
+from ntvmedia.avtools.reasons import in_words
 from ntvmedia.avtools.tracks import Copier, SourceStream
 from ntvmedia.errors import RemoteError
 from ntvmedia.media.packets import MediaKind, Packet, Track
@@ -278,6 +279,9 @@ def _created(name: str) -> Any:
 def _opened(context: Any) -> None:
     try:
         context.open()
-    except (av.FFmpegError, ValueError) as error:
+    except av.FFmpegError as error:
+        why = f"the encoder {context.name} does not take this: {in_words(error)}"
+        raise RemoteError(why, is_permanent=True) from None
+    except ValueError as error:
         why = f"the encoder {context.name} does not take this: {error}"
         raise RemoteError(why, is_permanent=True) from None

@@ -8,6 +8,7 @@ demuxers found it or another protocol brought it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -322,15 +323,7 @@ class Copier:
     def _keep(self, track: Track) -> None:
         language = self._stream.language
         if language and not track.language:
-            track = Track(
-                track.codec,
-                track.number,
-                track.clock_rate,
-                track.config,
-                track.channels,
-                language,
-                track.color_info,
-            )
+            track = replace(track, language=language)
         if track != self._track:
             self._track = track
 

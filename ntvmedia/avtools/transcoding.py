@@ -5,7 +5,7 @@ In the child process only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
@@ -282,43 +282,56 @@ class _Branch:
 
 
 class _PictureOutputs:
-    """Pictures, deinterlaced once, and then scaled and encoded for each output."""
+    """Pictures, deinterlaced once for all outputs that want the same, then scaled and encoded."""
 
     def __init__(self, owner: Pipeline, stream: SourceStream, outputs: Sequence[int]) -> None:
-        self._owner = owner
-        wanted = {owner._outputs[output].video.deinterlace for output in outputs}
-        self._is_interlaced = False
-        self._may_be = wanted != {"never"}
-        self._always = "always" in wanted
-        self._progressive = Pictures(self._deinterlacer)
-        self._each = [_PictureOutput(owner, stream, output) for output in outputs]
+        groups: dict[str, list[_PictureOutput]] = {}
+        for output in outputs:
+            wanted = owner._outputs[output].video.deinterlace
+            groups.setdefault(wanted, []).append(_PictureOutput(owner, stream, output))
+        self._groups = [_Fields(owner, wanted, each) for wanted, each in groups.items()]
 
     def push(self, frame: Any, pixel: Fraction) -> None:
-        if self._may_be and not self._is_interlaced and (self._always or frame.interlaced_frame):
-            self._is_interlaced = True
-            if not self._always:
-                self._owner._note("the source is interlaced, and is deinterlaced")
-            self._give(self._progressive.flush(), pixel)
-        if not self._is_interlaced:
-            for output in self._each:
-                output.push(frame, pixel)
-            return
-        self._give(self._progressive.push(frame, pixel), pixel)
+        for group in self._groups:
+            group.push(frame, pixel)
 
     def flush(self) -> None:
-        self._give(self._progressive.flush(), Fraction(1))
-        for output in self._each:
+        for group in self._groups:
+            group.flush()
+
+
+class _Fields:
+    """Outputs that have the same done about fields: "auto", "always" or "never"."""
+
+    def __init__(self, owner: Pipeline, wanted: str, outputs: Sequence[_PictureOutput]) -> None:
+        self._owner = owner
+        self._wanted = wanted
+        self._outputs = outputs
+        self._is_interlaced = wanted == "always"
+        self._frames = Pictures(self._chain)
+
+    def push(self, frame: Any, pixel: Fraction) -> None:
+        if self._wanted == "auto" and not self._is_interlaced and frame.interlaced_frame:
+            self._is_interlaced = True
+            self._owner._note("the source is interlaced, and is deinterlaced")
+        if self._is_interlaced:
+            self._give(self._frames.push(frame, pixel), pixel)
+        else:
+            self._give((frame,), pixel)
+
+    def flush(self) -> None:
+        self._give(self._frames.flush(), Fraction(1))
+        for output in self._outputs:
             output.flush()
 
-    def _give(self, frames: Iterator[Any], pixel: Fraction) -> None:
+    def _give(self, frames: Iterable[Any], pixel: Fraction) -> None:
         for frame in frames:
-            for output in self._each:
+            for output in self._outputs:
                 output.push(frame, pixel)
 
-    def _deinterlacer(self, _shape: Shape) -> list[tuple[str, str]]:
-        if not self._is_interlaced:
-            return []
-        return [("bwdif", f"mode=send_frame:deint={'all' if self._always else 'interlaced'}")]
+    def _chain(self, _shape: Shape) -> list[tuple[str, str]]:
+        which = "all" if self._wanted == "always" else "interlaced"
+        return [("bwdif", f"mode=send_frame:deint={which}")]
 
 
 class _PictureOutput:

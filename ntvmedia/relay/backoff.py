@@ -30,6 +30,18 @@ TOLD_EVERY: Final = 10
 _MOST_DOUBLINGS: Final = 10
 
 
+_FRACTION_BYTES: Final = 4
+
+
+def fractions(random: Callable[[int], bytes]) -> Callable[[], float]:
+    """Return what returns a number from 0 to below 1, another each time.
+
+    Args:
+        random: Returns as many unpredictable bytes as it is asked for.
+    """
+    return lambda: int.from_bytes(random(_FRACTION_BYTES), "big") / (1 << 8 * _FRACTION_BYTES)
+
+
 class Backoff:
     """Waits that grow while failures follow each other.
 

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from ntvmedia.events import StreamOver, StreamReady
 from ntvmedia.media import StreamKey
 from ntvmedia.media.relaying import PushOptions
+from ntvmedia.relay.backoff import fractions
 from ntvmedia.relay.own import is_own
 from ntvmedia.relay.push import Pusher, PushState, Surroundings
 from ntvmedia.relay.push_registry import Pushes
@@ -25,8 +26,6 @@ from ntvmedia.relay.tasks import all_of
 
 MAX_SENDING: Final = 1000
 """Streams that are sent at a time, each to each of its servers: every one is a connection."""
-
-_FRACTION_BYTES: Final = 4
 
 
 class PushService(Service):
@@ -67,7 +66,9 @@ class PushService(Service):
             self._is_own,
             host.reactor,
         )
-        self._surroundings = Surroundings(host, self.targets.find, wall_clock, self._fraction)
+        self._surroundings = Surroundings(
+            host, self.targets.find, wall_clock, fractions(host.random)
+        )
         self._tasks: dict[str, PushTask] = {}
         # Who sends to a place, until the last connection there has ended.
         self._taken: dict[str, str] = {}
@@ -279,10 +280,6 @@ class PushService(Service):
     def _is_own(self, server: str) -> bool:
         address = self._host.preferences.values.server_address
         return is_own(server, self._host.settings, self._machine, address)
-
-    def _fraction(self) -> float:
-        number = int.from_bytes(self._host.random(_FRACTION_BYTES), "big")
-        return number / (1 << 8 * _FRACTION_BYTES)
 
 
 def _way(push: Push, key: StreamKey) -> tuple[object, ...]:

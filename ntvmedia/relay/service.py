@@ -27,6 +27,7 @@ from ntvmedia.media.relaying import OutputOptions, PullOptions
 from ntvmedia.relay import probing
 from ntvmedia.relay.addresses import read_source
 from ntvmedia.relay.attempt import Surroundings
+from ntvmedia.relay.backoff import fractions
 from ntvmedia.relay.gate import Gate
 from ntvmedia.relay.local import LocalSource
 from ntvmedia.relay.on_demand import OnDemand
@@ -48,8 +49,6 @@ SPREAD_SECONDS: Final = 5.0
 
 APART_SECONDS: Final = 0.1
 """Between two of them, where there are few."""
-
-_FRACTION_BYTES: Final = 4
 
 
 class RelayService(Service):
@@ -104,7 +103,7 @@ class RelayService(Service):
             self._publish,
             _transcoder if make_transcoder is None else make_transcoder,
             wall_clock,
-            self._fraction,
+            fractions(host.random),
         )
         self._remote = Remote(self._surroundings, self.targets.find)
         self._loop = LoopingCall(self._tick)
@@ -244,10 +243,6 @@ class RelayService(Service):
             key, publisher, audio_only=self._gate.is_audio_only(key)
         )
         return publication
-
-    def _fraction(self) -> float:
-        number = int.from_bytes(self._host.random(_FRACTION_BYTES), "big")
-        return number / (1 << 8 * _FRACTION_BYTES)
 
     def _changed(self, ids: set[str]) -> None:
         """Go on with what holds now."""

@@ -57,6 +57,7 @@ def movie(
     layout: str = "stereo",
     languages: tuple[str, ...] = ("",),
     options: dict[str, str] | None = None,
+    interlaced: bool = False,
 ) -> bytes:
     """Encode a movie.
 
@@ -69,6 +70,7 @@ def movie(
         layout: Of the sound.
         languages: One track of sound for each.
         options: Of the video's encoder.
+        interlaced: The two fields of a picture are of two moments.
     """
     out = io.BytesIO()
     with av.open(out, "w", format=form) as container:
@@ -88,7 +90,7 @@ def movie(
         first = 0
         for number in range(count):
             if made is not None:
-                container.mux(made.encode(picture(number, size)))
+                container.mux(made.encode(picture(number, size, interlaced=interlaced)))
             while first * RATE < (number + 1) * SAMPLE_RATE:
                 for sound in sounds:
                     piece = silence(first, sound.codec_context.frame_size or 1024, layout)

@@ -315,6 +315,23 @@ def test_interlaced() -> None:
     assert combing(smooth) < combing(combed) / 2
 
 
+def test_interlaced_source() -> None:
+    """Each output has done about fields what it asks for, whatever the others want."""
+    fields = {"x264-params": "tff=1:keyint=25"}
+    data = movie("mpegts", audio="", seconds=1.0, options=fields, interlaced=True)
+    auto = OutputOptions(VideoOptions("h264", preset="ultrafast"))
+    never = OutputOptions(VideoOptions("h264", preset="ultrafast", deinterlace="never"))
+    made = run(data, auto, never)
+    assert made.notes == ["the source is interlaced, and is deinterlaced"]
+    pictures = [
+        [bytes(frame.planes[0]) for frame in decoded(made.of(output, "video"))] for output in (0, 1)
+    ]
+    assert len(pictures[0]) == len(pictures[1]) == RATE
+    assert pictures[0] != pictures[1]
+    assert run(data, never).of(0, "video") == made.of(1, "video")
+    assert run(data, never).notes == []
+
+
 def test_hardware_that_is_not_there() -> None:
     """With "auto" the processor does it; who insists is told."""
     sound = AudioOptions("none")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from ntvmedia.clients.http.refusals import refusal, without_origin
 from ntvmedia.errors import PeerError, RemoteError
 from ntvmedia.media.relaying import PullOptions
-from ntvmedia.outbound import OutboundError, origin_of
+from ntvmedia.outbound import OutboundError
 from ntvmedia.outbound.exchange import Answer
 from ntvmedia.outbound.flow import Flow
 from ntvmedia.wire.mmsh import (
@@ -36,8 +37,6 @@ _NO_LIMIT: Final = 1 << 62
 
 # Chunks and the head of the answer around a header.
 _FRAMING_BYTES: Final = 64 << 10
-
-_REFUSED: Final = (401, 403)
 
 
 class _Enough(Exception):
@@ -187,14 +186,9 @@ def _media_of(header: Header) -> tuple[tuple[int, ...], int, int]:
 
 
 def _accept(answer: Answer, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
-    status = answer.status
-    if status == 200:
-        return take
-    if status in _REFUSED:
-        raise RemoteError(f"the server refuses it ({status})", status, is_permanent=True)
-    if status in (404, 410):
-        raise RemoteError(f"the server does not have it ({status})", status, is_permanent=True)
-    raise RemoteError(f"the server answers {status}", status)
+    if answer.status != 200:
+        raise refusal(answer.status)
+    return take
 
 
 async def _answered(asking: Deferred[Answer], url: str) -> None:
@@ -203,8 +197,6 @@ async def _answered(asking: Deferred[Answer], url: str) -> None:
     except _Enough:
         return
     except OutboundError as error:
-        # The address is told by whoever keeps the task.
-        why = str(error).removeprefix(f"{origin_of(url)}: ")
-        raise RemoteError(why, error.status, is_permanent=error.is_permanent) from None
+        raise without_origin(error, url) from None
     except PeerError as error:
         raise RemoteError(f"what came is not of Windows Media: {error.args[0]}") from None

@@ -16,6 +16,7 @@ from ntvmedia.clients.hls.source import HLSPull
 from ntvmedia.clients.http.containers import FLVReader, MPEGTSReader, Reader
 from ntvmedia.clients.http.detection import Detected, Detector, Kind
 from ntvmedia.clients.http.mp4_order import MP4Order
+from ntvmedia.clients.http.refusals import refusal, without_origin
 from ntvmedia.clients.http.replays import Memory, ReplayFilter
 from ntvmedia.clients.pacing import FILE, LIVE, Pacer
 from ntvmedia.clients.passing import tell_passed
@@ -23,7 +24,7 @@ from ntvmedia.errors import PeerError, RemoteError
 from ntvmedia.interfaces import IHost, IPullSink
 from ntvmedia.media.hops import HOPS_FIELD, write_hops
 from ntvmedia.media.relaying import OutputOptions, PullOptions
-from ntvmedia.outbound import OutboundError, origin_of
+from ntvmedia.outbound import OutboundError
 from ntvmedia.outbound.exchange import Answer
 from ntvmedia.outbound.flow import Flow
 
@@ -40,9 +41,6 @@ _MEMORY: Final = "http.replays"
 
 # Bytes of a body that goes on for years.
 _NO_LIMIT: Final = 1 << 62
-
-# Refusals that may be others in a moment, of all that begin with a 4 (RFC 9110 15.5).
-_PASSING: Final = frozenset({408, 423, 425, 429})
 
 
 class _IsPlaylist(Exception):
@@ -167,9 +165,7 @@ class Pull:
             if body.job is not None:
                 await body.finished
         except OutboundError as error:
-            # The address is told by whoever keeps the task.
-            why = str(error).removeprefix(f"{origin_of(body.url or self._url)}: ")
-            raise RemoteError(why, error.status, is_permanent=error.is_permanent) from None
+            raise without_origin(error, body.url or self._url) from None
         except PeerError as error:
             raise RemoteError(f"what came is broken: {error.args[0]}") from None
 
@@ -268,8 +264,7 @@ class _Body:
         self.url = answer.url
         status = answer.status
         if status != 200:
-            is_permanent = (400 <= status < 500 and status not in _PASSING) or status == 508
-            raise RemoteError(meaning(status), status, is_permanent=is_permanent)
+            raise refusal(status)
         self._pull.answered(answer)
         self.is_file = "content-length" in answer.headers
         self._detector = Detector(answer.headers.get("content-type", ""))
@@ -340,14 +335,3 @@ class _Body:
 def hops_fields(options: PullOptions) -> dict[str, str]:
     """Return the header field that tells which servers the stream has passed."""
     return {HOPS_FIELD: write_hops(options.hops)} if options.hops else {}
-
-
-def meaning(status: int) -> str:
-    """Say in a clause what an answer without a stream means."""
-    if status in (401, 403):
-        return f"the server refuses it ({status})"
-    if status in (404, 410):
-        return f"the server does not have it ({status})"
-    if status == 508:
-        return "the server says that the stream goes round in a loop (508)"
-    return f"the server answers {status}"
