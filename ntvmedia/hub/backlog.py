@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ntvmedia.media import Packet
+from typing import Final
+
+from ntvmedia.media import MediaKind, Packet
+
+# Pictures that may be sent before one that is shown earlier: H.264 and H.265 have at most 16.
+_REORDERED: Final = 17
+
+# For which the last one is taken to be shown: slides are shown for longer, and need not be.
+_LONGEST_PICTURE_SECONDS: Final = 0.1
 
 
 class Backlog:
@@ -31,6 +39,17 @@ class Backlog:
         self.bytes = 0
         self.keeping = True
         self.start = 0.0
+
+    @property
+    def shown_until(self) -> float:
+        """Where the pictures that are kept end, by presentation times, in seconds; 0 for none."""
+        pictures = [x for x in self.packets if x.track.kind is MediaKind.VIDEO][-_REORDERED:]
+        if not pictures:
+            return 0.0
+        last = pictures[-1]
+        rate = last.track.clock_rate
+        step = last.dts - pictures[-2].dts if len(pictures) > 1 else 0
+        return max(x.pts for x in pictures) / rate + min(step / rate, _LONGEST_PICTURE_SECONDS)
 
     def begin(self, seconds: float) -> None:
         """Begin anew with the keyframe that comes next.

@@ -140,7 +140,7 @@ class Stream:
         self._limit.begin(self._active_at, *self._received())
         self.metadata = {}
         if self._states:
-            self.timeline.publisher_changed()
+            self.timeline.publisher_changed(self._backlog.shown_until)
             self._analysis.publisher_changed()
             for state in self._states.values():
                 state.wait_for_keyframe(self._active_at)

@@ -115,6 +115,7 @@ class Timeline:
         self._earlier_shift_ms = 0
         self._anchored = False
         self._resume = False
+        self._shown_until = 0.0
 
     @property
     def position(self) -> float:
@@ -144,9 +145,16 @@ class Timeline:
         state.track = track
         self._set_shifts(state)
 
-    def publisher_changed(self) -> None:
-        """Let the next packet, of whatever time, go on where the stream is."""
+    def publisher_changed(self, shown_until: float = 0.0) -> None:
+        """Let the next packet, of whatever time, go on where the stream is.
+
+        Args:
+            shown_until: Where the pictures that were given out end, by presentation times, in
+                seconds: where pictures are sent before others that they are made of, that may be
+                behind what comes next. 0 where it is not known.
+        """
         self._resume = True
+        self._shown_until = shown_until
         for state in self.states.values():
             state.longest_step = 0
 
@@ -222,7 +230,12 @@ class Timeline:
     def _anchor(self, packet: Packet, now: float) -> None:
         """Begin near 0, or go on after another publisher by the time that passed between."""
         if self._anchored:
-            self._shift_to(packet, self.position + self._passed(now))
+            position = self.position
+            # Pictures never go back, though one publisher sends ahead what another one does not;
+            # what claims to be shown much later is no reason to wait.
+            shown_after = max(0, packet.pts - packet.dts) / packet.track.clock_rate
+            shown = min(self._shown_until - shown_after, position + LONGEST_STEP_SECONDS)
+            self._shift_to(packet, max(position + self._passed(now), shown))
         elif not 0 <= packet.dts < LATEST_START_SECONDS * packet.track.clock_rate:
             self._shift_to(packet, START_SECONDS)
         self._anchored = True

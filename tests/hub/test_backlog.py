@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ntvmedia.hub.backlog import Backlog
-from tests.hub.fakes import video
+from tests.hub.fakes import audio, video
 
 
 def filled() -> Backlog:
@@ -40,3 +40,17 @@ def test_give_up() -> None:
     assert not backlog.keeping
     backlog.begin(6.0)
     assert backlog.keeping
+
+
+def test_shown_until() -> None:
+    """Pictures may be sent before others that are shown earlier; sound does not count."""
+    backlog = filled()
+    assert backlog.shown_until == 2.0
+    backlog.packets.append(video(2040)._replace(pts=2160 * 90))
+    backlog.packets += [video(2080), audio(2500)]
+    assert backlog.shown_until == 2.2
+    # A slide is not waited for.
+    backlog.packets.append(video(7000))
+    assert backlog.shown_until == 7.1
+    backlog.clear()
+    assert backlog.shown_until == 0.0

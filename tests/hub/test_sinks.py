@@ -21,6 +21,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.told: list[object] = []
+        self.packets: list[Packet] = []
         self.failing = ""
 
     def _note(self, what: str, *values: object) -> None:
@@ -36,6 +37,7 @@ class Sink:
 
     def packet(self, packet: Packet) -> None:
         """Note it."""
+        self.packets.append(packet)
         self._note("packet", packet.track.kind.value)
 
     def batch_ended(self) -> None:
@@ -95,6 +97,21 @@ class SinkTests(HubCase):
                 "end",
             ],
         )
+        self.end()
+
+    def test_pictures_never_go_back(self) -> None:
+        """A group that was cut short has pictures that were sent ahead of others."""
+        publication, stream = self.live()
+        sink = Sink()
+        stream.attach(sink)
+        self.send(publication, video(40)._replace(pts=160 * 90))
+        publication.close("connection lost", lost=True)
+        publication, _again = self.begin(VIDEO, AUDIO)
+        self.send(publication, video(0, key=True), audio(0))
+        times = [(x.dts * 1000 // x.track.clock_rate, x.pts // 90) for x in sink.packets]
+        self.assertEqual(times[0], (40, 160))
+        self.assertEqual(times[1], (200, 200))
+        self.assertEqual(times[2][0], 200)
         self.end()
 
     def test_it_is_no_viewer(self) -> None:

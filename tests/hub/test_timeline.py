@@ -68,6 +68,24 @@ def test_taken_as_it_is() -> None:
     assert (feed.timeline.jumps, feed.timeline.straightened) == (0, 0)
 
 
+def test_pictures_never_go_back() -> None:
+    """The next publisher's pictures come after those that were sent ahead of others."""
+    feed = Feed()
+    # A group that was cut short: the picture at 160 came before those that are shown first.
+    feed.play([video(0), video(40)._replace(pts=160 * 90)])
+    feed.timeline.publisher_changed(0.2)
+    assert feed.take(video(7000)) == 200
+    # One that sends ahead itself is shown at the same time, and sound has its place beside it.
+    feed.timeline.publisher_changed(0.32)
+    assert feed.play([video(0)._replace(pts=80 * 90), audio(0)]) == [240, 240]
+    # Where that is over long ago, the time that passed counts.
+    feed.timeline.publisher_changed(0.36)
+    assert feed.take(video(0), passed=3.0) == 3240
+    # No publisher can move its successor far away.
+    feed.timeline.publisher_changed(8000.0)
+    assert feed.take(video(0)) == 4240
+
+
 @pytest.mark.parametrize("start", [3_514_123_186, -50, 2**31 - 20, 2**32 - 20, 10_000])
 def test_late_start(start: int) -> None:
     """A-MD-15: times begin near 0, and sound a little before the first picture has its place."""
