@@ -34,7 +34,12 @@ _COMMANDS: Final = {
     ),
     "relay": (
         "ntvmedia.cli.relays",
-        "streams that are pulled from elsewhere: list, show, add, start, stop, log, delete, probe",
+        "streams that are pulled from elsewhere: list, show, add, set, start, stop, log, delete, "
+        "probe",
+    ),
+    "push": (
+        "ntvmedia.cli.pushes",
+        "streams that are sent to other servers: list, show, add, set, start, stop, log, delete",
     ),
     "sign": (
         "ntvmedia.cli.signing",

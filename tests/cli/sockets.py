@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ntvmedia.cli.control import SOCKET_NAME
 
@@ -15,6 +17,18 @@ from ntvmedia.cli.control import SOCKET_NAME
 def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
     """Return an answer of HTTP."""
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+def good(value: Any) -> bytes:
+    """Return an answer of JSON."""
+    return answer(json.dumps(value).encode())
+
+
+def asked_for(request: bytes) -> tuple[str, Any]:
+    """Return what was asked, without what all of the API's paths begin with, and the body."""
+    head, _mark, body = request.partition(b"\r\n\r\n")
+    line = head.partition(b" HTTP/1.1")[0].decode()
+    return line.replace("/mserver/api/v1", ""), json.loads(body) if body else None
 
 
 @contextlib.contextmanager

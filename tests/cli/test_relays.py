@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ntvmedia.cli.main import main
-from tests.cli.sockets import answer, serving
-
-Run = Callable[..., tuple[str, str]]
+from tests.cli.conftest import Command
+from tests.cli.sockets import answer, asked_for, good, serving
 
 STATUS: dict[str, Any] = {
     "state": "running",
@@ -33,33 +29,13 @@ RELAY: dict[str, Any] = {
 }
 
 
-def good(value: Any) -> bytes:
-    """Return an answer of JSON."""
-    return answer(json.dumps(value).encode())
-
-
-def asked_for(request: bytes) -> tuple[str, Any]:
-    """Return what was asked, and the body."""
-    head, _mark, body = request.partition(b"\r\n\r\n")
-    line = head.partition(b" HTTP/1.1")[0].decode()
-    return line.replace("/mserver/api/v1", ""), json.loads(body) if body else None
-
-
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `ntvmedia relay` on the data of the test; returns its output and its complaints."""
-
-    def do(action: str, *words: str, status: int = 0, stdin: str = "") -> tuple[str, str]:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        found = main(["relay", action, f"--data={tmp_path}", *words])
-        out, err = capsys.readouterr()
-        assert found == status, err
-        return out, err
-
-    return do
+def run(command: Command) -> Command:
+    """Run `ntvmedia relay`."""
+    return partial(command, "relay")
 
 
-def test_list(run: Run, tmp_path: Path) -> None:
+def test_list(run: Command, tmp_path: Path) -> None:
     """A line for each: the source that is in use, the target, how long it has been running."""
     status = {**STATUS, "state": "waiting", "reason": "401\x1b[2J", "source": 1}
     away = {"server": "rtmp://a", "application": "x", "stream": "<hidden>"}
@@ -78,7 +54,7 @@ def test_list(run: Run, tmp_path: Path) -> None:
     ]
 
 
-def test_many(run: Run, tmp_path: Path) -> None:
+def test_many(run: Command, tmp_path: Path) -> None:
     """All pages are asked for."""
     pages = [{"relays": [RELAY] * 500, "total": 501}, {"relays": [RELAY], "total": 501}]
     with serving(tmp_path, [good(page) for page in pages]) as asked:
@@ -86,7 +62,7 @@ def test_many(run: Run, tmp_path: Path) -> None:
     assert asked_for(asked[1])[0] == "GET /relays?page_size=500&page=2"
 
 
-def test_add(run: Run, tmp_path: Path) -> None:
+def test_add(run: Command, tmp_path: Path) -> None:
     """Two words are enough; fields are those of the API, with dots for parts."""
     with serving(tmp_path, [good(RELAY), good(RELAY)]) as asked:
         assert run("add", "test:", "liveshow/door")[0] == "relay 0a1b was added: liveshow/door\n"
@@ -107,7 +83,7 @@ def test_add(run: Run, tmp_path: Path) -> None:
     }
 
 
-def test_target_elsewhere(run: Run, tmp_path: Path) -> None:
+def test_target_elsewhere(run: Command, tmp_path: Path) -> None:
     """An address of another server is taken apart."""
     with serving(tmp_path, [good(RELAY)]) as asked:
         run("add", "test:", "rtmps://up:pw@a.example:443/live/two/key?sig=1")
@@ -124,16 +100,17 @@ def test_target_elsewhere(run: Run, tmp_path: Path) -> None:
     [
         (("add", "test:", "liveshow"), "the target is APPLICATION/STREAM"),
         (("add", "test:", "rtmp://host/app"), "come an application and a stream"),
-        (("add", "-", "a/b"), "no address on standard input"),
+        (("add", "-", "a/b"), "source: there is nothing on standard input"),
+        (("set", "0a1b"), "nothing to change"),
         (("add", "test:", "a/b", "video=copy", "video.codec=h264"), "video has a value already"),
     ],
 )
-def test_wrong(run: Run, words: tuple[str, ...], text: str) -> None:
+def test_wrong(run: Command, words: tuple[str, ...], text: str) -> None:
     """What is wrong is told before anybody is asked."""
     assert text in run(*words, status=1)[1]
 
 
-def test_wrong_field(run: Run) -> None:
+def test_wrong_field(run: Command) -> None:
     """A field needs a value."""
     for word in ("loop", "=1", "video..codec=1"):
         with pytest.raises(SystemExit) as ended:
@@ -141,7 +118,7 @@ def test_wrong_field(run: Run) -> None:
         assert ended.value.code == 2
 
 
-def test_start_stop_log(run: Run, tmp_path: Path) -> None:
+def test_start_stop_log(run: Command, tmp_path: Path) -> None:
     """What became of it is said in a line; the log has times."""
     stopped = {**STATUS, "state": "stopped", "reason": "stopped by an operator"}
     log = {"lines": [{"at": 0.0, "text": "started\x07"}]}
@@ -158,7 +135,25 @@ def test_start_stop_log(run: Run, tmp_path: Path) -> None:
     ]
 
 
-def test_delete(run: Run, tmp_path: Path) -> None:
+def test_set(run: Command, tmp_path: Path) -> None:
+    """Fields of one change; a secret may come from standard input."""
+    with serving(tmp_path, [good(RELAY)]) as asked:
+        out, _err = run(
+            *("set", "0a1b", "source=-", "target.stream=door", "target.query=-", "description=-"),
+            stdin="rtsp://me:pw@cam/one\r\ntoken=1\n",
+        )
+    assert out == "relay 0a1b was changed: liveshow/door\n"
+    assert asked_for(asked[0]) == (
+        "PATCH /relays/0a1b",
+        {
+            "source": "rtsp://me:pw@cam/one",
+            "target": {"stream": "door", "query": "token=1"},
+            "description": "-",
+        },
+    )
+
+
+def test_delete(run: Command, tmp_path: Path) -> None:
     """It is not deleted by mistake."""
     gone = answer(b"", b"204 No Content")
     with serving(tmp_path, [good(RELAY), good(RELAY), gone]) as asked:
@@ -167,7 +162,7 @@ def test_delete(run: Run, tmp_path: Path) -> None:
     assert asked_for(asked[2])[0] == "DELETE /relays/0a1b"
 
 
-def test_probe(run: Run, tmp_path: Path) -> None:
+def test_probe(run: Command, tmp_path: Path) -> None:
     """What is in a source is a table; what nobody knows is a dash."""
     track = {
         "kind": "video",
@@ -189,6 +184,6 @@ def test_probe(run: Run, tmp_path: Path) -> None:
     assert lines[2].split() == ["video", "h264", "-", "640x360", "29.97", "-", "-", "800"]
 
 
-def test_nobody_runs(run: Run, tmp_path: Path) -> None:
+def test_nobody_runs(run: Command, tmp_path: Path) -> None:
     """There has to be a server."""
     assert run("list", status=1)[1] == f"ntvmedia: no server runs with --data {tmp_path}\n"

@@ -107,5 +107,7 @@ def test_commands(server: Server, tmp_path: Path) -> None:
     wait_until(
         lambda: relay(server, "event")["status"]["source"] == 2, "the last source plays", seconds=90
     )
-    assert "abcd-efgh-ijkl-mnop" not in "".join(printed)
+    assert not re.search(r"abcd-efgh-ijkl-mnop|FB-1234", "".join(printed))
+    pushes = server.api("pushes?sort=description")["pushes"]
+    assert [x["description"] for x in pushes] == ["a second platform", "edge", "platform"]
     assert server.api("preferences")["outbound_networks"] == ["192.168.1.0/24"]
