@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ntvmedia.access import WrongField
 from ntvmedia.accounts import Role
-from ntvmedia.admin.declared_types import given
-from ntvmedia.admin.noting import note_action
-from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
+from ntvmedia.admin.operations import Answer, Call, operation
 from ntvmedia.admin.paging import MAX_PAGE_SIZE, paged
 from ntvmedia.admin.push_types import (
     NewPush,
@@ -22,14 +20,18 @@ from ntvmedia.admin.push_types import (
     PushShown,
     PushStatus,
 )
-from ntvmedia.admin.relay_types import LogLineShown, TaskLogShown
-from ntvmedia.relay.addresses import HIDDEN, shown_address
+from ntvmedia.admin.relay_types import TaskLogShown
+from ntvmedia.admin.tasks import TaskOperations, fields_of, numbers
+from ntvmedia.relay.addresses import shown_address
 from ntvmedia.relay.push import PushState
 from ntvmedia.relay.pushes import Push, describe
 from ntvmedia.relay.refusals import NoPush, TargetTaken, TooManyPushes
 
+# May be a key.
+_KEY_FIELD: Final = "target_stream"
 
-class PushOperations(Operations):
+
+class PushOperations(TaskOperations):
     """Pushes: live streams that are sent to other servers, for as long as they are there."""
 
     tag = "pushes"
@@ -44,8 +46,8 @@ class PushOperations(Operations):
         description, application, streams and server.
         """
         query: PushQuery = call.query
-        registry = self._registry
-        states = {id_: self.host.pushes.state(id_) for id_ in registry}
+        registry = self.service.registry
+        states = {id_: self.service.state(id_) for id_ in registry}
         keys: dict[str, Callable[[Push], Any]] = {
             "created_at": lambda x: registry.times(x.id).created_at,
             "updated_at": lambda x: registry.times(x.id).updated_at,
@@ -81,10 +83,9 @@ class PushOperations(Operations):
     )
     async def add(self, call: Call) -> Answer:
         """Make a push. One that is enabled sends at once what is there."""
-        fields = _given(call.body)
-        note = call.note("pushes.add", call.body.description or shown_address(call.body.server))
-        push = await self._registry.add(fields, note)
-        return self._answer(push, 201, {"Location": f"{ROOT}/pushes/{push.id}"})
+        body = call.body
+        subject = body.description or shown_address(body.server)
+        return await self.make(call, fields_of(body, _KEY_FIELD), subject)
 
     @operation("GET", "/pushes/{id}", role=Role.VIEWER, answers=PushDetail)
     def push(self, call: Call) -> Answer:
@@ -92,7 +93,7 @@ class PushOperations(Operations):
 
         Its ETag is of what can be edited.
         """
-        return self._answer(self._find(call))
+        return self.answer(self.find(call))
 
     @operation(
         "PATCH",
@@ -106,34 +107,22 @@ class PushOperations(Operations):
 
         Streams that go on to the same address are not interrupted.
         """
-        push = self._find(call)
-        call.must_match(self._editable(push))
-        note = call.note("pushes.change", _subject(push))
-        return self._answer(await self._registry.change(push.id, _given(call.body), note))
+        return await self.edit(call, fields_of(call.body, _KEY_FIELD))
 
     @operation("DELETE", "/pushes/{id}", role=Role.ADMINISTRATOR)
     async def remove(self, call: Call) -> None:
         """Delete a push. What it sends ends there, and goes on here."""
-        push = self._find(call)
-        call.must_match(self._editable(push))
-        await self._registry.remove(push.id, call.note("pushes.delete", _subject(push)))
+        await self.delete(call)
 
     @operation("POST", "/pushes/{id}/start", role=Role.OPERATOR, answers=PushStatus)
     async def start(self, call: Call) -> Any:
         """Start a push, whether it is enabled or not; until the server's end."""
-        push = self._find(call)
-        before = self.host.pushes.state(push.id)
-        self.host.pushes.start(push.id)
-        return await self._acted(call, "pushes.start", push, before)
+        return self._status(await self.run(call, is_wanted=True))
 
     @operation("POST", "/pushes/{id}/stop", role=Role.OPERATOR, answers=PushStatus)
     async def stop(self, call: Call) -> Any:
         """Stop a push, until it is started again or the server is."""
-        push = self._find(call)
-        before = self.host.pushes.state(push.id)
-        # The other server may be slow to take a goodbye; nothing is left to be done by who asked.
-        self.host.pushes.stop(push.id)
-        return await self._acted(call, "pushes.stop", push, before)
+        return self._status(await self.run(call, is_wanted=False))
 
     @operation("GET", "/pushes/{id}/log", role=Role.VIEWER, answers=TaskLogShown)
     def log(self, call: Call) -> Any:
@@ -141,66 +130,27 @@ class PushOperations(Operations):
 
         They are of this run of the server.
         """
-        lines = self.host.pushes.log(call.path["id"])
-        return TaskLogShown(lines=[LogLineShown(**line._asdict()) for line in lines])
+        return self.lines(call)
 
-    @property
-    def _registry(self) -> Any:
-        return self.host.pushes.registry
+    def described(self, task: Push) -> dict[str, Any]:
+        return describe(task)
 
-    def _find(self, call: Call) -> Push:
-        push: Push = self._registry.find(call.path["id"])
-        return push
+    def subject(self, task: Push) -> str:
+        return task.description or shown_address(task.server)
 
-    async def _acted(self, call: Call, action: str, push: Push, before: PushState) -> Any:
-        after = self.host.pushes.state(push.id)
-        states = ({"state": before.state}, {"state": after.state})
-        await note_action(self.host, call, action, _subject(push), *states)
-        return PushStatus(**_numbers(after, self.host.access.now()))
-
-    def _answer(
-        self, push: Push, status: int = 200, headers: dict[str, str] | None = None
-    ) -> Answer:
+    def shown(self, task: Push) -> Any:
         now = self.host.access.now()
-        streams = islice(self.host.pushes.states(push.id).items(), MAX_PAGE_SIZE)
-        sending = [PushedStream(**key._asdict(), **_numbers(x, now)) for key, x in streams]
-        shown = PushDetail(**self._fields(push, self.host.pushes.state(push.id)), sending=sending)
-        return Answer(shown, status, headers or {}, etag_of(self._editable(push)))
-
-    def _editable(self, push: Push) -> dict[str, Any]:
-        """Return what an ETag is made of."""
-        return {**describe(push), **self._registry.times(push.id)._asdict()}
+        streams = islice(self.service.states(task.id).items(), MAX_PAGE_SIZE)
+        sending = [PushedStream(**key._asdict(), **numbers(x, now)) for key, x in streams]
+        return PushDetail(**self._fields(task, self.service.state(task.id)), sending=sending)
 
     def _fields(self, push: Push, state: PushState) -> dict[str, Any]:
-        status = PushStatus(**_numbers(state, self.host.access.now()))
-        return {**self._editable(push), "status": status}
+        return {**self.editable(push), "status": self._status(state)}
 
-
-def _subject(push: Push) -> str:
-    """Return what the audit log calls a push."""
-    return push.description or shown_address(push.server)
+    def _status(self, state: PushState) -> PushStatus:
+        return PushStatus(**numbers(state, self.host.access.now()))
 
 
 def _searched(push: Push) -> str:
     server = shown_address(push.server)
     return "\n".join((push.id, push.description, push.application, *push.streams, server))
-
-
-def _given(body: Any) -> dict[str, Any]:
-    """Return what was given.
-
-    Raises:
-        WrongField: What is shown in place of a stream's name was sent back as one.
-    """
-    fields: dict[str, Any] = given(body)
-    if fields.get("target_stream") == HIDDEN:
-        raise WrongField(
-            "it stands for what is not shown; leave it out to keep it", "target_stream"
-        )
-    return fields
-
-
-def _numbers(state: PushState, now: float) -> dict[str, Any]:
-    is_running = state.state == "running"
-    uptime = max(0.0, now - state.since) if is_running else 0.0
-    return {**state._asdict(), "uptime_seconds": uptime}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ntvmedia.access import WrongField
 from ntvmedia.accounts import Role
-from ntvmedia.admin.declared_types import given
-from ntvmedia.admin.noting import note_action
-from ntvmedia.admin.operations import ROOT, Answer, Call, Operations, etag_of, operation
+from ntvmedia.admin.operations import Answer, Call, operation
 from ntvmedia.admin.paging import paged
 from ntvmedia.admin.relay_types import (
-    LogLineShown,
     NewRelay,
     ProbedTrackShown,
     ProbeShown,
@@ -25,14 +22,18 @@ from ntvmedia.admin.relay_types import (
     SourceToProbe,
     TaskLogShown,
 )
+from ntvmedia.admin.tasks import TaskOperations, fields_of, numbers
 from ntvmedia.errors import RemoteError
 from ntvmedia.relay.addresses import HIDDEN, shown_address
 from ntvmedia.relay.refusals import NoRelay, TargetTaken, TooManyRelays
 from ntvmedia.relay.states import RelayState
 from ntvmedia.relay.task import Relay, describe
 
+# The way to what may be a key: the name of a stream on another server.
+_KEY_FIELD: Final = ("target", "stream")
 
-class RelayOperations(Operations):
+
+class RelayOperations(TaskOperations):
     """Relay tasks: streams that are pulled from elsewhere, for this server or for another.
 
     Addresses are written, never read whole: user, password and query are kept, and so is a stream's
@@ -58,14 +59,14 @@ class RelayOperations(Operations):
         and target.
         """
         query: RelayQuery = call.query
-        registry = self._registry
-        states = {id_: self.host.relays.state(id_) for id_ in registry}
+        registry = self.service.registry
+        states = {id_: self.service.state(id_) for id_ in registry}
         keys: dict[str, Callable[[Relay], Any]] = {
             "created_at": lambda x: registry.times(x.id).created_at,
             "updated_at": lambda x: registry.times(x.id).updated_at,
             "description": lambda x: x.description.casefold(),
             "source": lambda x: shown_address(x.source),
-            "target": target_text,
+            "target": _target_text,
             "enabled": lambda x: x.enabled,
             "state": lambda x: states[x.id].state,
             "since": lambda x: states[x.id].since,
@@ -92,10 +93,9 @@ class RelayOperations(Operations):
     )
     async def add(self, call: Call) -> Answer:
         """Make a relay task. One that is enabled is started."""
-        fields = _fields(call.body)
-        note = call.note("relays.add", f"{call.body.target.application}/{_of(call.body.target)}")
-        relay = await self._registry.add(fields, note)
-        return self._answer(relay, 201, {"Location": f"{ROOT}/relays/{relay.id}"})
+        target = call.body.target
+        fields = fields_of(call.body, *_KEY_FIELD)
+        return await self.make(call, fields, f"{target.application}/{_of(target)}")
 
     @operation(
         "POST",
@@ -110,11 +110,11 @@ class RelayOperations(Operations):
         It takes some seconds, at most half a minute; a source that does not answer is 502.
         """
         try:
-            self.host.relays.sources.check(call.body.source)
+            self.service.sources.check(call.body.source)
         except RemoteError as error:
             # As when a task is made of it: nobody was asked.
             raise WrongField(str(error), "source") from None
-        return _probed(await self.host.relays.probe(call.body.source, call.body.transport))
+        return _probed(await self.service.probe(call.body.source, call.body.transport))
 
     @operation("GET", "/relays/{id}", role=Role.VIEWER, answers=RelayShown)
     def relay(self, call: Call) -> Answer:
@@ -122,7 +122,7 @@ class RelayOperations(Operations):
 
         Its ETag is of what can be edited.
         """
-        return self._answer(self._find(call))
+        return self.answer(self.find(call))
 
     @operation(
         "PATCH",
@@ -137,17 +137,12 @@ class RelayOperations(Operations):
         One that runs goes on with what holds now. It is started where `enabled` becomes true, and
         stopped where it becomes false.
         """
-        relay = self._find(call)
-        call.must_match(self._editable(relay))
-        note = call.note("relays.change", _subject(relay))
-        return self._answer(await self._registry.change(relay.id, _fields(call.body), note))
+        return await self.edit(call, fields_of(call.body, *_KEY_FIELD))
 
     @operation("DELETE", "/relays/{id}", role=Role.ADMINISTRATOR)
     async def remove(self, call: Call) -> None:
         """Delete a relay task. What it makes ends."""
-        relay = self._find(call)
-        call.must_match(self._editable(relay))
-        await self._registry.remove(relay.id, call.note("relays.delete", _subject(relay)))
+        await self.delete(call)
 
     @operation("POST", "/relays/{id}/start", role=Role.OPERATOR, answers=RelayStatus)
     async def start(self, call: Call) -> Any:
@@ -155,19 +150,12 @@ class RelayOperations(Operations):
 
         One that runs goes on; one that waits to try again tries at once.
         """
-        relay = self._find(call)
-        before = self.host.relays.state(relay.id)
-        self.host.relays.start(relay.id)
-        return await self._acted(call, "relays.start", relay, before)
+        return self._status(await self.run(call, is_wanted=True))
 
     @operation("POST", "/relays/{id}/stop", role=Role.OPERATOR, answers=RelayStatus)
     async def stop(self, call: Call) -> Any:
         """Stop a relay task, until it is started again or the server is."""
-        relay = self._find(call)
-        before = self.host.relays.state(relay.id)
-        # Its source may be slow to let go; nothing is left to be done by who asked.
-        self.host.relays.stop(relay.id)
-        return await self._acted(call, "relays.stop", relay, before)
+        return self._status(await self.run(call, is_wanted=False))
 
     @operation("GET", "/relays/{id}/log", role=Role.VIEWER, answers=TaskLogShown)
     def log(self, call: Call) -> Any:
@@ -175,8 +163,7 @@ class RelayOperations(Operations):
 
         They are of this run of the server.
         """
-        lines = self.host.relays.log(call.path["id"])
-        return TaskLogShown(lines=[LogLineShown(**line._asdict()) for line in lines])
+        return self.lines(call)
 
     @operation("POST", "/relays/{id}/probe", role=Role.OPERATOR, answers=ProbeShown)
     async def probe_relay(self, call: Call) -> Any:
@@ -184,41 +171,30 @@ class RelayOperations(Operations):
 
         Of a pattern nobody knows which stream to ask for: 400.
         """
-        relay = self._find(call)
+        relay: Relay = self.find(call)
         if relay.is_pattern:
             raise WrongField("is of a pattern: probe an address of one of its streams", "source")
-        return _probed(await self.host.relays.probe(relay.source, relay.transport))
+        return _probed(await self.service.probe(relay.source, relay.transport))
 
-    @property
-    def _registry(self) -> Any:
-        return self.host.relays.registry
+    def described(self, task: Relay) -> dict[str, Any]:
+        return describe(task)
 
-    def _find(self, call: Call) -> Relay:
-        relay: Relay = self._registry.find(call.path["id"])
-        return relay
+    def subject(self, task: Relay) -> str:
+        return task.description or _target_text(task)
 
-    async def _acted(self, call: Call, action: str, relay: Relay, before: RelayState) -> Any:
-        after = self.host.relays.state(relay.id)
-        states = ({"state": before.state}, {"state": after.state})
-        await note_action(self.host, call, action, _subject(relay), *states)
-        return _status(after, self.host.access.now())
-
-    def _answer(
-        self, relay: Relay, status: int = 200, headers: dict[str, str] | None = None
-    ) -> Answer:
-        shown = self._shown(relay, self.host.relays.state(relay.id))
-        return Answer(shown, status, headers or {}, etag_of(self._editable(relay)))
-
-    def _editable(self, relay: Relay) -> dict[str, Any]:
-        """Return what an ETag is made of."""
-        return {**describe(relay), **self._registry.times(relay.id)._asdict()}
+    def shown(self, task: Relay) -> Any:
+        return self._shown(task, self.service.state(task.id))
 
     def _shown(self, relay: Relay, state: RelayState) -> Any:
-        status = _status(state, self.host.access.now())
-        return RelayShown(**self._editable(relay), status=status)
+        return RelayShown(**self.editable(relay), status=self._status(state))
+
+    def _status(self, state: RelayState) -> RelayStatus:
+        now = self.host.access.now()
+        instances = {name: RelayInstance(**_numbers(x, now)) for name, x in state.instances.items()}
+        return RelayStatus(**_numbers(state, now), instances=instances)
 
 
-def target_text(relay: Relay) -> str:
+def _target_text(relay: Relay) -> str:
     """Return where a relay task's stream goes, as it may be shown."""
     target = relay.target
     server = f"{shown_address(target.server)}/" if target.server else ""
@@ -230,42 +206,17 @@ def _of(target: Any) -> str:
     return HIDDEN if target.server else str(target.stream)
 
 
-def _subject(relay: Relay) -> str:
-    """Return what the audit log calls a task."""
-    return relay.description or target_text(relay)
-
-
 def _searched(relay: Relay) -> str:
     sources = [shown_address(x) for x in relay.sources]
     return "\n".join(
-        (relay.id, relay.description, *sources, target_text(relay), *relay.streams[1:])
+        (relay.id, relay.description, *sources, _target_text(relay), *relay.streams[1:])
     )
 
 
-def _fields(body: Any) -> dict[str, Any]:
-    """Return what was given.
-
-    Raises:
-        WrongField: What is shown in place of a stream's name was sent back as one.
-    """
-    fields: dict[str, Any] = given(body)
-    if fields.get("target", {}).get("stream") == HIDDEN:
-        raise WrongField(
-            "it stands for what is not shown; leave it out to keep it", "target.stream"
-        )
-    return fields
-
-
-def _status(state: RelayState, now: float) -> Any:
-    instances = {name: RelayInstance(**_numbers(x, now)) for name, x in state.instances.items()}
-    return RelayStatus(**_numbers(state, now), instances=instances)
-
-
 def _numbers(state: RelayState, now: float) -> dict[str, Any]:
-    fields = state._asdict()
+    fields = numbers(state, now)
     del fields["instances"]
-    is_running = state.state == "running"
-    return {**fields, "uptime_seconds": max(0.0, now - state.since) if is_running else 0.0}
+    return fields
 
 
 def _probed(probe: Any) -> Any:

@@ -34,13 +34,19 @@ class Outcome(NamedTuple):
 
     Attributes:
         reason: One lower-case clause, without user, password and query.
-        is_permanent: As of `RemoteError`.
+        is_permanent: As of `RemoteError`, as is `is_absent`.
         is_end: The source came to its end.
     """
 
     reason: str
     is_permanent: bool = False
     is_end: bool = False
+    is_absent: bool = False
+
+    @classmethod
+    def of(cls, error: RemoteError) -> Outcome:
+        """Return that of a pull that failed."""
+        return cls(str(error), error.is_permanent, is_absent=error.is_absent)
 
 
 _END: Final = Outcome("the source has ended", is_end=True)
@@ -182,7 +188,7 @@ class Attempt:
                 self._watch(max(self._options.stall_seconds, FIRST_MEDIA_SECONDS))
             pulling = self._pull(source)
         except RemoteError as error:
-            self._lose(Outcome(str(error), error.is_permanent))
+            self._lose(Outcome.of(error))
             self._given_back()
             return
         except Exception:
@@ -274,7 +280,7 @@ class Attempt:
             return
         error = failure.value
         if isinstance(error, RemoteError):
-            self._lose(Outcome(str(error), error.is_permanent))
+            self._lose(Outcome.of(error))
             return
         if not failure.check(CancelledError):
             self._log.failure("a source failed", failure)

@@ -13,7 +13,8 @@ LONGEST_SECONDS: Final = 30.0
 
 FIRST_PERMANENT_SECONDS: Final = 60.0
 """After an error that will most likely stay, as a wrong password: few tries, which some servers
-count; doubled likewise."""
+count; doubled likewise. What is only not there may come at any time, and is not waited for
+longer."""
 
 LONGEST_PERMANENT_SECONDS: Final = 600.0
 
@@ -77,11 +78,15 @@ class Backoff:
         """Begin anew."""
         self.failures = self._permanent = 0
 
-    def failed(self, *, is_permanent: bool) -> float:
-        """Count a failure, and return the seconds until the next try."""
+    def failed(self, *, is_permanent: bool, is_absent: bool = False) -> float:
+        """Count a failure, and return the seconds until the next try.
+
+        Args:
+            is_permanent: As of `RemoteError`, as is `is_absent`.
+        """
         self.failures += 1
         if is_permanent:
-            self._permanent += 1
+            self._permanent = 1 if is_absent else self._permanent + 1
             # Never sooner: that is the promise.
             base = _doubled(FIRST_PERMANENT_SECONDS, self._permanent, LONGEST_PERMANENT_SECONDS)
             return base * (1.0 + JITTER * self._fraction())

@@ -87,7 +87,7 @@ class Pusher:
     Args:
         surroundings: The server.
         hub: Which has the stream.
-        events: Of that hub.
+        events: Of that hub; None where it is started and stopped with the stream.
         key: The stream.
         url: Where to, with user, password and query.
         options: How; `hops` are those of the stream.
@@ -101,7 +101,7 @@ class Pusher:
         self,
         surroundings: Surroundings,
         hub: Hub,
-        events: EventBus,
+        events: EventBus | None,
         key: StreamKey,
         url: str,
         options: PushOptions,
@@ -119,6 +119,7 @@ class Pusher:
         self._changed = changed
         self._events = events
         self._subscriptions: tuple[Callable[[], None], ...] = ()
+        self._has_started = False
         self._state = PushState(since=surroundings.wall_clock())
         self._backoff = Backoff(surroundings.fraction)
         self._rate = Rate()
@@ -144,12 +145,14 @@ class Pusher:
 
     def start(self) -> None:
         """Send the stream as soon as it is there. Idempotent."""
-        if self._subscriptions:
+        if self._has_started:
             return
-        self._subscriptions = (
-            self._events.subscribe(StreamReady, self._stream_ready),
-            self._events.subscribe(StreamOver, self._stream_over),
-        )
+        self._has_started = True
+        if self._events is not None:
+            self._subscriptions = (
+                self._events.subscribe(StreamReady, self._stream_ready),
+                self._events.subscribe(StreamOver, self._stream_over),
+            )
         self._begin()
 
     def stop(self) -> Deferred[None]:
@@ -161,6 +164,7 @@ class Pusher:
         for unsubscribe in self._subscriptions:
             unsubscribe()
         self._subscriptions = ()
+        self._has_started = False
         self._end("stopped")
         if not self._closing:
             return succeed(None)
@@ -282,7 +286,7 @@ class Pusher:
         if self._running_since is not None:
             self._backoff.worked(self._reactor.seconds() - self._running_since)
         self._detach()
-        wait = self._backoff.failed(is_permanent=error.is_permanent)
+        wait = self._backoff.failed(is_permanent=error.is_permanent, is_absent=error.is_absent)
         if self._backoff.is_told:
             self._log.info("push of {key} failed: {error}", key=self._key, error=error)
         self._noted(f"{error}; again in {wait:.0f} s")

@@ -197,7 +197,8 @@ class PushService(Service):
         pusher = Pusher(
             self._surroundings,
             self._host.hub,
-            self._host.events,
+            # Begun with the stream, and stopped with it: each event is for few of them.
+            None,
             key,
             target_url(push, key),
             PushOptions(push.transport, push.stall_seconds, (self._host.server_id,)),

@@ -44,10 +44,10 @@ class Recovery:
         """Whether there is a pull from which something came: better than nothing."""
         return self._attempt is not None and self._attempt.has_media
 
-    def failed(self, media_seconds: float, *, is_permanent: bool) -> None:
-        """Take note that the first source failed while in use; arguments as of `Backoff`."""
+    def failed(self, media_seconds: float, outcome: Outcome) -> None:
+        """Take note that the first source failed while in use; seconds as of `Backoff`."""
         self._backoff.worked(media_seconds)
-        self._wait = self._backoff.failed(is_permanent=is_permanent)
+        self._wait = self._failed(outcome)
 
     def begin(self) -> None:
         """Look from now on: another source is in use."""
@@ -92,8 +92,11 @@ class Recovery:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-        self._later(self._backoff.failed(is_permanent=outcome.is_permanent))
+        self._later(self._failed(outcome))
         return self._backoff.is_told
+
+    def _failed(self, outcome: Outcome) -> float:
+        return self._backoff.failed(is_permanent=outcome.is_permanent, is_absent=outcome.is_absent)
 
     def _later(self, seconds: float) -> None:
         self._timer = self._reactor.callLater(seconds, self._due)

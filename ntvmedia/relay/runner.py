@@ -360,16 +360,18 @@ class Runner:
         self.backoff.worked(seconds)
         if seconds >= STABLE_SECONDS:
             self._order.begin()
-        self._order.failed(attempt.index, is_permanent=outcome.is_permanent)
+        self._order.failed(
+            attempt.index, is_permanent=outcome.is_permanent, is_absent=outcome.is_absent
+        )
         if attempt.index == 0:
-            self._recovery.failed(seconds, is_permanent=outcome.is_permanent)
+            self._recovery.failed(seconds, outcome)
         if self._order.next() is not None:
             self._tell_failure(outcome.reason, "the next source")
             self._try()
             return
-        is_permanent = self._order.is_permanent
+        is_permanent, is_absent = self._order.is_permanent, self._order.is_absent
         self._order.begin()
-        wait = self.backoff.failed(is_permanent=is_permanent)
+        wait = self.backoff.failed(is_permanent=is_permanent, is_absent=is_absent)
         self._tell_failure(outcome.reason, f"retrying in {wait:.0f} s")
         self._wait(outcome.reason, wait, is_permanent=is_permanent)
 

@@ -97,9 +97,11 @@ class Pull:
         self.sink.packet_received(Packet(DATA, 0, 0, True, b"d"))
         self.sink.batch_ended()
 
-    def fail(self, message: str = "refused", *, is_permanent: bool = False) -> None:
+    def fail(
+        self, message: str = "refused", status: int = 0, *, is_permanent: bool = False
+    ) -> None:
         """Let it fail."""
-        self._works.errback(RemoteError(message, is_permanent=is_permanent))
+        self._works.errback(RemoteError(message, status, is_permanent=is_permanent))
 
     def end(self) -> None:
         """Let it come to its end."""

@@ -20,6 +20,15 @@ def test_waits(fraction: float) -> None:
         assert base <= backoff.failed(is_permanent=True) <= base * 1.2
 
 
+def test_absent() -> None:
+    """What is only not there is asked for once a minute, however long it has not been there."""
+    backoff = Backoff(lambda: 0.0)
+    for _number in range(5):
+        assert backoff.failed(is_permanent=True, is_absent=True) == 60.0
+    assert backoff.failed(is_permanent=True) == 120.0
+    assert backoff.failed(is_permanent=True, is_absent=True) == 60.0
+
+
 def test_told() -> None:
     """The first failure in a row is told, and each tenth after it."""
     backoff = Backoff(lambda: 0.5)

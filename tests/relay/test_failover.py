@@ -50,6 +50,23 @@ class FailoverTests(RelayCase):
         self.assertEqual(self.urls(), ["a", "b"])
         self.finish()
 
+    def test_all_absent(self) -> None:
+        """What is only not there may come at any time: it is asked for every minute."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        for rounds in range(1, 5):
+            self.source.last.fail("not found", 404, is_permanent=True)
+            self.source.last.fail("gone", 410, is_permanent=True)
+            self.assertEqual(self.urls(), ["a", "b"] * rounds)
+            self.assertTrue(self.state(id_).is_permanent)
+            self.advance(59.9)
+            self.assertEqual(self.urls(), ["a", "b"] * rounds)
+            self.advance(12.1)
+        self.source.last.fail("not found", 404, is_permanent=True)
+        self.source.last.fail("refused", 401, is_permanent=True)
+        self.advance(73.0)
+        self.assertEqual(self.urls(), ["a", "b"] * 5)
+        self.finish()
+
     def test_viewers_stay(self) -> None:
         """A source that is lost is followed by the next within the grace, on one timeline."""
         id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
