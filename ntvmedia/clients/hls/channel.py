@@ -16,7 +16,14 @@ from ntvmedia.errors import PeerError, RemoteError
 from ntvmedia.formats.hls_joining import Piece
 from ntvmedia.formats.hls_media import is_media
 from ntvmedia.formats.m3u8 import MediaPlaylist, MultivariantPlaylist
-from ntvmedia.wire.hls.follower import EDGE_TARGETS, Follower, Start
+from ntvmedia.wire.hls.follower import (
+    EDGE_TARGETS,
+    Follower,
+    Identity,
+    Start,
+    identity,
+    name_of,
+)
 from ntvmedia.wire.hls.resources import MediaSegment
 
 MAX_WAITING: Final = 2
@@ -62,10 +69,13 @@ class Channel:
         added: Called when there is another piece, or the end.
         note: Called with a line for the operator.
         renew: Asked where the list is now, when it is gone.
+        after: The last segment that was given on before: it is not again, nor any before it, as
+            long as the list has it (E-ST-07). None for none.
 
     Attributes:
         pieces: What was loaded.
         missed: Segments that were not had.
+        is_continued: The list goes on from what was given on before.
     """
 
     def __init__(
@@ -77,9 +87,11 @@ class Channel:
         added: Callable[[], None],
         note: Callable[[str], None],
         renew: Callable[[RemoteError], Awaitable[Place]],
+        after: Identity | None = None,
     ) -> None:
         self.pieces = Pieces()
         self.missed = 0
+        self.is_continued = False
         self._reactor = reactor
         self._loader = loader
         self._place = place
@@ -87,6 +99,7 @@ class Channel:
         self._added = added
         self._note = note
         self._renew = renew
+        self._after = after
         self._follower = Follower()
         self._listed: deque[MediaSegment] = deque()
         self._listed_seconds = 0.0
@@ -101,6 +114,11 @@ class Channel:
     def is_live(self) -> bool:
         """Whether the list grows, or did."""
         return self._is_live
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether the list has ended, and there is nothing of it to be given on."""
+        return self._follower.ended and not self._listed and not len(self.pieces)
 
     @property
     def behind_seconds(self) -> float:
@@ -135,6 +153,10 @@ class Channel:
         found = self._follower.playlist_received(_from_edge(playlist), base)
         if is_there and number is not None:
             found = [segment for segment in found if segment.number >= number]
+        after = self._after
+        if after is not None and _has(playlist, after):
+            self.is_continued = True
+            found = [segment for segment in found if segment.number > after.number]
         self._list(found)
         return found[0].number if found else None
 
@@ -201,7 +223,8 @@ class Channel:
                 piece = Piece((), duration=segment.duration, missing=True)
                 self.missed += 1
                 self._discontinuity |= segment.discontinuity
-            self.pieces.add(piece)
+            name = Identity(segment.number, name_of(segment.url), segment.byte_range)
+            self.pieces.add(piece, name)
             self._added()
 
     def look(self) -> None:
@@ -270,6 +293,14 @@ def remote(error: LoadError | PeerError) -> RemoteError:
     status = error.status
     is_permanent = error.is_permanent or status in (*_REFUSED, *_GONE)
     return RemoteError(error.brief, status, is_permanent=is_permanent)
+
+
+def _has(playlist: MediaPlaylist, wanted: Identity) -> bool:
+    """Say whether a list has a segment still."""
+    index = wanted.number - playlist.media_sequence
+    if not 0 <= index < len(playlist.segments):
+        return False
+    return identity(playlist.segments[index], wanted.number) == wanted
 
 
 def _from_edge(playlist: MediaPlaylist) -> MediaPlaylist:

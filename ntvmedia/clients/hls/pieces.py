@@ -7,6 +7,7 @@ from typing import Final
 
 from ntvmedia.errors import RemoteError
 from ntvmedia.formats.hls_joining import Piece
+from ntvmedia.wire.hls.follower import Identity
 
 MAX_SEGMENT_BYTES: Final = 64 << 20
 """Of one segment: 10 seconds at 50 Mb/s."""
@@ -22,12 +23,14 @@ class Pieces:
     Attributes:
         seconds: Of what waits.
         is_over: Nothing is added any more.
+        last: Which segment was begun last; None for none.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.is_over = False
-        self._waiting: deque[Piece] = deque()
+        self.last: Identity | None = None
+        self._waiting: deque[tuple[Piece, Identity]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -37,16 +40,16 @@ class Pieces:
 
     def __next__(self) -> Piece:
         if self._waiting:
-            piece = self._waiting.popleft()
+            piece, self.last = self._waiting.popleft()
             self.seconds -= piece.duration
             return piece
         if self.is_over:
             raise StopIteration
         raise NothingYet
 
-    def add(self, piece: Piece) -> None:
-        """Add the next one."""
-        self._waiting.append(piece)
+    def add(self, piece: Piece, segment: Identity) -> None:
+        """Add the next one, of a segment."""
+        self._waiting.append((piece, segment))
         self.seconds += piece.duration
 
 

@@ -26,6 +26,7 @@ from ntvmedia.interfaces import IHost, IPullSink
 from ntvmedia.media.packets import MediaKind, Packet, Track
 from ntvmedia.media.relaying import OutputOptions, PullOptions
 from ntvmedia.outbound import origin_of, parse_target
+from ntvmedia.wire.hls.follower import Identity
 from ntvmedia.wire.hls.resources import resolve
 
 PACE: Final = Pace(1.0, 1.0, held_seconds=2.0)
@@ -44,6 +45,9 @@ target durations further behind than it was to be; nobody sees or hears two perc
 _SLICE: Final = 200
 
 _RENEW_SECONDS: Final = 30.0
+
+# In `PullOptions.memory`: the last segment of each list that was begun, by the list's number.
+_MEMORY: Final = "hls.segments"
 
 
 class HLSPull:
@@ -81,6 +85,11 @@ class HLSPull:
         )
         self._loader = Loader(self._reactor, host.outbound, manner, self._first.noted)
         self._done: Deferred[None] = Deferred()
+        # Why it ends as soon as all that was loaded has been given on.
+        self._loss: Failure | None = None
+        memory = {} if options.memory is None else options.memory
+        self._given: dict[int, Identity] = memory.setdefault(_MEMORY, {})
+        self._is_film = False
         self._channels: list[Channel] = []
         self._joiner: Joiner | None = None
         self._joined: Iterator[Packet] | None = None
@@ -100,6 +109,9 @@ class HLSPull:
         """
         try:
             sources = await self._begin()
+            if all(channel.has_nothing for channel in self._channels):
+                # All that there is of a stream that is over was given on before.
+                return
             self._joiner = Joiner(sources)
             self._pacer = Pacer(self._reactor, self._sink(), PACE, resumed=self._pump)
             for channel in self._channels:
@@ -109,10 +121,13 @@ class HLSPull:
             if self._job is not None:
                 self._job.end()
                 await self._job.done
+            # A film may be played once more.
+            self._is_film = not any(x.is_live or x.is_continued for x in self._channels)
         except PeerError as error:
             raise remote(error) from None
         finally:
             self._stop()
+            self._remember()
 
     def _sink(self) -> Any:
         """Return what takes the packets: the outputs, or the child that makes them."""
@@ -161,6 +176,7 @@ class HLSPull:
             self._pump,
             self._first.noted,
             renew,
+            self._given.get(number),
         )
         self._channels.append(channel)
         return channel
@@ -190,7 +206,21 @@ class HLSPull:
     def _start(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
         task = Deferred.fromCoroutine(work)
         self._tasks.append(task)
-        task.addErrback(self._failed)
+        task.addErrback(self._lost)
+
+    def _lost(self, failure: Failure) -> None:
+        """Give on what is loaded, and end, since a part of it cannot go on.
+
+        So nothing is left out, and the next pull goes on with what follows.
+        """
+        if failure.check(CancelledError) or self._done.called or self._loss is not None:
+            return
+        self._loss = failure
+        for task in self._tasks:
+            task.cancel()
+        for channel in self._channels:
+            channel.pieces.is_over = True
+        self._pump()
 
     def _failed(self, failure: Failure) -> None:
         """End all, since a part of it cannot go on."""
@@ -215,7 +245,7 @@ class HLSPull:
             is_more = self._give(joiner, pacer)
         except PeerError as error:
             message = f"what came is broken: {error.args[0]}"
-            self._failed(Failure(RemoteError(message)))
+            self._failed(self._loss or Failure(RemoteError(message)))
             return
         except Exception:
             self._failed(Failure())
@@ -255,7 +285,9 @@ class HLSPull:
         return True
 
     def _ended(self, _result: object) -> None:
-        if not self._done.called:
+        if self._loss is not None:
+            self._failed(self._loss)
+        elif not self._done.called:
             self._done.callback(None)
 
     def _keep_up(self, pacer: Pacer) -> None:
@@ -282,6 +314,14 @@ class HLSPull:
             task.cancel()
         if self._job is not None:
             self._job.stop()
+
+    def _remember(self) -> None:
+        """Note where the next pull goes on."""
+        for number, channel in enumerate(self._channels):
+            if channel.pieces.last is not None:
+                self._given[number] = channel.pieces.last
+        if self._is_film:
+            self._given.clear()
 
 
 def _unusable(joiner: Joiner) -> RemoteError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -240,8 +241,11 @@ def identity(segment: Segment, number: int) -> Identity:
         segment: As read.
         number: Its media sequence number.
     """
-    try:
-        path = urlsplit(segment.uri).path
-    except ValueError:
-        path = segment.uri
-    return Identity(number, path.rpartition("/")[2], segment.byte_range)
+    return Identity(number, name_of(segment.uri), segment.byte_range)
+
+
+def name_of(address: str) -> str:
+    """Return what stands last in the path of an address."""
+    with suppress(ValueError):
+        address = urlsplit(address).path
+    return address.rpartition("/")[2]

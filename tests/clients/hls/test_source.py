@@ -88,10 +88,11 @@ class HLSPullTests(LoaderCase):
         url: str = LIST,
         fields: dict[str, str] | None = None,
         stall_seconds: float = 10.0,
+        memory: dict[str, Any] | None = None,
     ) -> Deferred[None]:
         """Begin a pull."""
         host: Any = SimpleNamespace(reactor=self.clock, outbound=self.outbound)
-        options = PullOptions(stall_seconds=stall_seconds)
+        options = PullOptions(stall_seconds=stall_seconds, memory=memory)
         made = HLSPull(host, url, options, [(x, self.sink) for x in outputs], fields or {})
         self.made = made
         return Deferred.fromCoroutine(made.run())
@@ -195,6 +196,81 @@ class HLSPullTests(LoaderCase):
         self.assertNoResult(waiting)
         self.run_for(3)
         self.check_end(waiting, "the playlist has nothing new for", permanent=False)
+
+    def test_goes_on(self) -> None:
+        """E-ST-07: what is loaded is given on before a pull fails; the next one goes on behind it.
+
+        Nothing comes twice, and nothing is missing that the list still has.
+        """
+        self.live(40)
+        slide = self.lists[LIST]
+        self.lists[LIST] = [x for x in slide if x[0] <= 6] + [(7.0, Reply(b"", 404))]
+        memory: dict[str, Any] = {}
+        first = self.pull(memory=memory)
+        while not first.called:
+            self.run_for(0.1)
+        self.check_end(first, "the playlist: the server does not have it (404)", permanent=True)
+        # All that it knew of: three segments from the edge at first, and one every two seconds.
+        end = numbers(self.packets())[-1] + 1
+        self.assertEqual(end, 9 * PICTURES)
+        self.lists[LIST] = slide
+        second = self.pull(memory=memory)
+        self.run_for(10)
+        got = numbers(self.packets())
+        self.assertEqual(got, list(range(3 * PICTURES, got[-1] + 1)))
+        self.assertGreater(got[-1], end + 2 * PICTURES)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+
+    def test_goes_on_at_the_edge(self) -> None:
+        """After a longer loss it is as far behind as at first, and not as the loss was long."""
+        self.live(120, count=30)
+        memory: dict[str, Any] = {}
+        for _pull in range(2):
+            waiting = self.pull(memory=memory)
+            self.run_for(5)
+            waiting.cancel()
+            self.failureResultOf(waiting, CancelledError)
+            self.run_for(25.5)
+        begins = next(b for a, b in pairwise(numbers(self.packets())) if b != a + 1)
+        # After 30 s the list ends with segment 44.
+        self.assertEqual(begins, 42 * PICTURES)
+
+    def test_begun_anew(self) -> None:
+        """A server that has begun anew has nothing of what was there: all is as at first."""
+        self.live(40, first=50)
+        memory: dict[str, Any] = {}
+        waiting = self.pull(memory=memory)
+        self.run_for(5)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.lists[LIST] = [(0, listed(0, 6))]
+        count = len(self.packets())
+        waiting = self.pull(memory=memory)
+        self.run_for(1)
+        self.assertEqual(numbers(self.packets()[count:])[0], 3 * PICTURES)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+
+    def test_is_over(self) -> None:
+        """A live stream that is over is not played from its beginning by the next pull."""
+        self.lists[LIST] = [(0, listed(0, 6)), (2, listed(0, 8) + END)]
+        memory: dict[str, Any] = {}
+        for _pull in range(3):
+            waiting = self.pull(memory=memory)
+            self.run_for(14)
+            self.successResultOf(waiting)
+        self.assertEqual(numbers(self.packets()), list(range(3 * PICTURES, 8 * PICTURES)))
+
+    def test_film_again(self) -> None:
+        """A film is, as often as it is asked for."""
+        self.lists[LIST] = [(0, listed(0, 2) + END)]
+        memory: dict[str, Any] = {}
+        for _pull in range(2):
+            waiting = self.pull(memory=memory)
+            self.run_for(6)
+            self.successResultOf(waiting)
+        self.assertEqual(numbers(self.packets()), [*range(2 * PICTURES), *range(2 * PICTURES)])
 
     def test_gap(self) -> None:
         """E-SR-08: what is a gap, or cannot be had, is missing; what follows comes in its time."""
