@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,18 +17,11 @@ from twisted.python.failure import Failure
 from ntvmedia.access import Request, Verdict
 from ntvmedia.endpoints.asking import Denied, allowed, check_room
 from ntvmedia.endpoints.http.hls.files import File
+from ntvmedia.endpoints.http.hls.guests import Guests
 from ntvmedia.endpoints.http.hls.playlist import Playlist
 from ntvmedia.endpoints.http.hls.playlists import Playlists
 from ntvmedia.endpoints.http.hls.presentation import Offer, Presentation, compose
-from ntvmedia.endpoints.http.hls.sessions import (
-    MAX_SESSIONS,
-    MAX_SESSIONS_OF_HOST,
-    MOST_PASSED,
-    SESSION_BYTES,
-    Session,
-    Visit,
-    session_name,
-)
+from ntvmedia.endpoints.http.hls.sessions import SESSION_BYTES, Session, Visit, session_name
 from ntvmedia.endpoints.http.hls.waiting import Waiter, WrongDirective, parse_directives
 from ntvmedia.endpoints.http.hls.window import PLAYLIST_NAME
 from ntvmedia.events import (
@@ -38,7 +30,7 @@ from ntvmedia.events import (
     PreferencesChanged,
     StreamReady,
 )
-from ntvmedia.hub.refusals import HubFull, NotFound
+from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.interfaces import IHost
 from ntvmedia.media import StreamKey
@@ -69,15 +61,11 @@ class HLSOutputs(Service):
     def __init__(self, host: IHost, wall_seconds: Callable[[], float] = time.time) -> None:
         self.playlists = Playlists(host, wall_seconds, self._answer)
         self.presentations: dict[tuple[str, ...], Presentation] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions = Guests()
         self.again: Callable[[Any], None] = _nobody
         self._host: Any = host
         self._reactor: Any = host.reactor
         self._visits: dict[bytes, Visit] = {}
-        self._hosts: dict[str, dict[str, Session]] = {}
-        # Those that do not watch: of all, and of each address; the oldest first.
-        self._unused: dict[str, Session] = {}
-        self._unused_of_host: dict[str, dict[str, Session]] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = self._reactor
         self._unsubscribe = (
@@ -327,48 +315,8 @@ class HLSOutputs(Service):
             key,
             self._reactor.seconds(),
         )
-        others = self._hosts.get(session.host, {})
-        if len(others) >= MAX_SESSIONS_OF_HOST and not self._make_room(
-            self._unused_of_host.get(session.host, {})
-        ):
-            raise HubFull("too many sessions from this address")
-        if len(self.sessions) >= MAX_SESSIONS and not self._make_room(self._unused):
-            raise HubFull("too many sessions")
-        self.sessions[session.name] = session
-        self._hosts.setdefault(session.host, {})[session.name] = session
-        self._set_unused(session)
+        self.sessions.add(session)
         return session
-
-    def _set_unused(self, session: Session) -> None:
-        """Note that a session does not watch: it makes room where there is none."""
-        if session.name in self.sessions:
-            self._unused[session.name] = session
-            self._unused_of_host.setdefault(session.host, {})[session.name] = session
-
-    def _set_used(self, session: Session) -> None:
-        """Note that it does, or is gone. Idempotent."""
-        self._unused.pop(session.name, None)
-        of_host = self._unused_of_host.get(session.host)
-        if of_host is not None:
-            of_host.pop(session.name, None)
-            if not of_host:
-                del self._unused_of_host[session.host]
-
-    def _make_room(self, unused: Mapping[str, Session]) -> bool:
-        """Forget the oldest of those that do not watch; False where all near it wait to begin."""
-        for session in islice(unused.values(), MOST_PASSED):
-            if not session.held:
-                self._forget(session)
-                return True
-        return False
-
-    def _forget(self, session: Session) -> None:
-        self._set_used(session)
-        del self.sessions[session.name]
-        of_host = self._hosts[session.host]
-        del of_host[session.name]
-        if not of_host:
-            del self._hosts[session.host]
 
     def join(self, session: Session, stream: Any, playlist: Playlist) -> None:
         """Count a session as a viewer of a stream. Idempotent.
@@ -401,7 +349,7 @@ class HLSOutputs(Service):
             return
         session.playlist = playlist
         session.viewer = viewer
-        self._set_used(session)
+        self.sessions.set_used(session)
         _log.info("{peer}: plays {key} by hls", peer=request.peer, key=playlist.key)
 
     def remember(
@@ -455,7 +403,7 @@ class HLSOutputs(Service):
         """Undo `join`. Idempotent."""
         session.playlist = None
         viewer, session.viewer = session.viewer, None
-        self._set_unused(session)
+        self.sessions.set_unused(session)
         self._forget_folders(session)
         if viewer is not None and viewer.kicked:
             session.refused = viewer.reason
@@ -505,7 +453,7 @@ class HLSOutputs(Service):
             elif now >= session.valid_until and session.decided_at is not None:
                 self._decide_again(session)
         elif session.is_over(now):
-            self._forget(session)
+            self.sessions.forget(session)
 
     def _decide_again(self, session: Session) -> None:
         """Ask whether one that watches may go on, as its permission ends.

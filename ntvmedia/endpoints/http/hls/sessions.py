@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 SESSION_BYTES: Final = 16
 """Of randomness in a session's name: nobody guesses 128 bits."""
 
-MAX_SESSIONS: Final = 100_000
-MAX_SESSIONS_OF_HOST: Final = 10_000
-"""Of all, and of one address, behind which many may be. A session is 1 to 6 kilobytes: what the
-client said of itself is cut short, its query is not."""
-
-# How many sessions that wait for their first list are passed over to make room.
-MOST_PASSED: Final = 100
-
 UNUSED_SECONDS: Final = 30.0
 """A session whose playlist was never asked for is forgotten after this time."""
 

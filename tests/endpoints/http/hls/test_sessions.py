@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 from zope.interface.verify import verifyObject
 
 from ntvmedia.endpoints.http import connection
-from ntvmedia.endpoints.http.hls import outputs, sessions
+from ntvmedia.endpoints.http.hls import guests, sessions
 from ntvmedia.endpoints.http.hls.route import HLSRoute
 from ntvmedia.events import PlayStarted
 from ntvmedia.hub.outlet import Outlet
@@ -132,7 +132,7 @@ class ViewerTests(HLSCase):
 
     def test_too_many(self) -> None:
         """F-RE-05: sessions are bounded; the oldest that does not watch makes room."""
-        self.patch(outputs, "MAX_SESSIONS", 3)
+        self.patch(guests, "MAX_SESSIONS", 3)
         watching = self.watch()
         for _request in range(10):
             Player(self.rig).join()
@@ -144,8 +144,8 @@ class ViewerTests(HLSCase):
 
     def test_room_behind_those_that_watch(self) -> None:
         """F-RE-05: sessions that nobody uses make room, however many watch that came before."""
-        self.patch(outputs, "MAX_SESSIONS", 5)
-        self.patch(outputs, "MOST_PASSED", 2)
+        self.patch(guests, "MAX_SESSIONS", 5)
+        self.patch(guests, "_MOST_PASSED", 2)
         for _viewer in range(3):
             self.watch(Player(self.rig))
         for _request in range(10):
@@ -153,7 +153,7 @@ class ViewerTests(HLSCase):
 
     def test_too_many_of_one_host(self) -> None:
         """F-RE-05: one address does not take the room of all others."""
-        self.patch(outputs, "MAX_SESSIONS_OF_HOST", 2)
+        self.patch(guests, "MAX_SESSIONS_OF_HOST", 2)
         for _viewer in range(2):
             self.watch(Player(self.rig))
         self.assertEqual(self.rig.get(PATH).status, 503)
@@ -162,7 +162,7 @@ class ViewerTests(HLSCase):
         self.assertEqual(other.answer.status, 200)
         other.leave()
         self.rig.run(700.0)
-        self.assertEqual(self.outputs._hosts, {})
+        self.assertEqual(self.outputs.sessions._of_hosts, {})
 
     def test_size(self) -> None:
         """What a client says of itself is cut short before it is kept."""

@@ -127,14 +127,14 @@ class WantedTests(HLSCase):
     def test_a_bug_while_looking(self) -> None:
         """One that cannot be looked after does not keep the others from it."""
         self.watch()
-        self.outputs.sessions[""] = cast(Any, SimpleNamespace(key=KEY))
+        self.outputs.sessions._all[""] = cast(Any, SimpleNamespace(key=KEY))
         (playlist,) = self.outputs.playlists.by_place.values()
         self.patch(playlist, "look", None)
         self.rig.run(30.0)
         self.assertEqual((len(self.viewers), self.plays[-1]), (0, "no more requests"))
         self.assertGreater(len(self.flushLoggedErrors(AttributeError)), 20)
         self.assertGreater(len(self.flushLoggedErrors(TypeError)), 20)
-        del self.outputs.sessions[""]
+        del self.outputs.sessions._all[""]
 
     def test_a_bug_in_the_segmenter(self) -> None:
         """G-LC-08: the stream and its other viewers go on; who waits is answered."""
