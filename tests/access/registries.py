@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ntvmedia.access import Application, Applications
 from ntvmedia.events import ApplicationChanged, EventBus
 from ntvmedia.store import ApplicationRow, update_application
-from tests.access.stores import SlowStore
+from tests.store.slow import SlowStore
 
 
 class RegistryCase(SynchronousTestCase):

@@ -27,7 +27,7 @@ from ntvmedia.errors import ConfigError
 from ntvmedia.events import AccessChanged, EventBus
 from ntvmedia.media import StreamKey
 from ntvmedia.store import RETRY_SECONDS
-from tests.access.stores import SlowStore
+from tests.store.slow import SlowStore
 
 KEY = StreamKey("liveshow", "a")
 OWN = bytes(range(32))

@@ -31,7 +31,7 @@ from ntvmedia.events import EventBus
 from ntvmedia.interfaces import IAccess, IAuthorizer
 from ntvmedia.media import StreamKey
 from ntvmedia.media.names import parse_path
-from tests.access.stores import SlowStore
+from tests.store.slow import SlowStore
 
 KEY = StreamKey("liveshow", "a")
 OTHER = StreamKey("liveshow", "b")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +11,6 @@ from argon2 import PasswordHasher
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from ntvmedia.accounts import (
@@ -29,7 +25,7 @@ from ntvmedia.accounts import (
 )
 from ntvmedia.accounts.passwords import Verdict
 from ntvmedia.events import AccountsChanged, EventBus, SessionEnded
-from ntvmedia.store import Store
+from tests.store.slow import SlowStore
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -39,68 +35,6 @@ OTHER = "battery staple"
 HOST = "192.0.2.1"
 
 ROOT = Identity("operator on the host", Role.ADMINISTRATOR, "control")
-
-
-@cache
-def _empty_database() -> bytes:
-    with TemporaryDirectory() as folder:
-        Store(None, "", Path(folder)).open()
-        with closing(sqlite3.connect(Path(folder) / "ntvmedia.db")) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return (Path(folder) / "ntvmedia.db").read_bytes()
-
-
-class SlowStore:
-    """A real SQLite database whose transactions happen when the test says so.
-
-    Attributes:
-        problem: What the next transactions fail with, instead of being done.
-        lost: What the next transaction fails with, after it was committed.
-    """
-
-    def __init__(self, data: Path) -> None:
-        # Tables are made once: it takes longer than a test.
-        (data / "ntvmedia.db").write_bytes(_empty_database())
-        self._store = Store(None, "", data)
-        self._store.open()
-        self._waiting: list[tuple[Callable[[Any], Any], Deferred[Any]]] = []
-        self.at_once = True
-        self.problem: Exception | None = None
-        self.lost: Exception | None = None
-
-    def run(self, work: Callable[[Any], Any], *, read_only: bool = False) -> Deferred[Any]:
-        """Put the work in the queue."""
-        answer: Deferred[Any] = Deferred()
-        self._waiting.append((work, answer))
-        if self.at_once:
-            self.step()
-        return answer
-
-    def run_now(self, work: Callable[[Any], Any]) -> Any:
-        """Do it."""
-        if self.problem is not None:
-            raise self.problem
-        return self._store.run_now(work)
-
-    @property
-    def waiting(self) -> int:
-        """How many transactions have not begun."""
-        return len(self._waiting)
-
-    def step(self) -> None:
-        """Do the oldest transaction."""
-        work, answer = self._waiting.pop(0)
-        try:
-            result = self.run_now(work)
-            lost, self.lost = self.lost, None
-            if lost is not None:
-                raise lost
-        except Exception:
-            if not answer.called:
-                answer.errback(Failure())
-        else:
-            if not answer.called:
-                answer.callback(result)
 
 
 class HeldPasswords(Passwords):

@@ -14,7 +14,8 @@ from twisted.internet.task import Clock
 from ntvmedia.accounts import Accounts, Identity, Role, SessionSecret
 from ntvmedia.events import EventBus, SessionEnded
 from ntvmedia.store import RETRY_SECONDS, StoreError
-from tests.accounts.cases import GOOD, HOST, OTHER, HeldPasswords, SlowStore
+from tests.accounts.cases import GOOD, HOST, OTHER, HeldPasswords
+from tests.store.slow import SlowStore
 
 NAMES = ("root", "ann", "Ann")
 

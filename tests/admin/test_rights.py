@@ -21,11 +21,11 @@ from tests.admin.web import (
     LOOPBACK,
     PASSWORD,
     Browser,
-    Database,
     ask,
     result_of,
     whole_host,
 )
+from tests.store.slow import SlowStore
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "X")
 
@@ -88,7 +88,7 @@ class RightsTests(SynchronousTestCase):
     def set_up(self) -> str:
         """Make an administrator and a viewer; returns a token of the viewer."""
         accounts = Accounts(
-            Database(self.data), EventBus(), lambda: 1.0, None, self.data,
+            SlowStore(self.data), EventBus(), lambda: 1.0, None, self.data,
             passwords=Passwords(None, CHEAP),
         )  # fmt: skip
         accounts.load()

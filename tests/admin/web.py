@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -23,7 +22,7 @@ from ntvmedia.config import Settings
 from ntvmedia.events import EventBus
 from ntvmedia.hub.streams import Hub
 from ntvmedia.preferences import Preferences
-from tests.access.stores import SlowStore
+from tests.store.slow import SlowStore
 
 LOOPBACK = IPv4Address("TCP", "127.0.0.1", 50000)
 ELSEWHERE = IPv4Address("TCP", "192.0.2.1", 50000)
@@ -36,13 +35,6 @@ PASSWORD = "correct horse"
 
 # As cheap as argon2 can be.
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-
-
-class Database(SlowStore):
-    """One that also takes what only reads."""
-
-    def run(self, work: Callable[[Any], Any], *, read_only: bool = False) -> Deferred[Any]:
-        return super().run(work)
 
 
 class Host:
@@ -61,7 +53,7 @@ class Host:
         self.settings = Settings(data=data)
         self.events = EventBus()
         self.hub = Hub(self.reactor, self.settings.hub, self.events, lambda: self.now)
-        self.store = Database(data)
+        self.store = SlowStore(data)
         self.preferences = Preferences(self.store, self.events, lambda: self.now)
         self.accounts = Accounts(
             self.store,
@@ -96,7 +88,7 @@ def whole_host(data: Path) -> Any:
     options = tap.Options()
     options.parent = cast(Any, {})
     options.parseOptions([f"--data={data}"])
-    with mock.patch.object(tap, "Store", lambda reactor, url, folder: Database(folder)):
+    with mock.patch.object(tap, "Store", lambda reactor, url, folder: SlowStore(folder)):
         root: Any = tap.makeService(options, MemoryReactorClock())
     host = root._host
     for part in ("preferences", "accounts", "applications", "access", "callbacks", "statistics"):

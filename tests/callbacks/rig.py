@@ -26,8 +26,8 @@ from ntvmedia.media import StreamKey
 from ntvmedia.outbound import OutboundError
 from ntvmedia.outbound.exchange import Answer
 from ntvmedia.store.schema import METADATA
-from tests.access.stores import SlowStore
 from tests.outbound.rig import OutboundCase
+from tests.store.slow import SlowStore
 
 NOW = 1_700_000_000.25
 KEY = StreamKey("liveshow", "one")

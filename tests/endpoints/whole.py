@@ -19,10 +19,10 @@ from ntvmedia.enforcement import Enforcement
 from ntvmedia.limits import Limits
 from ntvmedia.wire.rtmp.client import ClientSession
 from ntvmedia.wire.rtmp.events import Accepted, Ended, Rejected
-from tests.access.stores import SlowStore
 from tests.endpoints.http.rig import Client
 from tests.endpoints.rtmp.server import Peer as RTMPPeer
 from tests.endpoints.rtsp.server import HOST, RANDOM, Peer as RTSPPeer, Server, media
+from tests.store.slow import SlowStore
 
 KEY = b"k" * 32
 

@@ -17,7 +17,7 @@ from ntvmedia.labels import Labels, WrongLabel, registry
 from ntvmedia.labels.texts import TooManyLabels
 from ntvmedia.media import StreamKey
 from ntvmedia.store import RETRY_SECONDS, StoreError, list_stream_labels
-from tests.access.stores import SlowStore
+from tests.store.slow import SlowStore
 
 KEY = StreamKey("studio", "a")
 

@@ -14,7 +14,7 @@ from ntvmedia.errors import ConfigError
 from ntvmedia.events import EventBus, PreferencesChanged
 from ntvmedia.preferences import Preferences, Values, WrongPreference
 from ntvmedia.store import RETRY_SECONDS, StoreError, list_preferences, write_preferences
-from tests.access.stores import SlowStore
+from tests.store.slow import SlowStore
 
 
 class PreferencesTests(SynchronousTestCase):

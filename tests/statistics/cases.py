@@ -22,9 +22,9 @@ from ntvmedia.hub.viewer import RequestViewer, ViewerInfo
 from ntvmedia.media import StreamKey
 from ntvmedia.preferences import Values
 from ntvmedia.statistics import DaySlice, Statistics, ViewerSlice
-from tests.access.stores import SlowStore
 from tests.hub.fakes import AUDIO, VIDEO, FakePublisher, FakeReactor, FakeSerialiser, audio, video
 from tests.statistics.totals import at
+from tests.store.slow import SlowStore
 
 FLV = RenditionKey("flv")
 

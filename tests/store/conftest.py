@@ -13,6 +13,7 @@ from ntvmedia.store.migration import MIGRATIONS
 from tests.e2e.postgres import PostgreSQLServer
 from tests.store.dumps import NEWEST
 from tests.store.places import Place
+from tests.store.slow import put_empty_database
 
 # A revision after the newest one: it changes a table, and what is in it.
 GOOD = """
@@ -60,6 +61,9 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture
 def store(place: Place) -> Store:
     """An open store on either, with the built-in applications."""
+    if place.server is None:
+        place.data.mkdir(0o700)
+        put_empty_database(place.data)
     return place.store()
 
 

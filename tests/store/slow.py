@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -12,15 +16,35 @@ from twisted.python.failure import Failure
 from ntvmedia.store import ApplicationRow, Store, list_applications
 
 
+@cache
+def _empty_database() -> bytes:
+    with TemporaryDirectory() as folder:
+        Store(None, "", Path(folder)).open()
+        with closing(sqlite3.connect(Path(folder) / "ntvmedia.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return (Path(folder) / "ntvmedia.db").read_bytes()
+
+
+def put_empty_database(data: Path) -> None:
+    """Have a database in a folder, as a server's first start makes it, in a tenth of the time.
+
+    One that is there stays.
+    """
+    file = data / "ntvmedia.db"
+    if not file.exists():
+        file.write_bytes(_empty_database())
+
+
 class SlowStore:
     """A real SQLite database whose transactions happen when the test says so.
 
     Attributes:
-        problem: What the next transactions fail with, after they were undone.
+        problem: What the next transactions fail with, instead of being done.
         lost: What the next transaction fails with, after it was committed.
     """
 
     def __init__(self, data: Path) -> None:
+        put_empty_database(data)
         self._store = Store(None, "", data)
         self._store.open()
         self._waiting: list[tuple[Callable[[Any], Any], Deferred[Any]]] = []
@@ -28,7 +52,7 @@ class SlowStore:
         self.problem: Exception | None = None
         self.lost: Exception | None = None
 
-    def run(self, work: Callable[[Any], Any]) -> Deferred[Any]:
+    def run(self, work: Callable[[Any], Any], *, read_only: bool = False) -> Deferred[Any]:
         """Put the work in the queue."""
         answer: Deferred[Any] = Deferred()
         self._waiting.append((work, answer))
