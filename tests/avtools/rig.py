@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,13 @@ with av.open(path, "w", format=container) as out:
         if stream:
             out.mux(stream.encode(None))
 """
+
+
+def free_udp_port() -> int:
+    """Return a port that nobody has."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def make_media(

@@ -16,6 +16,7 @@ from ntvmedia.avtools.datagrams import DatagramReader
 from ntvmedia.avtools.job import DatagramInput
 from ntvmedia.errors import RemoteError
 from ntvmedia.wire.rtp.packets import build_packet
+from tests.avtools.rig import free_udp_port
 
 GROUP = "239.255.77.1"
 OTHER = "239.255.77.2"
@@ -24,13 +25,6 @@ OTHER = "239.255.77.2"
 def ts(number: int, count: int = 7) -> bytes:
     """Make a datagram that tells its number."""
     return (b"\x47" + struct.pack(">I", number) + bytes(183)) * count
-
-
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -60,7 +54,7 @@ def numbers(data: bytes) -> list[int]:
 
 def test_unicast() -> None:
     """Datagrams that wait are read together, in order, and no more than there is room for."""
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("127.0.0.1", port)) as (reader, _notes):
         send("127.0.0.1", port, *map(ts, range(30)))
         assert numbers(reader.read(1 << 16)) == list(range(30))
@@ -72,7 +66,7 @@ def test_unicast() -> None:
 
 def test_any_address() -> None:
     """Without an address, whatever comes to the port is taken; named sources alone are."""
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("", port, sources=("127.0.0.3",))) as (reader, _notes):
         send("127.0.0.1", port, ts(1), sender="127.0.0.2")
         send("127.0.0.1", port, ts(2), sender="127.0.0.3")
@@ -81,7 +75,7 @@ def test_any_address() -> None:
 
 def test_groups_on_one_port() -> None:
     """E-SR-03: two groups on one port, and two receivers of one group, have no cross-talk."""
-    port = free_port()
+    port = free_udp_port()
     with (
         receiver(DatagramInput(GROUP, port, "lo")) as (one, _),
         receiver(DatagramInput(OTHER, port, "127.0.0.1")) as (two, _),
@@ -97,7 +91,7 @@ def test_groups_on_one_port() -> None:
 
 def test_source_specific() -> None:
     """E-SR-03: of a group only what the named source sends is there."""
-    port = free_port()
+    port = free_udp_port()
     source = DatagramInput(GROUP, port, "lo", ("127.0.0.1",))
     with receiver(source) as (reader, _notes):
         send(GROUP, port, ts(1), sender="127.0.0.2")
@@ -110,7 +104,7 @@ def test_left() -> None:
     igmp = Path("/proc/net/igmp")
     entry = struct.pack("=I", struct.unpack("=I", socket.inet_aton(GROUP))[0])
     needle = f"{struct.unpack('=I', entry)[0]:08X}"
-    with receiver(DatagramInput(GROUP, free_port(), "lo")):
+    with receiver(DatagramInput(GROUP, free_udp_port(), "lo")):
         assert needle in igmp.read_text()
     assert needle not in igmp.read_text()
 
@@ -119,9 +113,9 @@ def test_ipv6() -> None:
     """Ports and groups of IPv6 are received too."""
     if not Path("/proc/net/if_inet6").read_text():
         with pytest.raises(RemoteError):
-            DatagramReader(DatagramInput("::1", free_port()), print)
+            DatagramReader(DatagramInput("::1", free_udp_port()), print)
         return
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("::1", port)) as (reader, _notes):
         send("::1", port, ts(1))
         assert numbers(reader.read(1 << 16)) == [1]
@@ -134,7 +128,7 @@ def test_ipv6() -> None:
 
 def test_rtp_that_waits() -> None:
     """E-SR-05: a packet whose predecessor is lost is given out after a short wait."""
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("127.0.0.1", port)) as (reader, _notes):
         packets = [build_packet(33, x, 0, 1, False, ts(x)) for x in (1, 3)]
         send("127.0.0.1", port, *packets)
@@ -147,7 +141,7 @@ def test_rtp_that_waits() -> None:
 def test_buffer_and_drops(monkeypatch: pytest.MonkeyPatch) -> None:
     """E-SR-04: the buffer that was got is noted, with what to set, and so are drops."""
     monkeypatch.setattr(datagrams, "_NOTE_SECONDS", 0.0)
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("127.0.0.1", port, receive_buffer=1 << 16)) as (reader, notes):
         assert notes == ["the kernel keeps 64 KiB of what is not read yet"]
         for number in range(300):
@@ -166,7 +160,7 @@ def test_buffer_and_drops(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_strange_datagrams_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no MPEG-TS is left out, with a line that says what it is."""
     monkeypatch.setattr(datagrams, "_NOTE_SECONDS", 0.0)
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("127.0.0.1", port, must_be_rtp=True)) as (reader, notes):
         send("127.0.0.1", port, build_packet(0, 1, 0, 1, False, b"sound"), b"x")
         send("127.0.0.1", port, build_packet(33, 2, 0, 1, False, ts(2)))
@@ -194,7 +188,7 @@ def test_refused(source: DatagramInput, why: str, is_permanent: bool) -> None:
 
 def test_port_in_use() -> None:
     """A port that another has is not taken from it, and may be free the next time."""
-    port = free_port()
+    port = free_udp_port()
     with receiver(DatagramInput("127.0.0.1", port)):
         with pytest.raises(RemoteError, match="another program") as caught:
             DatagramReader(DatagramInput("127.0.0.1", port), print)

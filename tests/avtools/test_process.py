@@ -28,7 +28,14 @@ from ntvmedia.avtools.process import RunningJob, run_job
 from ntvmedia.errors import RemoteError
 from ntvmedia.media.packets import MediaKind
 from ntvmedia.media.relaying import AudioOptions, OutputOptions, VideoOptions
-from tests.avtools.rig import Kept, ProcessCase, descriptors, is_alive, make_media
+from tests.avtools.rig import (
+    Kept,
+    ProcessCase,
+    descriptors,
+    free_udp_port,
+    is_alive,
+    make_media,
+)
 
 ROOT = Path(process.__file__).parents[2]
 
@@ -330,7 +337,7 @@ class InputTests(ProcessCase):
 
     async def test_port_is_given_back(self) -> None:
         """A port is free again as soon as the job is over; two at once are refused in words."""
-        source = DatagramInput("127.0.0.1", 45871)
+        source = DatagramInput("127.0.0.1", free_udp_port())
         for _round in range(2):
             sink = Kept()
             job = self.watch(run_job(self.reactor, Job(source), [sink]))
