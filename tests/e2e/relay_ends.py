@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.processes import Failed, Program, wait_until
+from tests.e2e.processes import Failed, Program, is_listening, wait_until
 from tests.e2e.server import ROOT, free_port
 
 _MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
@@ -128,9 +128,3 @@ class NodeMediaServer(Program):
     def url(self, name: str) -> str:
         """Return the address of "APP/STREAM"."""
         return f"rtmp://127.0.0.1:{self.port}/{name}"
-
-
-def is_listening(port: int) -> bool:
-    """Whether somebody listens at a port of 127.0.0.1. Nobody is asked."""
-    # Of proc(5): the local address, that of nobody, and the state, of which 0A is "listens".
-    return f"0100007F:{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text("utf-8")

@@ -14,7 +14,7 @@ from tests.e2e import hostile_server as hostile
 from tests.e2e.hls_sources import SECONDS, SEGMENTS, Sources
 from tests.e2e.hostile_server import HostileServer, LiveList
 from tests.e2e.media import packets, pictures
-from tests.e2e.processes import Program, run, wait_until
+from tests.e2e.processes import Program, is_listening, run, wait_until
 from tests.e2e.pulls import Got, Pull
 from tests.e2e.server import free_port
 
@@ -31,12 +31,6 @@ def full(value: str) -> Any:
 def digests(frames: Sequence[object]) -> list[str]:
     """Return what tells frames from others."""
     return [frame.digest for frame in frames]  # type: ignore[attr-defined]
-
-
-def is_listening(port: int) -> bool:
-    """Whether somebody listens there. Nobody is asked: FFmpeg takes one connection, the first."""
-    lines = Path("/proc/net/tcp").read_text("ascii").splitlines()
-    return any(line.split()[1].endswith(f":{port:04X}") and " 0A " in line for line in lines)
 
 
 def assert_in_time(got: Sequence[Got], ahead: float = AHEAD_SECONDS) -> None:

@@ -16,7 +16,7 @@ from tests.clients.ffmpeg.test_mmst import Peer
 from tests.clients.ffmpeg.test_pulling import Hostile, stall
 from tests.e2e.hostile_server import HostileServer
 from tests.e2e.media import make_clip, packets, pictures
-from tests.e2e.processes import Failed, run, wait_until
+from tests.e2e.processes import Failed, is_listening, run, wait_until
 from tests.e2e.relay_ends import NginxRTMP
 from tests.e2e.relays import (
     H264,
@@ -144,6 +144,7 @@ def _vlc(stage: Stage, home: Path, port: int) -> None:
     out = f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}}}"
     words = ["cvlc", "-I", "dummy", "--no-dbus", "--loop", "--sout", out, "--sout-keep", "clip.wmv"]
     stage.programs.start([*as_nobody, *words], name="vlc", env={"HOME": str(home)}, cwd=home)
+    wait_until(lambda: is_listening(port), "VLC listens")
 
 
 def _multicast(clip: Path, group: str, port: int) -> list[str | Path]:
