@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -411,7 +411,7 @@ class Fan:
         return min(getattr(sink, "patience", 0.0) for sink in self._sinks)
 
 
-def when_done(attempts: Sequence[Attempt], reactor: Any) -> Deferred[None]:
+def when_done(attempts: Iterable[Attempt], reactor: Any) -> Deferred[None]:
     """Return a Deferred that fires when attempts have given everything back, or time is over."""
     waiting = [attempt for attempt in attempts if not attempt.done.called]
     if not waiting:

@@ -473,6 +473,19 @@ class OutputTests(RelayCase):
         self.assertEqual(len(self.source.open), 1)
         self.finish()
 
+    def test_other_server_after_the_end(self) -> None:
+        """One that came to its end and is started again sends its stream once, as before."""
+        target = {"server": "rtmp://other.example", "application": "live", "stream": "s"}
+        id_ = self.add(target=target, loop=False)
+        for number in range(1, 4):
+            self.source.last.start()
+            self.source.last.media(3.0)
+            self.assertEqual(len(self.target.urls), number)
+            self.source.last.end()
+            self.assertEqual(self.state(id_).state, "stopped")
+            self.relays.start(id_)
+        self.finish()
+
     def test_transcoder_of_a_test(self) -> None:
         """The stand-in is asked as the real one is."""
         for name in ("track_received", "packet_received", "batch_ended", "end", "stop"):
