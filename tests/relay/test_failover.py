@@ -192,7 +192,7 @@ class FailoverTests(RelayCase):
         self.finish()
 
     def test_nothing_is_kept_of_failures(self) -> None:
-        """While a fallback is in use, for months perhaps, all that failed beside it is forgotten."""
+        """While a fallback is in use, all that failed beside it is forgotten."""
         self.add("fake://h/a", fallbacks=["fake://h/b"])
         self.source.last.fail()
         fallback = self.source.last
