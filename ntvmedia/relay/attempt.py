@@ -282,8 +282,11 @@ class Attempt:
         if isinstance(error, RemoteError):
             self._lose(Outcome.of(error))
             return
-        if not failure.check(CancelledError):
-            self._log.failure("a source failed", failure)
+        if failure.check(CancelledError):
+            # Who pulls stops with the server, and before the tasks do.
+            self._lose(Outcome("it was cancelled"))
+            return
+        self._log.failure("a source failed", failure)
         self._lose(Outcome("the source failed; see the server's log"))
 
     def _bug(self, failure: Failure) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+
 from ntvmedia.access import ApplicationType
 from ntvmedia.avtools.transcoder import Transcoder
 from ntvmedia.errors import RemoteError
@@ -264,6 +266,14 @@ class RunnerTests(RelayCase):
         self.advance(3.0)
         self.source.last.start()
         self.assertEqual(self.state(id_).state, "running")
+        self.finish()
+
+    def test_cancelled_by_others(self) -> None:
+        """A client that stops before the tasks do, with the server, has no bug that is logged."""
+        id_ = self.add()
+        self.source.last.start()
+        self.source.last._works.errback(CancelledError())
+        self.assertEqual(self.state(id_)[:2], ("waiting", "it was cancelled"))
         self.finish()
 
     def test_stopped_while_it_waits(self) -> None:
