@@ -243,7 +243,9 @@ class RunningJob:
 
     def exited(self) -> None:
         """Read on what it left, also where it was to wait."""
-        self._process.resumeProducing()
+        # One that was killed as it started may be gone before Twisted has given it to us.
+        if self._process is not None:
+            self._process.resumeProducing()
 
     def ended(self, reason: Failure) -> None:
         """The process is gone, and all that it wrote was read."""

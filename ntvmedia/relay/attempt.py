@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -282,8 +282,11 @@ class Attempt:
         if isinstance(error, RemoteError):
             self._lose(Outcome.of(error))
             return
-        if not failure.check(CancelledError):
-            self._log.failure("a source failed", failure)
+        if failure.check(CancelledError):
+            # Who pulls stops with the server, and before the tasks do.
+            self._lose(Outcome("it was cancelled"))
+            return
+        self._log.failure("a source failed", failure)
         self._lose(Outcome("the source failed; see the server's log"))
 
     def _bug(self, failure: Failure) -> None:
@@ -411,7 +414,7 @@ class Fan:
         return min(getattr(sink, "patience", 0.0) for sink in self._sinks)
 
 
-def when_done(attempts: Sequence[Attempt], reactor: Any) -> Deferred[None]:
+def when_done(attempts: Iterable[Attempt], reactor: Any) -> Deferred[None]:
     """Return a Deferred that fires when attempts have given everything back, or time is over."""
     waiting = [attempt for attempt in attempts if not attempt.done.called]
     if not waiting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -104,7 +104,7 @@ class Runner:
         self._current: Attempt | None = None
         self._up: RelayUp | None = None
         # Those that are over, and have not given everything back.
-        self._closing: list[Attempt] = []
+        self._closing: set[Attempt] = set()
 
     @property
     def is_stopped(self) -> bool:
@@ -280,7 +280,7 @@ class Runner:
     def _finish(self, reason: str) -> None:
         """Stop, with nothing left that could go on."""
         self._cancel_timer()
-        self._closing += self._recovery.stop()
+        self._close(self._recovery.stop())
         self._is_gated = False
         self._close_current(reason, lost=False)
         # Those that wait for the next attempt, of which there will be none.
@@ -292,15 +292,25 @@ class Runner:
         self._enter("stopped", reason)
         self._tell(f"stopped: {reason}")
 
+    def _close(self, attempts: Iterable[Attempt]) -> None:
+        """Know of attempts that are over until they have given everything back, and no longer."""
+        for attempt in attempts:
+            if not attempt.done.called:
+                self._closing.add(attempt)
+                attempt.done.addCallback(self._closed, attempt)
+
+    def _closed(self, _result: None, attempt: Attempt) -> None:
+        self._closing.discard(attempt)
+
     def _close_current(self, reason: str, *, lost: bool) -> None:
         """End the attempt that there is, and say that its source is gone."""
         current, self._current = self._current, None
         if current is not None:
             self._bytes_before += current.bytes_in
             current.end(reason, lost=lost)
-            self._closing.append(current)
+            self._close([current])
         self._down(reason)
-        self._closing += self._recovery.stop()
+        self._close(self._recovery.stop())
 
     # Of attempts
 
@@ -323,7 +333,7 @@ class Runner:
         self._take_over("the first source is back")
 
     def attempt_lost(self, attempt: Attempt, outcome: Outcome) -> None:
-        self._closing.append(attempt)
+        self._close([attempt])
         if attempt is not self._current:
             if self._recovery.lost(attempt, outcome):
                 self._task_log.add(f"the first source does not work yet: {outcome.reason}")
@@ -338,13 +348,13 @@ class Runner:
             return
         reason = self._problem(False)
         if reason:
-            self._closing += self._recovery.stop()
+            self._close(self._recovery.stop())
             self._refused(reason)
             return
         if self._recovery.has_media:
             self._take_over(outcome.reason)
             return
-        self._closing += self._recovery.stop()
+        self._close(self._recovery.stop())
         self._failed(attempt, outcome)
 
     def noted(self, line: str) -> None:
@@ -384,11 +394,11 @@ class Runner:
         if old is not None:
             self._bytes_before += old.bytes_in
             old.end(reason, lost=True)
-            self._closing.append(old)
+            self._close([old])
         self._down(reason)
         if self._current is not attempt:  # stopped by who was told
             attempt.end(reason, lost=False)
-            self._closing.append(attempt)
+            self._close([attempt])
             return
         self._index = 0
         self._order.begin()

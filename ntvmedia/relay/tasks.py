@@ -67,10 +67,12 @@ class Task:
             self.log.add("started")
         if not self.relay.on_demand:
             found = self.runners.get("")
-            if found is None or found.is_stopped:
-                self.run("", (), delay=delay)
-            else:
+            if found is not None and not found.is_stopped:
                 found.try_now()
+                return
+            # Its source came to its end: what sent it to another server has no end of its own.
+            self.end("", "started again")
+            self.run("", (), delay=delay)
 
     def run(
         self,

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import CancelledError
 
@@ -156,6 +157,22 @@ class LifeTests(ProcessCase):
         count = len(sink.packets)
         await self.pause(0.1)
         self.assertEqual(len(sink.packets), count)
+
+    async def test_killed_while_it_starts(self) -> None:
+        """One that is gone before the server has it in hand is one like any other."""
+        spawn = self.reactor.spawnProcess
+
+        def spawn_late(*args: Any, **options: Any) -> Any:
+            made = spawn(*args, **options)
+            os.kill(made.pid, signal.SIGKILL)
+            while made.pid is not None:
+                made.reapProcess()
+            return made
+
+        self.patch(self.reactor, "spawnProcess", spawn_late)
+        job = self.watch(run_job(self.reactor, Job(CardInput()), [Kept()]))
+        self.assertEqual(str(await self.error_of(job)), "the helper process crashed (SIGKILL)")
+        self.assertEqual(job.pid, 0)
 
     async def test_segmentation_fault(self) -> None:
         """So is a crash."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 from ntvmedia.hub.context import StreamState
+from ntvmedia.relay.attempt import Attempt
 from ntvmedia.relay.failover import Order
 from tests.relay.rig import RelayCase
 from tests.relay.test_runner import Sink
@@ -186,6 +189,20 @@ class FailoverTests(RelayCase):
             self.advance(0.5)
         # 20 s: rounds after 1, 2, 4, 8 s.
         self.assertLessEqual(len(self.source.pulls), 10)
+        self.finish()
+
+    def test_nothing_is_kept_of_failures(self) -> None:
+        """While a fallback is in use, all that failed beside it is forgotten."""
+        self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.fail()
+        fallback = self.source.last
+        fallback.start()
+        for _number in range(20):
+            while self.source.last is fallback:
+                fallback.media(5.0)
+            self.source.pulls.pop().fail("a is down still")
+        gc.collect()
+        self.assertEqual(sum(isinstance(x, Attempt) for x in gc.get_objects()), 1)
         self.finish()
 
     def test_stopped_during_recovery(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+
 from ntvmedia.access import ApplicationType
 from ntvmedia.avtools.transcoder import Transcoder
 from ntvmedia.errors import RemoteError
@@ -266,6 +268,14 @@ class RunnerTests(RelayCase):
         self.assertEqual(self.state(id_).state, "running")
         self.finish()
 
+    def test_cancelled_by_others(self) -> None:
+        """A client that stops before the tasks do, with the server, has no bug that is logged."""
+        id_ = self.add()
+        self.source.last.start()
+        self.source.last._works.errback(CancelledError())
+        self.assertEqual(self.state(id_)[:2], ("waiting", "it was cancelled"))
+        self.finish()
+
     def test_stopped_while_it_waits(self) -> None:
         """A stream whose task is stopped does not keep its viewers waiting for the next try."""
         id_ = self.add()
@@ -471,6 +481,19 @@ class OutputTests(RelayCase):
         state = self.state(id_)
         self.assertEqual(state[:3], ("waiting", "refused: 403", True))
         self.assertEqual(len(self.source.open), 1)
+        self.finish()
+
+    def test_other_server_after_the_end(self) -> None:
+        """One that came to its end and is started again sends its stream once, as before."""
+        target = {"server": "rtmp://other.example", "application": "live", "stream": "s"}
+        id_ = self.add(target=target, loop=False)
+        for number in range(1, 4):
+            self.source.last.start()
+            self.source.last.media(3.0)
+            self.assertEqual(len(self.target.urls), number)
+            self.source.last.end()
+            self.assertEqual(self.state(id_).state, "stopped")
+            self.relays.start(id_)
         self.finish()
 
     def test_transcoder_of_a_test(self) -> None:

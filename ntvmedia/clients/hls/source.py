@@ -46,8 +46,10 @@ _SLICE: Final = 200
 
 _RENEW_SECONDS: Final = 30.0
 
-# In `PullOptions.memory`: the last segment of each list that was begun, by the list's number.
-_MEMORY: Final = "hls.segments"
+# In `PullOptions.memory`: the last segment of each list that was begun, by the list's number; and
+# whether the lists had ended when a pull began that did not go on from another.
+_SEGMENTS: Final = "hls.segments"
+_FILM: Final = "hls.film"
 
 
 class HLSPull:
@@ -87,9 +89,9 @@ class HLSPull:
         self._done: Deferred[None] = Deferred()
         # Why it ends as soon as all that was loaded has been given on.
         self._loss: Failure | None = None
-        memory = {} if options.memory is None else options.memory
-        self._given: dict[int, Identity] = memory.setdefault(_MEMORY, {})
-        self._is_film = False
+        self._memory = {} if options.memory is None else options.memory
+        self._given: dict[int, Identity] = self._memory.setdefault(_SEGMENTS, {})
+        self._is_complete = False
         self._channels: list[Channel] = []
         self._joiner: Joiner | None = None
         self._joined: Iterator[Packet] | None = None
@@ -109,8 +111,11 @@ class HLSPull:
         """
         try:
             sources = await self._begin()
+            if not any(channel.is_continued for channel in self._channels):
+                self._memory[_FILM] = not any(channel.is_live for channel in self._channels)
             if all(channel.has_nothing for channel in self._channels):
                 # All that there is of a stream that is over was given on before.
+                self._is_complete = True
                 return
             self._joiner = Joiner(sources)
             self._pacer = Pacer(self._reactor, self._sink(), PACE, resumed=self._pump)
@@ -121,8 +126,7 @@ class HLSPull:
             if self._job is not None:
                 self._job.end()
                 await self._job.done
-            # A film may be played once more.
-            self._is_film = not any(x.is_live or x.is_continued for x in self._channels)
+            self._is_complete = True
         except PeerError as error:
             raise remote(error) from None
         finally:
@@ -320,7 +324,8 @@ class HLSPull:
         for number, channel in enumerate(self._channels):
             if channel.pieces.last is not None:
                 self._given[number] = channel.pieces.last
-        if self._is_film:
+        if self._is_complete and self._memory.get(_FILM):
+            # It may be played once more, from its beginning.
             self._given.clear()
 
 

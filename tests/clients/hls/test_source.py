@@ -272,6 +272,56 @@ class HLSPullTests(LoaderCase):
             self.successResultOf(waiting)
         self.assertEqual(numbers(self.packets()), [*range(2 * PICTURES), *range(2 * PICTURES)])
 
+    def test_film_again_after_a_failure(self) -> None:
+        """So it is where a pull failed in the middle: the next one plays the rest, and then all."""
+        self.lists[LIST] = [(0, listed(0, 6) + END)]
+        self.segments |= {f"{ROOT}s{n}.ts": Reply(b"", 403) for n in range(3, 6)}
+        memory: dict[str, Any] = {}
+        waiting = self.pull(memory=memory)
+        self.run_for(12)
+        self.check_end(waiting, "the server refuses it (403)", permanent=True)
+        self.segments.clear()
+        for _pull in range(2):
+            waiting = self.pull(memory=memory)
+            self.run_for(13)
+            self.successResultOf(waiting)
+        film = list(range(6 * PICTURES))
+        self.assertEqual(numbers(self.packets()), [*film, *film])
+
+    def test_film_again_after_a_failure_at_its_end(self) -> None:
+        """And where there was nothing left of it."""
+        self.lists[LIST] = [(0, listed(0, 3) + END)]
+        memory: dict[str, Any] = {}
+        waiting = self.pull(memory=memory)
+        while not self.packets() or numbers(self.packets())[-1] < 2 * PICTURES + 1:
+            self.run_for(0.1)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        waiting = self.pull(memory=memory)
+        self.successResultOf(waiting)
+        count = len(self.packets())
+        waiting = self.pull(memory=memory)
+        self.run_for(8)
+        self.successResultOf(waiting)
+        self.assertEqual(numbers(self.packets()[count:]), list(range(3 * PICTURES)))
+
+    def test_film_after_a_live_stream(self) -> None:
+        """What takes the place of a live stream is a film like any other."""
+        self.live(40, first=50)
+        memory: dict[str, Any] = {}
+        waiting = self.pull(memory=memory)
+        self.run_for(5)
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.lists[LIST] = [(0, listed(0, 2) + END)]
+        count = len(self.packets())
+        for _pull in range(2):
+            waiting = self.pull(memory=memory)
+            self.run_for(6)
+            self.successResultOf(waiting)
+        film = list(range(2 * PICTURES))
+        self.assertEqual(numbers(self.packets()[count:]), [*film, *film])
+
     def test_gap(self) -> None:
         """E-SR-08: what is a gap, or cannot be had, is missing; what follows comes in its time."""
         self.lists[LIST] = [(0, listed(0, 6, before={1: "#EXT-X-GAP\n"}) + END)]

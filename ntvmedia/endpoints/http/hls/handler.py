@@ -16,7 +16,7 @@ from ntvmedia.endpoints.asking import Denied, allowed, check_not_sent_away, chec
 from ntvmedia.endpoints.http import answers
 from ntvmedia.endpoints.http.asking import REDIRECTED, hops_fields, play_request
 from ntvmedia.endpoints.http.hls.files import File
-from ntvmedia.endpoints.http.hls.outputs import PROTOCOL, HLSOutputs
+from ntvmedia.endpoints.http.hls.outputs import NO_SESSION, PROTOCOL, HLSOutputs
 from ntvmedia.endpoints.http.hls.packaging import carried
 from ntvmedia.endpoints.http.hls.playlist import Playlist
 from ntvmedia.endpoints.http.hls.presentation import compose, write
@@ -173,7 +173,7 @@ class HLSHandler:
         if place.session:
             session = outputs.sessions.get(place.session)
             if session is None or session.request.key != exchange.address.key:
-                raise NotFound("there is no such session: ask for the stream's .m3u8 again")
+                raise NotFound(NO_SESSION)
             if session.ip and not is_from(exchange.peer, session.ip):
                 reason = "the signed address is for somebody else's IP address"
                 raise Denied(reason, rule="signature")

@@ -42,6 +42,8 @@ LOOK_SECONDS: Final = 1.0
 
 _log = Logger()
 
+NO_SESSION: Final = "there is no such session: ask for the stream's .m3u8 again"
+
 
 class HLSOutputs(Service):
     """The playlists and sessions of one server, shared by its HTTP and HTTPS ports.
@@ -325,9 +327,12 @@ class HLSOutputs(Service):
 
         Raises:
             Denied: There is no room for it now.
+            NotFound: It was forgotten while it was decided about: nobody would see it leave.
         """
         if session.refused:
             return
+        if session.name not in self.sessions:
+            raise NotFound(NO_SESSION)
         if session.viewer is not None and session.playlist is not None:
             if session.playlist.key == playlist.key or not playlist.rendition.has_pictures:
                 return

@@ -178,6 +178,22 @@ class AccessTests(HLSCase):
         self.assertEqual((len(asked), pending.answer.status), (2, 500))
         pending.leave()
 
+    def test_forgotten_while_it_is_decided(self) -> None:
+        """Nobody becomes a viewer by a session that is gone: nobody would see him leave."""
+        self.player.join()
+        self.rig.host.events.emit(ApplicationChanged("liveshow", "liveshow"))
+        question: Deferred[Verdict] = Deferred()
+        self.patch(self.access, "decide", lambda _request, **_how: question)
+        pending = self.player.ask()
+        self.rig.run(40.0)
+        self.assertEqual(len(self.outputs.sessions), 0)
+        question.callback(Verdict(True))
+        self.rig.run(5.0)
+        assert pending.answer is not None
+        self.assertEqual(pending.answer.status, 404)
+        self.assertEqual((self.viewers, self.plays), ([], []))
+        pending.leave()
+
     def test_change_of_another(self) -> None:
         """What happens to other applications is not theirs."""
         self.watch()
