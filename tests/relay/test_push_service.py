@@ -191,6 +191,18 @@ class StreamTests(PushServiceCase):
         self.assertNotIn("secret", str(self.pushes.log(id_)))
         self.finish()
 
+    def test_rate(self) -> None:
+        """Who asks for the first time is told how much is sent, not that it is nothing."""
+        id_ = self.add()
+        publication = self.publish()
+        for second in range(1, 11):
+            self.reactor.advance(1)
+            self.media(publication, second * VIDEO.clock_rate)
+            self.target.all[0].bytes_out += 12_500 - 8
+        state = self.pushes.state(id_)
+        self.assertEqual((state.state, state.bitrate_kbps), ("running", 100))
+        self.finish()
+
     def test_idle_since(self) -> None:
         """Nothing is sent since the last stream ended, not since the push was started."""
         id_ = self.add()
