@@ -155,7 +155,7 @@ def _in_words(error: OSError) -> RemoteError:
     if error.errno == errno.EADDRNOTAVAIL:
         return RemoteError("this machine has no such address", is_permanent=True)
     if error.errno == errno.EADDRINUSE:
-        return RemoteError("another program has this UDP port")
+        return RemoteError("another task or program has this UDP port")
     if error.errno in (errno.EACCES, errno.EPERM):
         return RemoteError("the server may not have this UDP port", is_permanent=True)
     if error.errno == errno.ENODEV:

@@ -186,6 +186,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(
                 "fields",
                 nargs="*" if name == "add" else "+",
+                default=[],
                 metavar="FIELD=VALUE",
                 type=_assignment,
             )

@@ -109,7 +109,13 @@ def add_fields(parser: argparse.ArgumentParser, kind: TaskKind, example: str) ->
         "everybody on the machine."
     )
     parser.add_argument(
-        "fields", nargs="*", metavar="FIELD=VALUE", type=_assignment, help="see below"
+        "fields",
+        nargs="*",
+        # Else they are named among what is required.
+        default=[],
+        metavar="FIELD=VALUE",
+        type=_assignment,
+        help="see below",
     )
 
 

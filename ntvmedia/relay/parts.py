@@ -94,10 +94,13 @@ Even = Annotated[int, Kind("an even number", _read_even)]
 Rate = Annotated[float, Kind("frames a second", _SECONDS.read)]
 """Of pictures."""
 
-Server = Annotated[
+Server = Annotated[str, Kind("an address such as rtmp://HOST:PORT", read_server)]
+"""Another server. It may have a password in it: an error does not quote it."""
+
+AnyServer = Annotated[
     str, Kind("an address such as rtmp://HOST:PORT, or nothing for this server", read_server)
 ]
-"""Where streams are sent to. It may have a password in it: an error does not quote it."""
+"""The same, or this one."""
 
 TargetText = Annotated[
     str,
@@ -191,7 +194,7 @@ class Rendition:
 class Target:
     """Where a stream goes."""
 
-    server: Server = field(
+    server: AnyServer = field(
         default="",
         repr=False,
         metadata={

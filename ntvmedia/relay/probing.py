@@ -23,6 +23,9 @@ PROBE_SECONDS: Final = 3.0
 PATIENCE_SECONDS: Final = 20.0
 """Until the first media."""
 
+# A longer step of a track's times is a jump of its clock.
+_LONGEST_STEP_SECONDS: Final = 10.0
+
 
 def probe(host: Any, source: Any, url: str, options: Any) -> Deferred[Probe]:
     """Find out what is in a source.
@@ -55,8 +58,9 @@ class _Look:
         self._form = form
         self._tracks: dict[int, Track] = {}
         self._keyframes: dict[int, bytes] = {}
-        self._packets: dict[int, int] = {}
         self._bytes: dict[int, int] = {}
+        # By track: the last decode time, how many steps led there, and their ticks.
+        self._steps: dict[int, tuple[int, int, int]] = {}
         self._began_at: float | None = None
         self._timer = reactor.callLater(PATIENCE_SECONDS, self._enough)
         self._pulling: Deferred[None] | None = None
@@ -92,7 +96,11 @@ class _Look:
             self._timer.reset(PROBE_SECONDS)
         if packet.is_keyframe:
             self._keyframes.setdefault(track.id, packet.payload)
-        self._packets[track.id] = self._packets.get(track.id, 0) + 1
+        last, steps, ticks = self._steps.get(track.id, (packet.dts, 0, 0))
+        step = packet.dts - last
+        if 0 < step <= _LONGEST_STEP_SECONDS * track.clock_rate:
+            steps, ticks = steps + 1, ticks + step
+        self._steps[track.id] = packet.dts, steps, ticks
         self._bytes[track.id] = self._bytes.get(track.id, 0) + len(packet.payload)
 
     def batch_ended(self) -> None:
@@ -123,7 +131,12 @@ class _Look:
 
     def _found(self) -> Probe:
         began_at = self._began_at if self._began_at is not None else 0.0
-        seconds = max(self._reactor.seconds() - began_at, 0.001)
+        # What comes first is often what a server has since its last keyframe, all at once.
+        spans = [
+            ticks / self._tracks[id_].clock_rate
+            for id_, (_last, _steps, ticks) in self._steps.items()
+        ]
+        seconds = max(self._reactor.seconds() - began_at, 0.001, *spans)
         tracks = [self._track(track, seconds) for track in self._tracks.values()]
         return Probe(self._form, bitrate_kbps=sum(x.bitrate_kbps for x in tracks),
                      tracks=tuple(tracks))  # fmt: skip
@@ -132,7 +145,8 @@ class _Look:
         found = describe(track, self._keyframes.get(track.id, b""))
         rate = found.frame_rate
         if rate is None and track.kind is MediaKind.VIDEO:
-            rate = round(self._packets.get(track.id, 0) / seconds, 2)
+            _last, steps, ticks = self._steps.get(track.id, (0, 0, 0))
+            rate = round(steps * track.clock_rate / ticks, 2) if ticks else 0.0
         return ProbedTrack(
             track.kind.value,
             track.codec.value,

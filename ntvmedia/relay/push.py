@@ -361,7 +361,10 @@ class Pusher:
         next_retry_at: float = 0.0,
     ) -> None:
         if state == "running":
+            # From here on it is measured, whenever somebody asks.
             self._rate = Rate()
+            self._sampled_at = self._reactor.seconds()
+            self._rate.sample(self._sampled_at, self._counts()[0])
         self._state = self._state._replace(
             state=state,
             reason=reason,

@@ -214,8 +214,7 @@ class PushService(Service):
 
     def _end(self, task: PushTask, key: StreamKey) -> Deferred[None] | None:
         """Send a stream no longer; returns what fires when its server knows."""
-        task.held_back.pop(key, None)
-        sending = task.sending.pop(key, None)
+        sending = task.let_go(key)
         if sending is None:
             return None
         stopping = sending.pusher.stop()
@@ -274,7 +273,8 @@ class PushService(Service):
         for key in tuple(task.sending):
             if not matches(push, key) or _way(before, key) != _way(push, key):
                 self._end(task, key)
-        task.held_back.clear()
+        for key in tuple(task.held_back):
+            task.let_go(key)
         if task.is_active or (push.enabled and not before.enabled):
             self._start(task)
 

@@ -64,6 +64,15 @@ class PushTask:
             self.held_back[key] = PushState("waiting", reason, since=self._wall_clock())
             self.log.add(f"{key}: {reason}")
 
+    def let_go(self, key: StreamKey) -> Sending | None:
+        """Forget a stream, which is not to be sent any more; returns what sends it, if it is."""
+        was_idle = not self.states()
+        self.held_back.pop(key, None)
+        sending = self.sending.pop(key, None)
+        if not was_idle and not self.states():
+            self._since = self._wall_clock()
+        return sending
+
     def states(self) -> Mapping[StreamKey, PushState]:
         """Return how each stream is doing that it sends or would send now, by name."""
         found = {key: sending.pusher.state for key, sending in self.sending.items()}

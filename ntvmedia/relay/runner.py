@@ -17,7 +17,7 @@ from ntvmedia.relay.attempt import Attempt, Outcome, Surroundings, when_done
 from ntvmedia.relay.backoff import LONGEST_SECONDS, STABLE_SECONDS, TOLD_EVERY, Backoff
 from ntvmedia.relay.failover import Order
 from ntvmedia.relay.recovery import Recovery
-from ntvmedia.relay.states import Rate, RelayState, State, TaskLog
+from ntvmedia.relay.states import Rate, RelayState, State
 from ntvmedia.relay.task import Relay
 
 SHORT_SECONDS: Final = 5.0
@@ -44,7 +44,7 @@ class Runner:
         keys: The streams that are published, the main one first.
         problem: Says why these may not be published, as one clause, or the empty text. Called with
             whether they are.
-        log: For the operator.
+        note: Called with a line for the operator.
         hops: Ids of the servers that ask for the stream by way of this one.
         backoff: Of one that ran before for the same; a new one by default.
 
@@ -63,7 +63,7 @@ class Runner:
         relay: Relay,
         keys: Sequence[StreamKey],
         problem: Callable[[bool], str],
-        log: TaskLog,
+        note: Callable[[str], None],
         hops: tuple[str, ...] = (),
         backoff: Backoff | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class Runner:
         self._reactor = host.reactor
         self._events = host.events
         self._problem = problem
-        self._task_log = log
+        self._note = note
         self._options = PullOptions(
             transport=relay.transport,
             loop=relay.loop,
@@ -336,7 +336,7 @@ class Runner:
         self._close([attempt])
         if attempt is not self._current:
             if self._recovery.lost(attempt, outcome):
-                self._task_log.add(f"the first source does not work yet: {outcome.reason}")
+                self._note(f"the first source does not work yet: {outcome.reason}")
             return
         self._current = None
         self._bytes_before += attempt.bytes_in
@@ -358,7 +358,7 @@ class Runner:
         self._failed(attempt, outcome)
 
     def noted(self, line: str) -> None:
-        self._task_log.add(line)
+        self._note(line)
         if self._state == "connecting":
             self._reason = line
 
@@ -417,5 +417,5 @@ class Runner:
             self._tell(f"{reason}; {further}")
 
     def _tell(self, text: str) -> None:
-        self._task_log.add(text)
+        self._note(text)
         self._log.info("relay {id} to {key}: {text}", id=self.relay.id, key=self.keys[0], text=text)

@@ -106,7 +106,8 @@ class Task:
             except Refused as error:
                 self.log.add(f"{text}: {error}")
                 return None
-        runner = Runner(surroundings, relay, streams, self._look(streams), self.log, hops, backoff)
+        note = self._note_of(relay.target.stream) if self.relay.is_pattern else self.log.add
+        runner = Runner(surroundings, relay, streams, self._look(streams), note, hops, backoff)
         self.runners[text] = runner
         runner.start(delay, after=self._closing.get(text))
         return runner
@@ -189,6 +190,10 @@ class Task:
                 )
         return state
 
+    def _note_of(self, name: str) -> Callable[[str], None]:
+        """Return what takes the lines of one stream of many."""
+        return lambda line: self.log.add(f"{name}: {line}")
+
     def _state_of_all(self) -> RelayState:
         target = self.relay.target.stream
         found = {target.replace("*", text): x.state() for text, x in self.runners.items()}
@@ -196,8 +201,9 @@ class Task:
         if not states:
             return RelayState("idle", since=self._since)
         ranks = ("running", "connecting", "waiting", "stopped")
-        best = min(states, key=lambda x: ranks.index(x.state))
+        name, best = min(found.items(), key=lambda item: ranks.index(item[1].state))
         return best._replace(
+            reason=f"{name}: {best.reason}" if best.reason else "",
             since=min(x.since for x in states),
             bitrate_kbps=sum(x.bitrate_kbps for x in states),
             bytes_in=sum(x.bytes_in for x in states),

@@ -190,6 +190,6 @@ def test_port_in_use() -> None:
     """A port that another has is not taken from it, and may be free the next time."""
     port = free_udp_port()
     with receiver(DatagramInput("127.0.0.1", port)):
-        with pytest.raises(RemoteError, match="another program") as caught:
+        with pytest.raises(RemoteError, match="another task or program") as caught:
             DatagramReader(DatagramInput("127.0.0.1", port), print)
         assert not caught.value.is_permanent

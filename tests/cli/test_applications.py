@@ -241,6 +241,14 @@ def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "error: " in capsys.readouterr().err
 
 
+def test_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields may be left out of `add`, and not of `set`."""
+    for action, missing in (("add", "NAME"), ("set", "NAME, FIELD=VALUE")):
+        with pytest.raises(SystemExit):
+            main(["app", action])
+        assert f"the following arguments are required: {missing}\n" in capsys.readouterr().err
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` lists it all."""
     for words, parts in (

@@ -127,6 +127,13 @@ def test_wrong(run: Command, words: tuple[str, ...], text: str) -> None:
     assert text in run(*words, status=1)[1]
 
 
+def test_what_is_missing(run: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields may be left out: they are not among what is required."""
+    with pytest.raises(SystemExit):
+        run("add", "liveshow")
+    assert "the following arguments are required: TARGET\n" in capsys.readouterr().err
+
+
 def test_change(run: Command, tmp_path: Path) -> None:
     """Fields of one change; a key may come from standard input."""
     with serving(tmp_path, [good(PUSH)]) as asked:

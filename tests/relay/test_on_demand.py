@@ -176,6 +176,20 @@ class PatternTests(OnDemandCase):
         self.assertEqual(self.state(id_).state, "idle")
         self.finish()
 
+    def test_who_is_meant(self) -> None:
+        """Of several streams the log says which, and so does the reason of the task."""
+        id_ = self.add_pattern()
+        for name in ("one", "two"):
+            self.wait_for(self.key(name))
+            self.source.last.fail("gone")
+        lines = [line.text for line in self.relays.log(id_)]
+        self.assertEqual(lines[0], "started")
+        self.assertTrue(lines[1].startswith("cams-one: gone; retrying in"), lines)
+        self.assertTrue(lines[2].startswith("cams-two: gone; retrying in"), lines)
+        self.assertEqual(self.state(id_).reason, "cams-one: gone")
+        self.assertEqual(self.state(id_).instances["cams-two"].reason, "gone")
+        self.finish()
+
     def test_no_dots(self) -> None:
         """F-PA-01: what stands for the star begins with no dot, whatever the source makes of it."""
         self.add_pattern()

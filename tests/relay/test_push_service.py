@@ -191,6 +191,45 @@ class StreamTests(PushServiceCase):
         self.assertNotIn("secret", str(self.pushes.log(id_)))
         self.finish()
 
+    def test_rate(self) -> None:
+        """Who asks for the first time is told how much is sent, not that it is nothing."""
+        id_ = self.add()
+        publication = self.publish()
+        for second in range(1, 11):
+            self.reactor.advance(1)
+            self.media(publication, second * VIDEO.clock_rate)
+            self.target.all[0].bytes_out += 12_500 - 8
+        state = self.pushes.state(id_)
+        self.assertEqual((state.state, state.bitrate_kbps), ("running", 100))
+        self.finish()
+
+    def test_idle_since(self) -> None:
+        """Nothing is sent since the last stream ended, not since the push was started."""
+        id_ = self.add()
+        self.assertEqual(self.pushes.state(id_).since, NOW)
+        self.reactor.advance(60)
+        publication = self.publish()
+        self.reactor.advance(60)
+        publication.close("bye", lost=False)
+        self.target.say_goodbye()
+        idle = self.pushes.state(id_)
+        self.assertEqual((idle.state, idle.since), ("idle", NOW + self.reactor.seconds()))
+        self.reactor.advance(60)
+        self.assertEqual(self.pushes.state(id_), idle)
+        self.finish()
+
+    def test_idle_since_a_change(self) -> None:
+        """What waited for its turn is not meant any more."""
+        self.add(streams=["cam"])
+        id_ = self.add(streams=["c*"], query="other")
+        self.publish()
+        self.assertEqual(self.pushes.state(id_).state, "waiting")
+        self.reactor.advance(60)
+        self.change(id_, streams=["dog"])
+        idle = self.pushes.state(id_)
+        self.assertEqual((idle.state, idle.since), ("idle", NOW + self.reactor.seconds()))
+        self.finish()
+
     def test_which(self) -> None:
         """Of several pushes each sends what it is for; of several streams each goes to its name."""
         self.add(streams=["ca*"], application="liveshow", server="rtmp://@a")

@@ -199,6 +199,14 @@ def test_wrong_values(field: str, value: object) -> None:
     assert caught.value.field == field
 
 
+def test_another_server() -> None:
+    """A push has no other: nobody is told to leave the server out."""
+    with pytest.raises(WrongField) as caught:
+        read_fields({"server": "http://h"})
+    assert "rtmp://HOST:PORT; " in str(caught.value)
+    assert "this server" not in str(caught.value)
+
+
 def test_no_secret_is_quoted() -> None:
     """F-AC-03: neither an error nor the text of a push has what is secret in it."""
     for field, value in (
