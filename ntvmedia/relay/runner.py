@@ -20,6 +20,10 @@ from ntvmedia.relay.recovery import Recovery
 from ntvmedia.relay.states import Rate, RelayState, State
 from ntvmedia.relay.task import Relay
 
+RETURN_SECONDS: Final = 60.0
+"""A source that gave something is asked as often as any for so long, though its server says that it
+does not have it: its publisher may have to begin anew, while our viewers wait."""
+
 SHORT_SECONDS: Final = 5.0
 """A source that ends sooner has not played, and is asked less and less often."""
 
@@ -102,6 +106,7 @@ class Runner:
         self._refusals = 0
         self._timer: IDelayedCall | None = None
         self._current: Attempt | None = None
+        self._worked_at = -RETURN_SECONDS
         self._up: RelayUp | None = None
         # Those that are over, and have not given everything back.
         self._closing: set[Attempt] = set()
@@ -152,14 +157,18 @@ class Runner:
         else:
             self._try()
 
-    def stop(self, reason: str) -> Deferred[None]:
+    def stop(self, reason: str, *, lost: bool = False) -> Deferred[None]:
         """End for good. Idempotent.
+
+        Args:
+            reason: One lower-case clause.
+            lost: Another one makes the same streams at once, so they wait for that.
 
         Returns:
             Fires when everything has been given back, or soon after it should have been.
         """
         if self._state != "stopped":
-            self._finish(reason)
+            self._finish(reason, lost=lost)
         return when_done(self._closing, self._reactor)
 
     def look_again(self) -> None:
@@ -277,14 +286,14 @@ class Runner:
         if timer is not None:
             timer.cancel()
 
-    def _finish(self, reason: str) -> None:
+    def _finish(self, reason: str, *, lost: bool = False) -> None:
         """Stop, with nothing left that could go on."""
         self._cancel_timer()
         self._close(self._recovery.stop())
         self._is_gated = False
-        self._close_current(reason, lost=False)
+        self._close_current(reason, lost=lost)
         # Those that wait for the next attempt, of which there will be none.
-        if self.has_been_up:
+        if self.has_been_up and not lost:
             for key in self.keys:
                 stream = self._surroundings.streams.get(key)
                 if stream is not None and stream.publication is None:
@@ -365,6 +374,12 @@ class Runner:
     def _failed(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take another source, or wait."""
         seconds = attempt.media_seconds
+        now = self._reactor.seconds()
+        if attempt.has_media:
+            self._worked_at = now
+        if outcome.is_absent and now - self._worked_at < RETURN_SECONDS:
+            # It was there a moment ago: its publisher may be coming back.
+            outcome = outcome._replace(is_permanent=False, is_absent=False)
         if attempt.has_media and seconds >= SHORT_SECONDS and outcome.is_end:
             self.backoff.reset()
         self.backoff.worked(seconds)

@@ -268,7 +268,8 @@ class RelayService(Service):
         if not task.take_note_of(relay):
             starts = starts or task.is_active
             self.demand.forget(relay.id)
-            self._close(task.stop("the task was changed"))
+            lost = task.is_active and task.makes_the_same(relay)
+            self._close(task.stop("the task was changed", lost=lost))
             task.relay = relay
         if before.enabled and not relay.enabled:
             self._close(task.stop("the task was disabled"))

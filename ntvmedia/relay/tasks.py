@@ -112,8 +112,13 @@ class Task:
         runner.start(delay, after=self._closing.get(text))
         return runner
 
-    def end(self, text: str, reason: str) -> Deferred[None]:
+    def end(self, text: str, reason: str, *, lost: bool = False) -> Deferred[None]:
         """Stop one stream.
+
+        Args:
+            text: What the pattern's `*` stands for.
+            reason: Why.
+            lost: As of `Runner.stop`.
 
         Returns:
             Fires when it has given everything back.
@@ -122,7 +127,7 @@ class Task:
         push, self._push = self._push, None
         if runner is None:
             return succeed(None)
-        closing = runner.stop(reason)
+        closing = runner.stop(reason, lost=lost)
         if push is not None:
             stopped: Deferred[None] = push.stop()
             before = closing
@@ -134,8 +139,12 @@ class Task:
         closing.addBoth(self._closed, text, answer)
         return _waiting_for(answer)
 
-    def stop(self, reason: str) -> Deferred[None]:
+    def stop(self, reason: str, *, lost: bool = False) -> Deferred[None]:
         """Stop all.
+
+        Args:
+            reason: Why.
+            lost: As of `Runner.stop`.
 
         Returns:
             Fires when everything has been given back.
@@ -147,7 +156,7 @@ class Task:
             if not self.runners:
                 self.log.add(f"stopped: {reason}")
         for text in tuple(self.runners):
-            self.end(text, reason)
+            self.end(text, reason, lost=lost)
         return all_of(list(self._closing.values()))
 
     def take_note_of(self, relay: Relay) -> bool:
@@ -162,6 +171,12 @@ class Task:
             return False
         self.relay = relay
         return True
+
+    def makes_the_same(self, relay: Relay) -> bool:
+        """Say whether another makes the same streams, and at once: their viewers can wait."""
+        if not relay.enabled or relay.on_demand or self.relay.on_demand:
+            return False
+        return relay.target == self.relay.target and _names(relay) == _names(self.relay)
 
     def look_again(self) -> None:
         """Find out whether all may run: something has changed."""
@@ -225,6 +240,11 @@ class Task:
         if self._closing.get(text) is answer:
             del self._closing[text]
         answer.callback(None)
+
+
+def _names(relay: Relay) -> list[str]:
+    """Return what the renditions of a task are called."""
+    return [rendition.stream for rendition in relay.renditions]
 
 
 def _waiting_for(deferred: Deferred[None]) -> Deferred[None]:

@@ -168,6 +168,27 @@ class RunnerTests(RelayCase):
         self.assertIn('no source for "fake:"', state.reason)
         self.finish()
 
+    def test_its_publisher_comes_back(self) -> None:
+        """What was there a moment ago, and now is not, is not waited for a minute at first."""
+        id_ = self.add()
+        self.source.last.start()
+        self.source.last.media(6.0)
+        self.source.last.fail("it was lost")
+        self.advance(1.3)
+        self.source.last.fail("not found", 404, is_permanent=True)
+        self.assertFalse(self.state(id_).is_permanent)
+        self.assertEqual(len(self.source.pulls), 2)
+        self.advance(2.5)
+        self.assertEqual(len(self.source.pulls), 3)
+        while not self.state(id_).is_permanent:
+            if self.state(id_).state == "connecting":
+                self.source.last.fail("not found", 404, is_permanent=True)
+            else:
+                self.advance(1.0)
+        # 1, 2, 4, 8, 16 and 30 seconds: then it is not there.
+        self.assertIn(len(self.source.pulls), (6, 7, 8))
+        self.finish()
+
     def test_the_end(self) -> None:
         """What comes to its end is asked anew; without `loop` the task is over, until a start."""
         id_ = self.add()

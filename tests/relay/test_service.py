@@ -10,13 +10,14 @@ from zope.interface.verify import verifyObject
 from ntvmedia.access.refusals import WrongField
 from ntvmedia.avtools.job import Probe
 from ntvmedia.errors import ConfigError, RemoteError
+from ntvmedia.hub.context import StreamState
 from ntvmedia.interfaces import IPullSink, ISource
 from ntvmedia.relay.attempt import Fan
 from ntvmedia.relay.refusals import NoRelay, TargetTaken, TooManyRelays
 from ntvmedia.relay.service import MAX_PROBES
 from ntvmedia.relay.sources import Sources
 from ntvmedia.store import StoreError, delete_relay
-from tests.relay.rig import FakeSource, RelayCase
+from tests.relay.rig import KEY, FakeSource, RelayCase
 
 
 class RegistryTests(RelayCase):
@@ -120,6 +121,25 @@ class RegistryTests(RelayCase):
         self.assertEqual(self.source.last.url, "fake://u:p@h/s?token")
         self.assertEqual(self.ups()[-1], "down the task was changed")
         self.assertEqual(self.source.last.options.stall_seconds, 5.0)
+        self.finish()
+
+    def test_viewers_stay(self) -> None:
+        """Who watches goes on watching, as long as the stream keeps its name."""
+        id_ = self.add()
+        change = self.relays.registry.change
+        for fields, state in (
+            ({"stall_seconds": 5}, StreamState.WAITING),
+            ({"source": "fake://h/other", "fallbacks": ["fake://h/b"]}, StreamState.WAITING),
+            ({"target": {"stream": "new"}}, StreamState.ENDED),
+            ({"on_demand": True}, StreamState.ENDED),
+        ):
+            self.source.last.start()
+            self.source.last.media(1.0)
+            key = KEY._replace(stream="new") if "on_demand" in fields else KEY
+            stream = self.stream(key)
+            self.assertIs(stream.state, StreamState.LIVE)
+            self.successResultOf(change(id_, fields))
+            self.assertIs(stream.state, state, fields)
         self.finish()
 
     def test_change_waits_for_the_old(self) -> None:
