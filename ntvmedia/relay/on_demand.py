@@ -19,6 +19,10 @@ UNWANTED_SECONDS: Final = 2.0
 """After everybody who waited has gone, what never came is given up: a page is loaded anew in less.
 What was there goes on for the setting `hub.idle_delay`."""
 
+MOST_AT_ONCE: Final = 20
+"""How many of those that had to wait are begun in one turn of the reactor, once a second: each asks
+a server, or starts a process."""
+
 MAX_FAILED_NAMES: Final = 1000
 """Names that came to nothing and are not asked for at once again, however often somebody tries."""
 
@@ -114,9 +118,13 @@ class OnDemand:
                 if now - wanted_at >= patience:
                     self._end(task, text, runner, "nobody watches")
         self._is_full = len(self._wanted_at) >= self._most
+        room = min(self._most - len(self._wanted_at), MOST_AT_ONCE)
         for key, hops in tuple(self._postponed.items()):
-            del self._postponed[key]
-            if self._hub.waiters(key) or key in self._held:
+            if not self._hub.waiters(key) and key not in self._held:
+                del self._postponed[key]
+            elif room > 0:
+                room -= 1
+                del self._postponed[key]
                 self._want(key, hops)
 
     def stop(self) -> None:

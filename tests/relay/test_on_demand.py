@@ -233,6 +233,22 @@ class PatternTests(OnDemandCase):
         self.assertIs(self.successResultOf(three), NotFound)
         self.finish()
 
+    def test_few_at_once(self) -> None:
+        """When there is room for many that had to wait, they do not all begin in one turn."""
+        self.make(max_on_demand=50)
+        self.add_pattern()
+        for number in range(50):
+            self.wait_for(self.key(f"first{number}"))
+        for number in range(50):
+            self.relays.demand.hold(self.key(f"then{number}"))
+        counts = []
+        while len(self.source.pulls) < 100:
+            counts.append(len(self.source.pulls))
+            self.advance(1.0)
+        self.assertEqual(sorted(set(counts)), [50, 70, 90])
+        self.assertEqual(len(self.source.open), 50)
+        self.finish()
+
     def test_failed_names(self) -> None:
         """A name that does not exist is not asked for at once, however often somebody tries."""
         self.add_pattern()
