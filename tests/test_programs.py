@@ -78,12 +78,22 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    """Yield the path and the code of each module of the product, and of its plugins."""
+@pytest.fixture(name="sources", scope="module")
+def _sources() -> dict[str, ast.Module]:
+    """The code of each module of the product, and of its plugins, by path."""
     plugins = ROOT.parent / "twisted" / "plugins"
-    for path in [*ROOT.rglob("*.py"), *plugins.glob("*.py")]:
-        name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-        yield name, ast.parse(path.read_text("utf-8"))
+    return {
+        path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name: ast.parse(
+            path.read_text("utf-8")
+        )
+        for path in [*ROOT.rglob("*.py"), *plugins.glob("*.py")]
+    }
+
+
+@pytest.fixture(name="described", scope="module")
+def _described() -> Any:
+    """The description of the API, as it is served."""
+    return json.loads(msgspec.json.encode(document(RESOURCES)))
 
 
 def starts(tree: ast.Module) -> set[str]:
@@ -132,31 +142,30 @@ def test_what_is_looked_for(code: str, expected: set[str]) -> None:
     assert starts(ast.parse(code)) == expected
 
 
-def test_two_modules_start_processes() -> None:
+def test_two_modules_start_processes(sources: dict[str, ast.Module]) -> None:
     """F-IN-01: no module but two starts a process, none with a shell, and both start Python.
 
     The program is this process's own; it is not looked up anywhere, nor told by anybody.
     """
-    found = {name: starts(tree) for name, tree in sources()}
+    found = {name: starts(tree) for name, tree in sources.items()}
     assert {name: by for name, by in found.items() if by} == {
         name: {by} for name, by in STARTERS.items()
     }
     for name in STARTERS:
-        tree = ast.parse((ROOT / name).read_text("utf-8"))
         calls = [
             node
-            for node in ast.walk(tree)
+            for node in ast.walk(sources[name])
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".spawnProcess")
         ]
         assert [ast.unparse(call.args[1]) for call in calls] == ["sys.executable"], name
 
 
-def test_no_other_program() -> None:
+def test_no_other_program(sources: dict[str, ast.Module]) -> None:
     """E-ST-03: no program of FFmpeg's is started, nor anybody's: none is named in the code.
 
     So no flag of one is relied upon: `avtools.process` watches its own children itself.
     """
-    for name, tree in sources():
+    for name, tree in sources.items():
         says = {
             id(node.value)
             for node in ast.walk(tree)
@@ -276,9 +285,8 @@ def fields(value: Any) -> Iterator[str]:
             yield from fields(inner)
 
 
-def test_no_field_names_a_program() -> None:
+def test_no_field_names_a_program(described: Any) -> None:
     """F-IN-02: no field of the API, no preference and no setting has a program or a command."""
-    described = json.loads(msgspec.json.encode(document(RESOURCES)))
     found = set(fields(described))
     # It does find what is there, at the top, inside, in an answer and in a query.
     assert {"source", "preset", "restarts", "page_size", *FIELDS} <= found
@@ -288,27 +296,27 @@ def test_no_field_names_a_program() -> None:
         assert not _NAMES.search(re.sub(r"(?<=[a-z])(?=[A-Z])|[-.]", "_", name).lower()), name
 
 
-def test_settings_are_only_shown() -> None:
+def test_settings_are_only_shown(described: Any) -> None:
     """F-IN-02: the file's settings are read by the API, and written by nothing but an editor."""
     methods = {
         method
-        for path, item in document(RESOURCES)["paths"].items()
+        for path, item in described["paths"].items()
         if path.endswith("/settings") or "/settings/" in path
         for method in item
     }
     assert methods == {"get"}
 
 
-def test_encoders_are_chosen() -> None:
+def test_encoders_are_chosen(described: Any) -> None:
     """F-IN-02: what reaches FFmpeg of how something is encoded is a number, or one of a few words.
 
     No option of FFmpeg's can be put into it.
     """
-    schemas = document(RESOURCES)["components"]["schemas"]
+    schemas = described["components"]["schemas"]
     for part in (Video, Audio):
-        described = schemas[f"Relay{part.__name__}"]["properties"]
-        assert set(described) == set(part.__dataclass_fields__)
-        for name, field in described.items():
+        shown = schemas[f"Relay{part.__name__}"]["properties"]
+        assert set(shown) == set(part.__dataclass_fields__)
+        for name, field in shown.items():
             assert field.get("enum") or field["type"] in ("integer", "number"), name
 
 

@@ -7,7 +7,13 @@ from typing import Any
 from ntvmedia.access import ApplicationType
 from ntvmedia.avtools.transcoder import Transcoder
 from ntvmedia.errors import RemoteError
-from ntvmedia.events import AccessChanged, ApplicationChanged, PublishEnded, PublishStarted
+from ntvmedia.events import (
+    AccessChanged,
+    ApplicationChanged,
+    PublishEnded,
+    PublishStarted,
+    RelayDown,
+)
 from ntvmedia.hub.context import StreamState
 from ntvmedia.media import StreamKey
 from ntvmedia.relay.attempt import CLOSING_SECONDS, FIRST_MEDIA_SECONDS
@@ -187,6 +193,39 @@ class RunnerTests(RelayCase):
         self.assertEqual(len(self.source.pulls), 4)
         self.finish()
 
+    def test_short_ones(self) -> None:
+        """E-ST-04: a source that ends as soon as it has begun is asked less and less often."""
+        id_ = self.add()
+        for base in (1, 2, 4, 8):
+            self.source.last.start()
+            self.source.last.media(1.0)
+            self.source.last.end()
+            self.assertEqual(self.state(id_)[:2], ("waiting", "the source has ended"))
+            asked = len(self.source.pulls)
+            self.reactor.advance(base * 0.8 - 0.1)
+            self.assertEqual(len(self.source.pulls), asked)
+            self.reactor.advance(base * 0.4 + 0.2)
+            self.assertEqual(len(self.source.pulls), asked + 1)
+        # One that played for a while has: it may come again at once, as a playlist of films does.
+        self.source.last.start()
+        self.source.last.media(6.0)
+        self.source.last.end()
+        asked = len(self.source.pulls)
+        self.reactor.advance(1.3)
+        self.assertEqual(len(self.source.pulls), asked + 1)
+        self.finish()
+
+    def test_stopped_by_who_was_told(self) -> None:
+        """Who hears that the source is gone may stop the task: then it is not asked again."""
+        id_ = self.add()
+        self.host.events.subscribe(RelayDown, lambda _event: self.relays.stop(id_))
+        self.source.last.start()
+        self.source.last.fail("h is down")
+        self.assertEqual(self.state(id_).state, "stopped")
+        self.advance(100.0)
+        self.assertEqual((self.state(id_).state, len(self.source.pulls)), ("stopped", 1))
+        self.finish()
+
     def test_timeline(self) -> None:
         """E-ST-07: a source that begins anew, or replays, goes on in time for its viewers."""
         self.add()
@@ -335,6 +374,28 @@ class GateTests(RelayCase):
         self.host.limit = ""
         self.advance(40.0)
         self.assertEqual(self.state(id_).state, "connecting")
+        self.finish()
+
+    def test_refused_for_long(self) -> None:
+        """E-ST-04: what is in the way is told once, and each tenth time; anew when it is back."""
+        self.host.limit = "the server is full"
+        id_ = self.add()
+
+        def told() -> int:
+            return sum("the server is full" in line.text for line in self.relays.log(id_))
+
+        self.assertEqual(told(), 1)
+        # It is looked at each 30 s.
+        self.advance(290.0)
+        self.assertEqual(told(), 1)
+        self.advance(50.0)
+        self.assertEqual(told(), 2)
+        self.host.limit = ""
+        self.advance(40.0)
+        self.source.last.start()
+        self.host.limit = "the server is full"
+        self.source.last.fail("h is down")
+        self.assertEqual(told(), 3)
         self.finish()
 
     def test_name_taken(self) -> None:
