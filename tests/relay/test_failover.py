@@ -19,6 +19,10 @@ def test_order() -> None:
     order.begin()
     seen.append((order.next(), order.is_permanent))
     assert seen == [(0, False), (0, True), (2, True), (None, False), (0, False)]
+    # One that may pass is enough, whichever it was.
+    order.failed(0, is_permanent=False)
+    order.failed(1, is_permanent=True, is_absent=True)
+    assert (order.is_permanent, order.is_absent) == (False, False)
 
 
 class FailoverTests(RelayCase):
