@@ -238,6 +238,13 @@ class LifeTests(ProcessCase):
         self.assertRegex(limits, r"Max core file size +0 ")
         self.assertRegex(limits, r"Max open files +64 ")
         self.assertEqual(os.getsid(job.pid), job.pid)
+        # No program that it might start gets more rights; it dies first, and gives way.
+        status = (place / "status").read_text()
+        self.assertRegex(status, r"NoNewPrivs:\s+1\n")
+        self.assertRegex(status, r"Umask:\s+0077\n")
+        self.assertEqual((place / "oom_score_adj").read_text(), "500\n")
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, job.pid), min(nice + 5, 19))
 
     async def test_sink_that_fails(self) -> None:
         """A bug in a sink ends its job, with a traceback in the log."""
