@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from ntvmedia.avtools import files
 from ntvmedia.avtools.files import OpenFile, format_of
 from ntvmedia.errors import RemoteError
 
@@ -138,6 +137,6 @@ def test_link_that_was_just_put_there(tmp_path: Path, monkeypatch: pytest.Monkey
     (allowed / "x.mp4").symlink_to(other / "y.mp4")
     (allowed / "folder").symlink_to(other)
     # As it was looked at before there was a link.
-    monkeypatch.setattr(files.os.path, "realpath", os.path.abspath)
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
     for bad in ("x.mp4", "folder/y.mp4", allowed / "x.mp4"):
         assert problem_of(bad, allowed) != "", bad

@@ -265,7 +265,11 @@ class FailoverTests(RelayCase):
     def test_stopped_at_the_take_over(self) -> None:
         """Likewise where the first source is back and takes over."""
         id_ = self.add("fake://h/a", fallbacks=["fake://h/b"], recover_seconds=2.0)
-        self.host.events.subscribe(RelayDown, lambda _event: self.relays.stop(id_))
+
+        def told(_event: RelayDown) -> None:
+            self.relays.stop(id_)
+
+        self.host.events.subscribe(RelayDown, told)
         self.source.last.fail("a is down")
         other = self.source.last
         other.start()

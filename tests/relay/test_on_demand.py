@@ -231,7 +231,7 @@ class PatternTests(OnDemandCase):
         self.assertEqual(len(self.source.pulls), 1)
         self.finish()
 
-    def fail(self, name: str) -> None:
+    def try_in_vain(self, name: str) -> None:
         """Have a viewer ask for a name that is not there, and leave."""
         waiter = self.wait_for(self.key(name))
         self.source.last.fail("401", 401, is_permanent=True)
@@ -242,13 +242,13 @@ class PatternTests(OnDemandCase):
     def test_failed_names_are_kept(self) -> None:
         """Nor when everybody has left meanwhile: waits go on to grow, until the task is changed."""
         id_ = self.add_pattern()
-        self.fail("none")
+        self.try_in_vain("none")
         waiter = self.wait_for(self.key("none"))
         self.advance(1.0)
         self.assertEqual(len(self.source.pulls), 1)
         waiter.cancel()
         self.advance(75.0)
-        self.fail("none")
+        self.try_in_vain("none")
         self.assertEqual(len(self.source.pulls), 2)
         self.advance(75.0)
         # It was the second failure in a row: two minutes.
@@ -266,7 +266,7 @@ class PatternTests(OnDemandCase):
         self.patch(on_demand, "MAX_FAILED_NAMES", 3)
         self.add_pattern()
         for number in range(6):
-            self.fail(f"x{number}")
+            self.try_in_vain(f"x{number}")
         self.assertEqual(len(self.source.pulls), 6)
         for number in range(6):
             self.wait_for(self.key(f"x{number}"))

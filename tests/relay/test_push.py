@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ntvmedia.errors import RemoteError
 from ntvmedia.events import StreamOver, StreamReady
@@ -366,6 +367,7 @@ class PushCase(HubCase):
         """E-ST-04: of failures in a row the log has the first, and each tenth."""
         told: list[str] = []
 
+        @implementer(ILogObserver)
         def observe(event: Any) -> None:
             if "push of" in event.get("log_format", ""):
                 told.append(event["log_format"])

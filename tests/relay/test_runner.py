@@ -218,7 +218,11 @@ class RunnerTests(RelayCase):
     def test_stopped_by_who_was_told(self) -> None:
         """Who hears that the source is gone may stop the task: then it is not asked again."""
         id_ = self.add()
-        self.host.events.subscribe(RelayDown, lambda _event: self.relays.stop(id_))
+
+        def told(_event: RelayDown) -> None:
+            self.relays.stop(id_)
+
+        self.host.events.subscribe(RelayDown, told)
         self.source.last.start()
         self.source.last.fail("h is down")
         self.assertEqual(self.state(id_).state, "stopped")
