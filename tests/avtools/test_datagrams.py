@@ -97,6 +97,13 @@ def test_source_specific() -> None:
         send(GROUP, port, ts(1), sender="127.0.0.2")
         send(GROUP, port, ts(2))
         assert numbers(reader.read(1 << 16)) == [2]
+        # The network is asked for that source alone: one that is included, and none left out.
+        rows = [line.split() for line in Path("/proc/net/mcfilter").read_text().splitlines()]
+        group, sender = (int.from_bytes(socket.inet_aton(x)) for x in (GROUP, "127.0.0.1"))
+        ours = [x[4:] for x in rows[1:] if (int(x[2], 16), int(x[3], 16)) == (group, sender)]
+        assert ours == [["1", "0"]]
+        groups = Path("/proc/net/mcfilter")
+    assert f"0x{group:08x}" not in groups.read_text()
 
 
 def test_left() -> None:

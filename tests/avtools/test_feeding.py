@@ -146,3 +146,18 @@ def test_tracks_without_end() -> None:
     assert read_packet(packet.body).dts == 1000
     feed.packet_received(Packet(last, 1001, 1001, False, b"x"))
     assert pipe.times()[-1] == 1001
+
+
+def test_tracks_alone() -> None:
+    """Nor do tracks without a single packet between them."""
+    feed, pipe, _calls = make(100)
+    for number in range(400):
+        feed.track_received(replace(VIDEO, config=number.to_bytes(4, "big") * 16_000))
+    assert feed.queued < MAX_QUEUE_BYTES + (1 << 20)
+    pipe.room = 1 << 30
+    feed.resumeProducing()
+    feed.packet_received(Packet(VIDEO, 1, 1, True, b"x"))
+    reader = FrameReader()
+    reader.receive_data(pipe.written)
+    *_before, track, _packet = reader.frames()
+    assert read_track(track.body)[1].config == (399).to_bytes(4, "big") * 16_000

@@ -126,3 +126,17 @@ def test_reading(tmp_path: Path) -> None:
     file.close()
     file.close()
     assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+def test_link_that_was_just_put_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F-PA-01: a name that becomes a link after it was looked at leads nowhere else."""
+    allowed, other = tmp_path / "allowed", tmp_path / "other"
+    allowed.mkdir()
+    other.mkdir()
+    (other / "y.mp4").write_bytes(b"out")
+    (allowed / "x.mp4").symlink_to(other / "y.mp4")
+    (allowed / "folder").symlink_to(other)
+    # As it was looked at before there was a link.
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
+    for bad in ("x.mp4", "folder/y.mp4", allowed / "x.mp4"):
+        assert problem_of(bad, allowed) != "", bad

@@ -181,7 +181,10 @@ class LifeTests(ProcessCase):
         self.assertEqual(str(await self.error_of(job)), "the helper process crashed (SIGSEGV)")
 
     async def test_hang(self) -> None:
-        """E-ST-01: a process that stands still is killed when no media came for a while."""
+        """E-ST-01, E-ST-03: a process that stands still is killed when no media came for a while.
+
+        It is watched from outside: none of FFmpeg's own deadlines could end one that is stopped.
+        """
         job, _sink = await self.running(Limits(stall_seconds=0.5))
         pid = job.pid
         os.kill(pid, signal.SIGSTOP)
@@ -252,6 +255,13 @@ class LifeTests(ProcessCase):
         self.assertRegex(limits, r"Max core file size +0 ")
         self.assertRegex(limits, r"Max open files +64 ")
         self.assertEqual(os.getsid(job.pid), job.pid)
+        # No program that it might start gets more rights; it dies first, and gives way.
+        status = (place / "status").read_text()
+        self.assertRegex(status, r"NoNewPrivs:\s+1\n")
+        self.assertRegex(status, r"Umask:\s+0077\n")
+        self.assertEqual((place / "oom_score_adj").read_text(), "500\n")
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, job.pid), min(nice + 5, 19))
 
     async def test_sink_that_fails(self) -> None:
         """A bug in a sink ends its job, with a traceback in the log."""
@@ -360,7 +370,7 @@ class InputTests(ProcessCase):
             job = self.watch(run_job(self.reactor, Job(source), [sink]))
             await self.until(lambda sink=sink: bool(sink.notes))  # type: ignore[misc]
             other = self.watch(run_job(self.reactor, Job(source), [Kept()]))
-            self.assertIn("another program", str(await self.error_of(other)))
+            self.assertIn("another task", str(await self.error_of(other)))
             await job.stop()
 
 
@@ -487,8 +497,10 @@ class HostileTests(ProcessCase):
             import os, signal, time
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             os.write(2, b"deaf\\n")
-            time.sleep(60)
-            """
+            time.sleep(600)
+            """,
+            # No watchdog kills it before.
+            Limits(open_seconds=1000.0),
         )
         await self.until(lambda: sink.notes == ["deaf"])
         pid, began = job.pid, self.reactor.seconds()

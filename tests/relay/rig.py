@@ -193,6 +193,7 @@ class FakeTarget:
 
     def __init__(self) -> None:
         self.urls: list[str] = []
+        self.hops: tuple[str, ...] = ()
         self.got: list[Packet] = []
         self.dropped = self.bytes_out = 0
         self.done: Deferred[None] = Deferred()
@@ -205,6 +206,7 @@ class FakeTarget:
     ) -> Deferred[None]:
         """Take a stream."""
         self.urls.append(url)
+        self.hops = options.hops
         self.done = Deferred()
         started(self)
         return self.done

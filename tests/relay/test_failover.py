@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+from ntvmedia.events import RelayDown
 from ntvmedia.hub.context import StreamState
 from ntvmedia.relay.attempt import Attempt
 from ntvmedia.relay.failover import Order
@@ -21,6 +22,10 @@ def test_order() -> None:
     order.begin()
     seen.append((order.next(), order.is_permanent))
     assert seen == [(0, False), (0, True), (2, True), (None, False), (0, False)]
+    # One that may pass is enough, whichever it was.
+    order.failed(0, is_permanent=False)
+    order.failed(1, is_permanent=True, is_absent=True)
+    assert (order.is_permanent, order.is_absent) == (False, False)
 
 
 class FailoverTests(RelayCase):
@@ -118,7 +123,10 @@ class FailoverTests(RelayCase):
         self.assertEqual(self.state(id_).state, "running")
         self.assertEqual(self.source.open, [first])
         self.assertIsNotNone(self.stream().publication)
+        before = len(seen)
         first.media(3.0)
+        # Those who watch go on: it is the same stream.
+        self.assertGreater(len(seen), before + 4)
         self.assertEqual(seen, sorted(set(seen)))
         self.assertEqual(
             self.ups(),
@@ -214,4 +222,85 @@ class FailoverTests(RelayCase):
         self.assertEqual(len(self.source.open), 2)
         self.successResultOf(self.relays.stop(id_))
         self.assertEqual(self.source.open, [])
+        self.finish()
+
+    def test_after_long(self) -> None:
+        """A source that has worked for long and is lost begins a new round: the first is asked."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.fail("a refuses", is_permanent=True)
+        other = self.source.last
+        other.start()
+        other.media(50.0)
+        self.assertEqual(self.urls(), ["a", "b"])
+        other.media(11.0)
+        if self.source.last is not other:
+            self.source.last.fail("a refuses", is_permanent=True)
+        asked = len(self.source.pulls)
+        other.fail("b is down")
+        self.assertEqual(self.urls()[asked:], ["a"])
+        self.assertEqual(self.state(id_).state, "connecting")
+        self.finish()
+
+    def test_refused_during_recovery(self) -> None:
+        """Where nothing may be published any more, nothing is looked at either."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"])
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(2.0)
+        self.assertEqual(len(self.source.open), 2)
+        # Nobody is told, as of a limit that was reached meanwhile.
+        self.host.applications["liveshow"].enabled = False
+        other.fail("b is down")
+        self.assertEqual(self.source.open, [])
+        self.assertEqual(self.state(id_)[:2], ("waiting", 'application "liveshow" is disabled'))
+        self.finish()
+
+    def test_stopped_by_who_was_told(self) -> None:
+        """Who hears that a source is gone may stop the task: nothing is taken or asked then."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"], recover_seconds=50.0)
+
+        def told(_event: RelayDown) -> None:
+            self.relays.stop(id_)
+
+        self.host.events.subscribe(RelayDown, told)
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(2.0)
+        first = self.source.last
+        self.assertIsNot(first, other)
+        first.start()
+        other.fail("b is down")
+        self.assertEqual(self.state(id_).state, "stopped")
+        self.assertEqual(self.source.open, [])
+        self.assertIsNone(self.stream())
+        self.advance(100.0)
+        self.assertEqual(len(self.source.pulls), 3)
+        self.finish()
+
+    def test_stopped_at_the_take_over(self) -> None:
+        """Likewise where the first source is back and takes over."""
+        id_ = self.add("fake://h/a", fallbacks=["fake://h/b"], recover_seconds=2.0)
+
+        def told(_event: RelayDown) -> None:
+            self.relays.stop(id_)
+
+        self.host.events.subscribe(RelayDown, told)
+        self.source.last.fail("a is down")
+        other = self.source.last
+        other.start()
+        other.media(2.0)
+        first = self.source.last
+        first.start()
+        for _number in range(10):
+            if first.is_open:
+                first.media()
+            if other.is_open:
+                other.media()
+            self.advance(0.5)
+        self.assertEqual(self.state(id_).state, "stopped")
+        self.assertEqual(self.ups(), ["up fake://h/b", "down the first source is back"])
+        self.assertEqual(self.source.open, [])
+        self.assertIsNone(self.stream())
         self.finish()

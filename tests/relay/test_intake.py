@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +13,11 @@ from ntvmedia.clients.rtmp.connection import ClientConnection
 from ntvmedia.hub.merged_reads import MergedReads
 from ntvmedia.hub.stream import UNWATCHED_PATIENCE
 from ntvmedia.interfaces import IPullSink
-from ntvmedia.media import StreamKey
+from ntvmedia.media import Packet, StreamKey
 from ntvmedia.relay.attempt import Fan
+from ntvmedia.relay.intake import MAX_TRACKS
 from tests.endpoints.rtmp.server import frame, sound
-from tests.relay.rig import KEY, RelayCase
+from tests.relay.rig import AUDIO, KEY, RelayCase
 from tests.relay.test_rings import STEP, RingCase
 
 
@@ -112,6 +114,28 @@ class RoundsTests(RingCase):
         self.assertEqual(ours(), 0)
         stream.detach(urgent)
         self.assertEqual(ours(), 1)
+        self.finish()
+
+
+class BoundTests(RelayCase):
+    """What a source may announce."""
+
+    def test_most_tracks(self) -> None:
+        """A source that announces tracks without end is heard up to a number of them."""
+        self.add()
+        sink = self.source.last.sink
+        for number in range(3):
+            for place in range(MAX_TRACKS + 30):
+                sink.track_received(replace(AUDIO, number=place, config=bytes([number])))
+        self.assertEqual(len(sink._tracks), MAX_TRACKS)
+        # Those that it has may change.
+        self.assertEqual({track.config for track in sink._tracks.values()}, {bytes([2])})
+        first = replace(AUDIO, number=0, config=bytes([2]))
+        last = replace(AUDIO, number=MAX_TRACKS + 1, config=bytes([2]))
+        sink.packet_received(Packet(last, 0, 0, True, b"x"))
+        self.assertIsNone(self.stream())
+        sink.packet_received(Packet(first, 0, 0, True, b"x"))
+        self.assertIsNotNone(self.stream())
         self.finish()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from ntvmedia.hub.refusals import NotFound
 from ntvmedia.hub.viewer import ViewerInfo
 from ntvmedia.media import StreamKey
+from ntvmedia.relay import on_demand
 from tests.relay.rig import KEY, RelayCase
 
 INFO = ViewerInfo("flv", "192.0.2.9:9")
@@ -20,7 +21,7 @@ class OnDemandCase(RelayCase):
     def wait_for(self, key: StreamKey = KEY) -> Deferred[Any]:
         """Ask for a stream as a player does."""
         waiter = self.host.hub.wait_for(key)
-        waiter.addErrback(lambda failure: failure.trap(NotFound))
+        waiter.addErrback(lambda failure: failure.trap(NotFound, CancelledError))
         return waiter
 
     def watch(self, key: StreamKey = KEY) -> Any:
@@ -258,4 +259,61 @@ class PatternTests(OnDemandCase):
             self.wait_for(self.key("none"))
             self.advance(1.5)
         self.assertEqual(len(self.source.pulls), 1)
+        self.finish()
+
+    def try_in_vain(self, name: str) -> None:
+        """Have a viewer ask for a name that is not there, and leave."""
+        waiter = self.wait_for(self.key(name))
+        self.source.last.fail("401", 401, is_permanent=True)
+        waiter.cancel()
+        self.advance(3.0)
+        self.assertEqual(self.relays.demand.count, 0)
+
+    def test_failed_names_are_kept(self) -> None:
+        """Nor when everybody has left meanwhile: waits go on to grow, until the task is changed."""
+        id_ = self.add_pattern()
+        self.try_in_vain("none")
+        waiter = self.wait_for(self.key("none"))
+        self.advance(1.0)
+        self.assertEqual(len(self.source.pulls), 1)
+        waiter.cancel()
+        self.advance(75.0)
+        self.try_in_vain("none")
+        self.assertEqual(len(self.source.pulls), 2)
+        self.advance(75.0)
+        # It was the second failure in a row: two minutes.
+        self.wait_for(self.key("none")).addErrback(lambda _failure: None)
+        self.advance(10.0)
+        self.assertEqual(len(self.source.pulls), 2)
+        # Who has mended the task need not wait.
+        self.successResultOf(self.relays.registry.change(id_, {"stall_seconds": 11.0}))
+        self.wait_for(self.key("none"))
+        self.assertEqual(len(self.source.pulls), 3)
+        self.finish()
+
+    def test_most_failed_names(self) -> None:
+        """Names that somebody makes up fill no memory: the oldest are forgotten."""
+        self.patch(on_demand, "MAX_FAILED_NAMES", 3)
+        self.add_pattern()
+        for number in range(6):
+            self.try_in_vain(f"x{number}")
+        self.assertEqual(len(self.source.pulls), 6)
+        for number in range(6):
+            self.wait_for(self.key(f"x{number}"))
+        asked = [pull.url for pull in self.source.pulls[6:]]
+        self.assertEqual(asked, [f"fake://nvr/x{number}?x" for number in range(3)])
+        self.finish()
+
+    def test_hops_of_who_has_to_wait(self) -> None:
+        """E-ST-08: who wants it is told to the source also where there was no room at first."""
+        self.make(max_on_demand=1)
+        self.add_pattern()
+        one = self.wait_for(self.key("one"))
+        two = self.host.hub.wait_for(self.key("two"), ("far", "near"))
+        two.addErrback(lambda failure: failure.trap(NotFound))
+        self.assertEqual(len(self.source.pulls), 1)
+        one.cancel()
+        self.advance(4.0)
+        self.assertEqual(self.source.last.url, "fake://nvr/two?x")
+        self.assertEqual(self.source.last.options.hops, ("far", "near", "own"))
         self.finish()

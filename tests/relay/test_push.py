@@ -8,16 +8,20 @@ from typing import Any
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ntvmedia.errors import RemoteError
-from ntvmedia.media import Packet, Track
+from ntvmedia.events import StreamOver, StreamReady
+from ntvmedia.media import Packet, StreamKey, Track
 from ntvmedia.media.relaying import MAX_HOPS, PushOptions
 from ntvmedia.relay.backoff import LONGEST_PERMANENT_SECONDS
 from ntvmedia.relay.push import GOODBYE_SECONDS, Pusher, Surroundings
 from tests.hub.cases import KEY, VIDEO_2, HubCase
 from tests.hub.fakes import AUDIO, VIDEO, audio, video
 
+OTHER = StreamKey("liveshow", "other")
 URL = "fake://user:secret@host/app/key?token=secret"
 
 
@@ -74,10 +78,13 @@ class Target:
         self.started: list[Any] = []
         self.cancelled = 0
         self.problem: Exception | None = None
+        self.refusal = ""
 
     def check(self, url: str) -> None:
         """Take all addresses."""
         assert url == URL
+        if self.refusal:
+            raise RemoteError(self.refusal, is_permanent=True)
 
     def push(
         self, host: Any, url: str, tracks: Any, metadata: Any, options: PushOptions, started: Any
@@ -285,6 +292,94 @@ class PushCase(HubCase):
         self.send(publication, video(40))
         self.assertEqual((len(first.packets), len(second.packets)), (2, 3))
         self.assertEqual(self.pusher.state.bytes_out, first.bytes_out + second.bytes_out)
+        self.finish()
+
+    def test_dropped(self) -> None:
+        """E-ST-11: what a slow server did not take is counted over all of its connections."""
+        self.live()
+        self.pusher.start()
+        first = self.target.accept()
+        first.dropped = 3
+        self.assertEqual(self.pusher.state.dropped, 3)
+        self.target.fail("it took nothing for 10 seconds")
+        self.assertEqual(self.pusher.state.dropped, 3)
+        self.reactor.advance(1.0)
+        self.target.accept().dropped = 2
+        self.assertEqual(self.pusher.state.dropped, 5)
+        self.finish()
+
+    def test_too_late(self) -> None:
+        """A server that is ready after its push has failed, or was stopped, gets a goodbye."""
+        self.target.is_polite = False
+        self.live()
+        self.pusher.start()
+        self.target.fail()
+        feed = self.target.accept()
+        self.assertEqual((feed.ended, feed.tracks, self.state()), (True, [], "waiting"))
+        self.pusher.stop()
+        feed = self.target.accept()
+        self.assertEqual((feed.ended, feed.tracks, self.state()), (True, [], "stopped"))
+        self.finish()
+
+    def test_other_streams(self) -> None:
+        """What becomes of other streams is none of its business."""
+        self.pusher.start()
+        self.bus.emit(StreamReady(OTHER))
+        self.assertEqual((self.state(), self.target.pushes), ("idle", []))
+        self.live()
+        feed = self.target.accept()
+        self.bus.emit(StreamOver(OTHER))
+        self.assertEqual((self.state(), feed.ended), ("running", False))
+        self.finish()
+
+    def test_ready_again_while_it_waits(self) -> None:
+        """A stream that is ready anew is sent at once, and the try that was to come is none."""
+        self.live()
+        self.pusher.start()
+        self.target.fail()
+        self.bus.emit(StreamReady(KEY))
+        self.assertEqual((self.state(), len(self.target.pushes)), ("connecting", 2))
+        self.target.accept()
+        self.reactor.advance(60.0)
+        self.assertEqual((self.state(), len(self.target.pushes)), ("running", 2))
+        self.finish()
+
+    def test_address_that_is_none(self) -> None:
+        """F-SS-03: the target looks at its address before each push: who refuses is not asked."""
+        self.live()
+        self.target.refusal = "the address is not allowed"
+        self.pusher.start()
+        state = self.pusher.state
+        self.assertEqual((state.state, state.reason), ("waiting", self.target.refusal))
+        self.assertTrue(state.is_permanent)
+        self.assertEqual(self.target.pushes, [])
+        self.finish()
+
+    def test_cancelled_by_the_target(self) -> None:
+        """A push that somebody else cancels is tried again; it is no bug, and has no traceback."""
+        self.live()
+        self.pusher.start()
+        self.target.pushes[-1].cancel()
+        self.assertEqual((self.state(), self.pusher.state.reason), ("waiting", "it was cancelled"))
+        self.finish()
+
+    def test_told(self) -> None:
+        """E-ST-04: of failures in a row the log has the first, and each tenth."""
+        told: list[str] = []
+
+        @implementer(ILogObserver)
+        def observe(event: Any) -> None:
+            if "push of" in event.get("log_format", ""):
+                told.append(event["log_format"])
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        self.live()
+        self.pusher.start()
+        for _try in range(21):
+            self.target.fail()
+            self.reactor.advance(40.0)
+        self.assertEqual(len(told), 3)
         self.finish()
 
     def test_stop(self) -> None:

@@ -242,6 +242,18 @@ class StreamTests(PushServiceCase):
         self.assertEqual(self.pushes.sending, 3)
         self.finish()
 
+    def test_made_while_a_stream_begins(self) -> None:
+        """A push that is made before a stream is ready sends it when it is."""
+        publisher: Any = SimpleNamespace(protocol="rtmp", peer="p", dismissed=lambda _reason: None)
+        publication = self.host.hub.publish(StreamKey("liveshow", "cam"), publisher)
+        publication.track_received(VIDEO)
+        self.add()
+        self.assertEqual(self.target.all, [])
+        self.media(publication, 0)
+        self.reactor.advance(self.host.settings.hub.analyze)
+        self.assertEqual(self.urls(), ["cdn.example/liveshow/cam"])
+        self.finish()
+
     def test_refused_publisher(self) -> None:
         """E-ST-09: who is refused is sent nowhere, and what is sent already is sent once."""
         self.add()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, succeed
 
 from ntvmedia.clients.ffmpeg import mms
 from ntvmedia.clients.ffmpeg.card import TestSource
@@ -287,3 +287,30 @@ class MMSTests(SourceCase):
         with self.assertRaises(RemoteError):
             await MMSSource().probe(self.host, url, OPTIONS)
         self.assertEqual(server.connections, 0)
+
+    async def test_address_of_the_child(self) -> None:
+        """F-SS-03: a child is given the address that was looked at, and never looks a name up."""
+        given: list[Any] = []
+
+        def start(_host: Any, source: Any, *_how: Any) -> Any:
+            given.append(source)
+            raise RemoteError("enough")
+
+        self.patch(mms, "start", start)
+        asked: list[str] = []
+
+        def resolve(name: str, *, timeout_seconds: float) -> Any:
+            asked.append(name)
+            return succeed(addresses[len(asked) - 1])
+
+        addresses = ["192.0.2.7", "2001:db8::7"]
+        host: Any = SimpleNamespace(connector=SimpleNamespace(resolve=resolve))
+        for _address in addresses:
+            with self.assertRaises(RemoteError):
+                await MMSSource().pull(host, "mmst://camera.example/x", OPTIONS, Kept())
+        self.assertEqual(asked, ["camera.example"] * 2)
+        self.assertEqual(
+            [x.url for x in given], ["mmst://192.0.2.7:1755/x", "mmst://[2001:db8::7]:1755/x"]
+        )
+        # And it may use nothing else, whatever the server sends.
+        self.assertEqual({(x.format, x.protocols) for x in given}, {("asf", ("mmst", "tcp"))})

@@ -122,6 +122,19 @@ class TCPTests(ClientCase):
         self.assertEqual(str(self.problem(ending)), f"rtsp://{PEER}: no media came for 7 seconds")
         self.assertEqual(remote.methods[-1], "TEARDOWN")
 
+    def test_reports_are_no_media(self) -> None:
+        """E-ST-02: nor does one go on that sends nothing but reports."""
+        ending = self.play(TCP._replace(silence_seconds=7.0))
+        remote = self.connected()
+        remote.play(MEDIA)
+        ssrc = remote.stream.ssrc(VIDEO)
+        for _second in range(6):
+            self.pass_time(1.0, remote)
+            remote.say(build_interleaved(1, build_compound((ReceiverReport(ssrc, ()),))))
+        self.assertNoResult(ending)
+        self.pass_time(2.5, remote)
+        self.assertIn("no media came for 7 seconds", str(self.problem(ending)))
+
     def test_no_answer(self) -> None:
         """A server that does not answer is given up."""
         for method in ("OPTIONS", "DESCRIBE", "SETUP", "PLAY"):
