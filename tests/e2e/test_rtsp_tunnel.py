@@ -158,9 +158,9 @@ def test_gstreamer(server: TLSServer, clip: Path, tmp_path: Path, scheme: str) -
     sink = "filesink buffer-mode=unbuffered location="
     pipeline = (
         f"rtspsrc location={scheme}://127.0.0.1:{port}/{stream} tls-validation-flags=0 "
-        f"latency=200 name=in in. ! application/x-rtp,media=video ! rtph264depay ! h264parse ! "
+        f"latency=200 name=in in. ! rtph264depay ! h264parse ! "
         f"video/x-h264,stream-format=byte-stream,alignment=au ! {sink}{video} "
-        f"in. ! application/x-rtp,media=audio ! rtpmp4gdepay ! aacparse ! "
+        f"in. ! rtpmp4gdepay ! aacparse ! "
         f"audio/mpeg,stream-format=adts ! {sink}{audio}"
     )
     with Program(["gst-launch-1.0", "-q", *pipeline.split()], tmp_path, "player"):
