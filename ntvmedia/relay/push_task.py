@@ -66,12 +66,16 @@ class PushTask:
 
     def let_go(self, key: StreamKey) -> Sending | None:
         """Forget a stream, which is not to be sent any more; returns what sends it, if it is."""
-        was_idle = not self.states()
+        was_idle = self._is_idle
         self.held_back.pop(key, None)
         sending = self.sending.pop(key, None)
-        if not was_idle and not self.states():
+        if not was_idle and self._is_idle:
             self._since = self._wall_clock()
         return sending
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self.sending and not self.held_back
 
     def states(self) -> Mapping[StreamKey, PushState]:
         """Return how each stream is doing that it sends or would send now, by name."""
